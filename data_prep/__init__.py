@@ -1,0 +1,1 @@
+"""Raw corpora and feature files to TFRecord shards. Conversion only."""

@@ -1,0 +1,1 @@
+"""Arrays only: layers, losses and statistics. No files, no configs."""

@@ -1,0 +1,1 @@
+"""Feature shards to batches: reading, splitting, padding, feeding."""
