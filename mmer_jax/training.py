@@ -1,10 +1,9 @@
-"""TrainState, Stage, Runs, the compiled step and the compiled chunk of steps."""
+"""The state, the stages and the runs of training, and their compiled step."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.struct
-import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
 from mmer_jax.data import schema
