@@ -1,0 +1,27 @@
+# Two targets; each sets up .venv when it is missing or setup.cfg has changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+QUICKSTART := quickstart
+
+.PHONY: quickstart test
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[prep,test]'
+	touch $@
+
+# Synthetic corpus -> shards -> MTEE on folds x seeds in one program -> table.
+quickstart: $(VENV)/installed
+	rm -rf $(QUICKSTART)
+	$(BIN)/python -m data_prep.convert --source=synthetic --preset=tiny \
+	  --output=$(QUICKSTART)/shards
+	$(BIN)/python -m mmer_jax.train --config=configs/quickstart.py \
+	  --config.data.dir=$(QUICKSTART)/shards --workdir=$(QUICKSTART)/mtee
+	$(BIN)/python -m mmer_jax.evaluate --workdir=$(QUICKSTART)/mtee --split=test
+
+test: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n auto
