@@ -1,11 +1,16 @@
 """The state, the stages and the runs of training, and their compiled step."""
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 
+from mmer_jax import metrics
 from mmer_jax.data import schema
 
 Params = Any
@@ -72,8 +77,286 @@ class Stage(NamedTuple):
 
 
 class System(NamedTuple):
-  """All that the verbs may ask of a paper."""
+  """All that the verbs may ask of a paper.
+
+  Attributes:
+    init: (key, batch, emotions) -> params.
+    stages: Run in order.
+    predict: (params, batch, emotions) -> Prediction.
+    open_vocabulary: Whether `predict` takes emotions it was not trained on.
+  """
 
   init: InitFn
   stages: tuple[Stage, ...]
   predict: PredictFn
+  open_vocabulary: bool
+
+
+@flax.struct.dataclass
+class TrainState:
+  """What an update changes."""
+
+  step: Int[Array, "*r"]
+  params: Params
+  opt_state: Any
+
+
+@flax.struct.dataclass
+class Progress:
+  """Where a run stands: plateau, early stopping, selection, failure.
+
+  Attributes:
+    epoch: Epochs finished in this stage.
+    rate_scale: What plateaus have made of the learning rate.
+    plateau_best: Lowest validation loss so far.
+    plateau_bad: Epochs since, as ReduceLROnPlateau counts them.
+    best: Best value of the selection metric, larger is better.
+    best_epoch: The epoch it was reached in, from 1; 0 before any.
+    stopped: The run changes no more: early stopping or failure.
+    failed_step: The step whose loss or gradient was not finite; -1 for none.
+    sums: Sums over this epoch's examples of the loss and of its terms.
+    examples: Examples of this epoch so far.
+  """
+
+  epoch: Int[Array, "*r"]
+  rate_scale: Float[Array, "*r"]
+  plateau_best: Float[Array, "*r"]
+  plateau_bad: Int[Array, "*r"]
+  best: Float[Array, "*r"]
+  best_epoch: Int[Array, "*r"]
+  stopped: Bool[Array, "*r"]
+  failed_step: Int[Array, "*r"]
+  sums: dict[str, Float[Array, "*r"]]
+  examples: Float[Array, "*r"]
+
+
+@flax.struct.dataclass
+class RunState:
+  """All that a run is; with the run's settings, all that it needs to go on."""
+
+  train: TrainState
+  best_params: Params
+  progress: Progress
+
+
+class Rules(NamedTuple):
+  """What all runs of a program share.
+
+  Attributes:
+    decision: `"binary"` or `"softmax"`.
+    threshold: Of a binary decision.
+    select: The validation metric that picks the checkpoint, or `"loss"`.
+    factor: Of the learning rate at a plateau.
+    patience: Epochs without a lower validation loss that a plateau takes.
+    early_stopping: Epochs without a better selection value that end a run;
+      0 for never.
+  """
+
+  decision: str
+  threshold: float
+  select: str
+  factor: float
+  patience: int
+  early_stopping: int
+
+
+def stream_key(seed: Array, name: str, step: Array | int) -> PRNGKeyArray:
+  """The key of one random stream at one step; nothing to checkpoint."""
+  root = jax.random.fold_in(
+    jax.random.key(seed), zlib.crc32(name.encode()) & 0x7FFFFFFF
+  )
+  return jax.random.fold_in(root, step)
+
+
+def init_run(
+  params: Params, terms: Sequence[str], first_step: Array | int = 0
+) -> RunState:
+  """A run before its first step of a stage.
+
+  Args:
+    params: From `System.init`, or the best of the stage before.
+    terms: Names of what the stage's loss logs beside its value.
+    first_step: Steps of the stages before.
+  """
+  # Two buffers: the state is donated, and a buffer is given away once.
+  best_params = jax.tree.map(jnp.copy, params)
+  return RunState(
+    train=TrainState(
+      step=jnp.asarray(first_step, jnp.int32),
+      params=params,
+      opt_state=optax.scale_by_adam().init(params),
+    ),
+    best_params=best_params,
+    progress=Progress(
+      epoch=jnp.zeros((), jnp.int32),
+      rate_scale=jnp.ones(()),
+      plateau_best=jnp.full((), jnp.inf, jnp.float32),
+      plateau_bad=jnp.zeros((), jnp.int32),
+      best=jnp.full((), -jnp.inf, jnp.float32),
+      best_epoch=jnp.zeros((), jnp.int32),
+      stopped=jnp.zeros((), bool),
+      failed_step=jnp.full((), -1, jnp.int32),
+      sums={name: jnp.zeros(()) for name in ("loss", *terms)},
+      examples=jnp.zeros(()),
+    ),
+  )
+
+
+def train_step(
+  stage: Stage,
+  state: RunState,
+  batch: schema.Batch,
+  emotions: Float[Array, "k e"],
+  run: Runs,
+) -> RunState:
+  """One update of one run: clip, L2, Adam, as PyTorch's Adam orders them.
+
+  Nothing changes where the batch holds no example, where the run has stopped,
+  and where the loss or its gradient is not finite; the last stops the run and
+  records the step.
+  """
+  train, progress = state.train, state.progress
+  key = stream_key(run.seed, stage.name, train.step)
+
+  def loss_fn(params: Params) -> tuple[Scalar, dict[str, Scalar]]:
+    return stage.loss(params, batch, emotions, run, key)
+
+  (loss, terms), grads = jax.value_and_grad(loss_fn, has_aux=True)(train.params)
+  norm = optax.tree.norm(grads)
+  finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+  examples = jnp.sum(batch.example_mask & batch.labelled).astype(jnp.float32)
+  live = batch.example_mask.any() & ~progress.stopped
+  apply = live & finite
+
+  clipping = (run.clip_norm > 0) & (norm > run.clip_norm)
+  shrink = jnp.where(clipping, run.clip_norm / jnp.maximum(norm, 1e-30), 1.0)
+  grads = jax.tree.map(
+    lambda grad, param: grad * shrink + run.weight_decay * param,
+    grads,
+    train.params,
+  )
+  updates, opt_state = optax.scale_by_adam().update(grads, train.opt_state)
+  rate = run.learning_rate * progress.rate_scale
+  params = jax.tree.map(
+    lambda param, update: param - rate * update, train.params, updates
+  )
+  params, opt_state = _where(
+    apply, (params, opt_state), (train.params, train.opt_state)
+  )
+  values = {"loss": loss, **terms}
+  return state.replace(
+    train=TrainState(train.step + apply, params, opt_state),
+    progress=progress.replace(
+      stopped=progress.stopped | (live & ~finite),
+      failed_step=jnp.where(live & ~finite, train.step, progress.failed_step),
+      sums={
+        name: total + jnp.where(apply, values[name] * examples, 0.0)
+        for name, total in progress.sums.items()
+      },
+      examples=progress.examples + jnp.where(apply, examples, 0.0),
+    ),
+  )
+
+
+class Validation(NamedTuple):
+  """What a pass over the validation rows leaves.
+
+  Attributes:
+    logits: Of every row, fillers included.
+    labels: Of every row.
+    mask: False on fillers and unlabelled rows.
+    loss: Mean over the batches, weighted by their examples.
+  """
+
+  logits: Float[Array, "n k"]
+  labels: Float[Array, "n k"]
+  mask: Bool[Array, " n"]
+  loss: Scalar
+
+
+def end_epoch(
+  rules: Rules, state: RunState, validation: Validation
+) -> tuple[RunState, dict[str, Scalar]]:
+  """Plateau, selection and early stopping of one run, from validation alone.
+
+  Args:
+    rules: What the config says of them.
+    state: After the epoch's last step.
+    validation: With the parameters of that step.
+
+  Returns:
+    The state at the start of the next epoch, and what to log.
+  """
+  progress = state.progress
+  live = ~progress.stopped
+  probs = probabilities(rules.decision, validation.logits)
+  scores = metrics.compute(
+    rules.decision,
+    probs,
+    validation.labels,
+    validation.mask,
+    rules.threshold,
+  )
+  value = -validation.loss if rules.select == "loss" else scores[rules.select]
+  # A validation loss that is not finite can neither be selected nor reset
+  # the plateau: every comparison with NaN is false.
+  better = live & (value > progress.best)
+  best_epoch = jnp.where(better, progress.epoch + 1, progress.best_epoch)
+
+  # torch.optim.lr_scheduler.ReduceLROnPlateau, mode "min", its relative
+  # threshold of 1e-4, no cooldown.
+  lower = validation.loss < progress.plateau_best * (1 - 1e-4)
+  bad = jnp.where(lower, 0, progress.plateau_bad + 1)
+  reduce = bad > rules.patience
+  waited = progress.epoch + 1 - best_epoch
+  stop = (
+    waited >= rules.early_stopping
+    if rules.early_stopping
+    else jnp.zeros_like(live)
+  )
+  examples = jnp.maximum(progress.examples, 1.0)
+  log = {
+    "step": state.train.step,
+    "learning_rate_scale": progress.rate_scale,
+    **{
+      f"train_{name}": total / examples for name, total in progress.sums.items()
+    },
+    "validation_loss": validation.loss,
+    **{f"validation_{name}": score for name, score in scores.items()},
+    "epoch": progress.epoch + 1,
+    "live": live,
+    "best_epoch": best_epoch,
+    "failed_step": progress.failed_step,
+  }
+  following = progress.replace(
+    epoch=progress.epoch + 1,
+    rate_scale=jnp.where(
+      reduce, progress.rate_scale * rules.factor, progress.rate_scale
+    ),
+    plateau_best=jnp.where(lower, validation.loss, progress.plateau_best),
+    plateau_bad=jnp.where(reduce, 0, bad),
+    best=jnp.where(better, value, progress.best),
+    best_epoch=best_epoch,
+    stopped=stop,
+  )
+  following = _where(live, following, progress)
+  reset = following.replace(
+    sums=jax.tree.map(jnp.zeros_like, progress.sums),
+    examples=jnp.zeros_like(progress.examples),
+  )
+  log["stopped"] = reset.stopped
+  best_params = _where(better, state.train.params, state.best_params)
+  return state.replace(best_params=best_params, progress=reset), log
+
+
+def probabilities(
+  decision: str, logits: Float[Array, "*n k"]
+) -> Float[Array, "*n k"]:
+  """Sigmoid of a binary decision per emotion, softmax over emotions."""
+  if decision == "binary":
+    return jax.nn.sigmoid(logits)
+  return jax.nn.softmax(logits, axis=-1)
+
+
+def _where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
+  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

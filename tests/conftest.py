@@ -1,18 +1,33 @@
 """Settings that every test runs under."""
 
 import os
+import pathlib
 
 # Before jax is imported: meshes of up to four devices on any machine.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-import pathlib  # noqa: E402
+# One compile cache for all workers and for the commands that tests start.
+CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
-jaxtyping.install_import_hook("mmer_jax", "beartype.beartype")
+# Not the modules whose dataclasses are pytrees: jax builds those with shapes,
+# shardings and placeholders in the place of arrays.
+jaxtyping.install_import_hook(
+  [
+    "mmer_jax.core",
+    "mmer_jax.data.pipeline",
+    "mmer_jax.data.shards",
+    "mmer_jax.data.splits",
+    "mmer_jax.metrics",
+    "mmer_jax.results",
+    "mmer_jax.systems",
+  ],
+  "beartype.beartype",
+)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)

@@ -1,0 +1,266 @@
+"""All runs of a program, compiled: `training` mapped over runs and devices.
+
+Every function here takes and returns arrays with a leading runs axis. The
+mesh has two axes: `runs` splits the runs, `data` splits every batch; a loss is
+a function of the global batch whatever the mesh.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from mmer_jax import errors, training
+from mmer_jax.data import pipeline, schema
+
+
+class Program(NamedTuple):
+  """The compiled functions of one stage.
+
+  `source` is what the rows are gathered from: the resident table and an array
+  of row numbers, or `()` and the batches themselves where they stream.
+
+  Attributes:
+    mesh: Axes `runs` and `data`.
+    init: (runs, batch) -> state.
+    restart: (state) -> state at the start of this stage, from the best
+      parameters of the one before.
+    train: (state, runs, source, rows (r K b)) -> state. Donates the state.
+    end_epoch: (state, runs, source, rows (r V b)) -> (state, log). Donates
+      the state.
+    predict: (params, runs, source, rows (r V b)) -> Prediction (r V*b k).
+  """
+
+  mesh: Mesh
+  init: Callable[..., training.RunState]
+  restart: Callable[..., training.RunState]
+  train: Callable[..., training.RunState]
+  end_epoch: Callable[..., tuple[training.RunState, dict[str, Array]]]
+  predict: Callable[..., training.Prediction]
+
+
+def make_mesh(runs: int, batch_size: int, *, over_runs: int, over_data: int):
+  """Lays the devices over the runs and over each batch.
+
+  Args:
+    runs: How many runs the program has.
+    batch_size: Examples per batch.
+    over_runs: Devices along the runs; 0 for as many as divide them.
+    over_data: Devices along each batch; 0 for the rest, as many as divide it.
+
+  Returns:
+    A mesh over the first `over_runs * over_data` devices.
+
+  Raises:
+    UserError: The devices do not suffice, or do not divide runs or batch.
+  """
+  devices = jax.devices()
+  if not over_runs:
+    free = len(devices) // (over_data or 1)
+    over_runs = max(n for n in range(1, max(free, 1) + 1) if runs % n == 0)
+  if not over_data:
+    free = len(devices) // over_runs
+    over_data = max(
+      n for n in range(1, max(free, 1) + 1) if batch_size % n == 0
+    )
+  if over_runs * over_data > len(devices):
+    raise errors.UserError(
+      f"config.mesh asks for {over_runs} x {over_data} devices, got"
+      f" {len(devices)}; set config.mesh.runs and config.mesh.data to 0"
+    )
+  for name, axis, size in (
+    ("runs", over_runs, runs),
+    ("data", over_data, batch_size),
+  ):
+    if size % axis:
+      raise errors.UserError(
+        f"config.mesh.{name} is {axis}, which does not divide {size}"
+        f" ({'runs' if name == 'runs' else 'config.training.batch_size'});"
+        f" set config.mesh.{name}=0"
+      )
+  count = over_runs * over_data
+  if jax.process_count() > 1 and count != len(devices):
+    raise errors.UserError(
+      f"a mesh of {over_runs} x {over_data} leaves devices of"
+      f" {jax.process_count()} processes without work, expected all"
+      f" {len(devices)}; change config.training.batch_size"
+    )
+  return jax.make_mesh(
+    (over_runs, over_data),
+    ("runs", "data"),
+    axis_types=(AxisType.Auto, AxisType.Auto),
+    devices=devices[:count],
+  )
+
+
+def place(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
+  """Puts host arrays on the mesh, split along the named axes.
+
+  Every process passes the same arrays and keeps what is its own.
+  """
+
+  def put(leaf: Any) -> Array:
+    host = np.asarray(leaf)
+    sharding = NamedSharding(mesh, PartitionSpec(*axes[: host.ndim]))
+    return jax.make_array_from_callback(
+      host.shape, sharding, lambda index: host[index]
+    )
+
+  return jax.tree.map(put, tree)
+
+
+def fetch(tree: Any) -> Any:
+  """Brings replicated arrays to the host."""
+  return jax.tree.map(np.asarray, jax.device_get(tree))
+
+
+def build(
+  system: training.System,
+  stage: training.Stage,
+  rules: training.Rules,
+  mesh: Mesh,
+  *,
+  emotions: np.ndarray,
+  resident: bool,
+  keep: Sequence[str] | None = None,
+) -> Program:
+  """Compiles nothing yet: jit does at the first call of each function.
+
+  Args:
+    system: The paper.
+    stage: Its stage.
+    rules: Shared by the runs.
+    mesh: From `make_mesh`.
+    emotions: (k, e) word vectors.
+    resident: Whether rows are gathered on the device, or batches are passed.
+    keep: The modalities that `predict` may see; None for all.
+
+  Returns:
+    The functions.
+  """
+  emotions = jnp.asarray(emotions, jnp.float32)
+  over_runs = NamedSharding(mesh, PartitionSpec("runs"))
+  replicated = NamedSharding(mesh, PartitionSpec())
+  over_batch = NamedSharding(mesh, PartitionSpec("data"))
+
+  def batch_of(source: Any, rows: Any, run: training.Runs) -> schema.Batch:
+    batch = pipeline.take(source, rows) if resident else rows
+    batch = pipeline.normalise(batch, run.mean, run.scale)
+    return jax.lax.with_sharding_constraint(batch, over_batch)
+
+  def over(fn: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
+    return jax.vmap(fn, in_axes=axes, spmd_axis_name="runs")
+
+  def init(run: training.Runs, batch: schema.Batch) -> training.RunState:
+    key = training.stream_key(run.seed, "init", 0)
+    params = system.init(key, batch, emotions)
+    return training.init_run(
+      params, _terms(stage, params, batch, emotions, run)
+    )
+
+  def restart(
+    state: training.RunState, run: training.Runs, batch: schema.Batch
+  ) -> training.RunState:
+    params = state.best_params
+    fresh = training.init_run(
+      params,
+      _terms(stage, params, batch, emotions, run),
+      state.train.step,
+    )
+    # A run that failed stays so: there is nothing to go on from.
+    failed = state.progress.failed_step
+    return fresh.replace(
+      progress=fresh.progress.replace(failed_step=failed, stopped=failed >= 0)
+    )
+
+  def train(
+    state: training.RunState, run: training.Runs, source: Any, rows: Any
+  ) -> training.RunState:
+    def step(
+      state: training.RunState, row: Any
+    ) -> tuple[training.RunState, None]:
+      batch = batch_of(source, row, run)
+      return training.train_step(stage, state, batch, emotions, run), None
+
+    return jax.lax.scan(step, state, rows)[0]
+
+  def end_epoch(
+    state: training.RunState, run: training.Runs, source: Any, rows: Any
+  ) -> tuple[training.RunState, dict[str, Array]]:
+    params = state.train.params
+
+    def one(_: None, row: Any) -> tuple[None, tuple[Array, ...]]:
+      batch = batch_of(source, row, run)
+      mask = batch.example_mask & batch.labelled
+      logits = system.predict(params, batch, emotions).logits
+      loss, _ = stage.loss(params, batch, emotions, run, None)
+      count = mask.sum().astype(jnp.float32)
+      return None, (logits, batch.labels, mask, loss * count, count)
+
+    _, (logits, labels, mask, losses, counts) = jax.lax.scan(one, None, rows)
+    validation = training.Validation(
+      logits=logits.reshape(-1, logits.shape[-1]),
+      labels=labels.reshape(-1, labels.shape[-1]),
+      mask=mask.reshape(-1),
+      loss=losses.sum() / jnp.maximum(counts.sum(), 1.0),
+    )
+    return training.end_epoch(rules, state, validation)
+
+  def predict(
+    params: Any, run: training.Runs, source: Any, rows: Any
+  ) -> training.Prediction:
+    def one(_: None, row: Any) -> tuple[None, training.Prediction]:
+      batch = batch_of(source, row, run)
+      if keep is not None:
+        batch = pipeline.keep_modalities(batch, keep)
+      return None, system.predict(params, batch, emotions)
+
+    prediction = jax.lax.scan(one, None, rows)[1]
+    return jax.tree.map(
+      lambda x: x.reshape(-1, x.shape[-1]).astype(jnp.float32), prediction
+    )
+
+  return Program(
+    mesh=mesh,
+    init=jax.jit(over(init, 0, None), out_shardings=over_runs),
+    restart=jax.jit(over(restart, 0, 0, None), out_shardings=over_runs),
+    train=jax.jit(
+      over(train, 0, 0, None, 0), out_shardings=over_runs, donate_argnums=0
+    ),
+    end_epoch=jax.jit(
+      over(end_epoch, 0, 0, None, 0),
+      out_shardings=(over_runs, replicated),
+      donate_argnums=0,
+    ),
+    predict=jax.jit(over(predict, 0, 0, None, 0), out_shardings=replicated),
+  )
+
+
+def abstract_state(
+  program: Program, runs: training.Runs, batch: schema.Batch
+) -> training.RunState:
+  """Shapes, dtypes and shardings of the state, for restoring a checkpoint."""
+  sharding = NamedSharding(program.mesh, PartitionSpec("runs"))
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=sharding
+    ),
+    jax.eval_shape(program.init, runs, batch),
+  )
+
+
+def _terms(
+  stage: training.Stage,
+  params: Any,
+  batch: schema.Batch,
+  emotions: Float[Array, "k e"],
+  run: training.Runs,
+) -> tuple[str, ...]:
+  terms = jax.eval_shape(
+    lambda params: stage.loss(params, batch, emotions, run, None)[1], params
+  )
+  return tuple(sorted(terms))
