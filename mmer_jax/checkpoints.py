@@ -1,0 +1,125 @@
+"""Orbax behind one small door: what a workdir keeps of its runs."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
+
+from mmer_jax import errors, training
+
+
+class Checkpoints:
+  """The states of a workdir, saved whole or not at all.
+
+  A checkpoint holds five items: `train` (parameters and optimiser, only
+  needed to go on), `best` (the parameters that validation selected),
+  `progress`, `runs` (the settings, normalisation among them) and `position`
+  (JSON: where in the stages, epochs and chunks the state stands).
+  """
+
+  def __init__(self, workdir: pathlib.Path, *, keep: int = 2):
+    """Opens `workdir/checkpoints`, which need not exist yet."""
+    self.folder = (workdir / "checkpoints").absolute()
+    self._manager = ocp.CheckpointManager(
+      self.folder,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=False
+      ),
+    )
+
+  def latest(self) -> int | None:
+    """The number of the newest complete checkpoint."""
+    return self._manager.latest_step()
+
+  def save(
+    self,
+    number: int,
+    state: training.RunState,
+    runs: training.Runs,
+    position: dict[str, Any],
+  ) -> None:
+    """Writes a checkpoint; one of the same number is left as it is."""
+    if number == self.latest():
+      return
+    self._manager.save(
+      number,
+      args=ocp.args.Composite(
+        train=ocp.args.StandardSave(state.train),
+        best=ocp.args.StandardSave(state.best_params),
+        progress=ocp.args.StandardSave(state.progress),
+        runs=ocp.args.StandardSave(runs),
+        position=ocp.args.JsonSave(position),
+      ),
+      force=True,
+    )
+    self._manager.wait_until_finished()
+
+  def position(self) -> dict[str, Any]:
+    """Where the newest checkpoint stands."""
+    restored = self._manager.restore(
+      self._number(), args=ocp.args.Composite(position=ocp.args.JsonRestore())
+    )
+    return dict(restored["position"])
+
+  def restore(self, target: training.RunState) -> training.RunState:
+    """Reads the newest state onto the shardings of an abstract one."""
+    restored = self._manager.restore(
+      self._number(),
+      args=ocp.args.Composite(
+        train=ocp.args.StandardRestore(target.train),
+        best=ocp.args.StandardRestore(target.best_params),
+        progress=ocp.args.StandardRestore(target.progress),
+      ),
+    )
+    return training.RunState(
+      train=restored["train"],
+      best_params=restored["best"],
+      progress=restored["progress"],
+    )
+
+  def restore_best(
+    self, target: training.RunState, runs: training.Runs
+  ) -> tuple[Any, training.Runs, training.Progress]:
+    """Reads what predicting needs to the host.
+
+    Args:
+      target: An abstract state, with the runs axis.
+      runs: Settings of the shapes of the saved ones.
+
+    Returns:
+      The selected parameters, the settings and where each run ended.
+    """
+    sharding = SingleDeviceSharding(jax.devices()[0])
+    best, progress, runs = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(
+        leaf.shape, leaf.dtype, sharding=sharding
+      ),
+      (target.best_params, target.progress, runs),
+    )
+    restored = self._manager.restore(
+      self._number(),
+      args=ocp.args.Composite(
+        best=ocp.args.StandardRestore(best),
+        progress=ocp.args.StandardRestore(progress),
+        runs=ocp.args.StandardRestore(runs),
+      ),
+    )
+    return jax.tree.map(
+      np.asarray, (restored["best"], restored["runs"], restored["progress"])
+    )
+
+  def close(self) -> None:
+    """Ends Orbax's threads."""
+    self._manager.close()
+
+  def _number(self) -> int:
+    number = self.latest()
+    if number is None:
+      raise errors.UserError(
+        f"{self.folder} holds no checkpoint, expected a trained workdir; run"
+        " `python -m mmer_jax.train` first"
+      )
+    return number

@@ -1,0 +1,373 @@
+"""A config and a shard folder made into runs: what every verb starts from."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+
+from mmer_jax import errors, metrics, program, systems, training
+from mmer_jax.data import pipeline, schema, splits
+
+# Keys that do not change what a run computes (beyond rounding): a workdir
+# may be resumed, and its results compared, with other values of them.
+PLACEMENT_KEYS = ("benchmark", "checkpoint", "mesh")
+
+_SWEEPABLE = ("learning_rate", "weight_decay", "clip_norm")
+
+
+class RunRecord(NamedTuple):
+  """One run, for people and for JSON.
+
+  Attributes:
+    run: Its place on the runs axis.
+    seed: Its seed.
+    fold: Its fold.
+    setting: The swept values, by name.
+  """
+
+  run: int
+  seed: int
+  fold: splits.Fold
+  setting: dict[str, float]
+
+  def describe(self) -> str:
+    """Names the run in a message."""
+    swept = "".join(f", {key} {value:g}" for key, value in self.setting.items())
+    return f"run {self.run} (fold {self.fold.name}, seed {self.seed}{swept})"
+
+
+class Experiment(NamedTuple):
+  """Everything between a config and a compiled program.
+
+  Attributes:
+    config: Locked.
+    corpus: The shards, read.
+    system: The paper.
+    rules: What the runs share.
+    records: The runs, in the order of the runs axis.
+    runs: Their settings, (r, ...) NumPy arrays.
+    mesh: Where they are computed.
+  """
+
+  config: ml_collections.ConfigDict
+  corpus: pipeline.Corpus
+  system: training.System
+  rules: training.Rules
+  records: tuple[RunRecord, ...]
+  runs: training.Runs
+  mesh: jax.sharding.Mesh
+
+  @property
+  def source(self) -> Any:
+    """What compiled functions gather from: see `program.Program`."""
+    if self.config.data.resident:
+      return program.place(self.corpus.table.batch, self.mesh)
+    return ()
+
+  def program(
+    self, stage: training.Stage, keep: Sequence[str] | None = None
+  ) -> program.Program:
+    """The compiled functions of a stage."""
+    return program.build(
+      self.system,
+      stage,
+      self.rules,
+      self.mesh,
+      emotions=self.corpus.vectors,
+      resident=self.config.data.resident,
+      keep=keep,
+    )
+
+  def feed(self, chunks: Iterator[np.ndarray]) -> Iterator[Any]:
+    """Turns row numbers (r, s, b) into what compiled functions take."""
+
+    def make(rows: np.ndarray) -> Any:
+      fed = rows if self.config.data.resident else self.corpus.table.take(rows)
+      return program.place(fed, self.mesh, "runs", None, "data")
+
+    return pipeline.prefetch(chunks, make)
+
+  def rows(self, split: str) -> np.ndarray:
+    """The rows of a split of every run, in order, as (r, s, b)."""
+    size = self.config.training.batch_size
+    return pipeline.stack_runs(
+      [
+        pipeline.in_batches(getattr(record.fold, split), size)
+        for record in self.records
+      ]
+    )
+
+
+def build(config: ml_collections.ConfigDict) -> Experiment:
+  """Reads the shards and lays out the runs of a config.
+
+  Raises:
+    UserError: The config does not fit itself or the shards.
+  """
+  rules = make_rules(config)
+  system = build_system(config)
+  check_positive(config)
+  if not config.data.dir:
+    raise errors.UserError(
+      "config.data.dir is empty, expected a shard folder; convert a corpus"
+      " with `python -m data_prep.convert` and pass --config.data.dir=DIR"
+    )
+  corpus = load_corpus(config)
+  records = make_records(config, corpus)
+  mesh = program.make_mesh(
+    len(records),
+    config.training.batch_size,
+    over_runs=config.mesh.runs,
+    over_data=config.mesh.data,
+  )
+  return Experiment(
+    config=config,
+    corpus=corpus,
+    system=system,
+    rules=rules,
+    records=records,
+    runs=make_runs(config, corpus, records),
+    mesh=mesh,
+  )
+
+
+def load_corpus(config: ml_collections.ConfigDict) -> pipeline.Corpus:
+  """Reads the shards that `config.data` names."""
+  return pipeline.load(
+    config.data.dir,
+    modalities=config.data.modalities,
+    emotions=config.data.emotions,
+    max_length=config.data.max_length.to_dict(),
+    resident=config.data.resident,
+    decision=config.protocol.decision,
+  )
+
+
+def build_system(config: ml_collections.ConfigDict) -> training.System:
+  """Looks the config's system up."""
+  if config.system not in systems.SYSTEMS:
+    raise errors.UserError(
+      f"config.system is {config.system!r}, expected one of"
+      f" {', '.join(sorted(systems.SYSTEMS))}"
+    )
+  return systems.SYSTEMS[config.system](config)
+
+
+def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
+  """Checks and collects what all runs share."""
+  choices = (
+    ("protocol.decision", config.protocol.decision, ("binary", "softmax")),
+    ("loss.class_weight", config.loss.class_weight, ("balanced", "none")),
+    ("compute_dtype", config.compute_dtype, ("float32", "bfloat16")),
+  )
+  for key, value, expected in choices:
+    if value not in expected:
+      raise errors.UserError(
+        f"config.{key} is {value!r}, expected one of {', '.join(expected)}"
+      )
+  metrics.check_selectable(config.training.select)
+  return training.Rules(
+    decision=config.protocol.decision,
+    threshold=config.protocol.threshold,
+    select=config.training.select,
+    factor=config.schedule.factor,
+    patience=config.schedule.patience,
+    early_stopping=config.training.early_stopping,
+  )
+
+
+def check_positive(config: ml_collections.ConfigDict) -> None:
+  """Refuses counts that would train nothing."""
+  for key in ("batch_size", "epochs", "steps_per_dispatch"):
+    if config.training[key] < 1:
+      raise errors.UserError(
+        f"config.training.{key} is {config.training[key]}, expected at least 1"
+      )
+  for key in ("every_epochs", "keep"):
+    if config.checkpoint[key] < 1:
+      raise errors.UserError(
+        f"config.checkpoint.{key} is {config.checkpoint[key]}, expected at"
+        " least 1"
+      )
+  if not config.seeds:
+    raise errors.UserError("config.seeds is empty, expected at least one seed")
+
+
+def make_records(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus
+) -> tuple[RunRecord, ...]:
+  """Lays out settings x folds x seeds, the seeds fastest."""
+  swept = {key: config.sweep[key] for key in _SWEEPABLE if config.sweep[key]}
+  settings: list[dict[str, float]] = [{}]
+  for key, values in swept.items():
+    settings = [
+      {**setting, key: float(value)} for setting in settings for value in values
+    ]
+  folds_by_seed = {
+    seed: splits.make_folds(
+      splits.Protocol.from_config(config.protocol),
+      ids=corpus.columns["id"],
+      speakers=corpus.columns["speaker"],
+      sessions=corpus.columns["session"],
+      splits=corpus.columns["split"],
+      labelled=corpus.labelled,
+      seed=seed,
+    )
+    for seed in config.seeds
+  }
+  records = []
+  for setting in settings:
+    for position in range(len(folds_by_seed[config.seeds[0]])):
+      for seed in config.seeds:
+        fold = folds_by_seed[seed][position]
+        records.append(RunRecord(len(records), int(seed), fold, setting))
+  return tuple(records)
+
+
+def make_runs(
+  config: ml_collections.ConfigDict,
+  corpus: pipeline.Corpus,
+  records: Sequence[RunRecord],
+) -> training.Runs:
+  """Collects the settings of every run; all statistics are of training rows."""
+
+  def values(key: str) -> np.ndarray:
+    default = config.optimizer[key]
+    return np.asarray(
+      [record.setting.get(key, default) for record in records], np.float32
+    )
+
+  weights, seen = [], set()
+  for record in records:
+    weight, empty = class_weight(
+      corpus.labels[record.fold.train],
+      decision=config.protocol.decision,
+      balanced=config.loss.class_weight == "balanced",
+    )
+    for column in empty:
+      if (record.fold.name, column) not in seen:
+        seen.add((record.fold.name, column))
+        logging.info(
+          "fold %s has no training utterance of %s: its class weight is 1",
+          record.fold.name,
+          corpus.emotions[column],
+        )
+    weights.append(weight)
+
+  mean: dict[str, np.ndarray] = {}
+  scale: dict[str, np.ndarray] = {}
+  for modality in config.data.normalise:
+    if modality not in config.data.modalities:
+      continue
+    found: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    rows = []
+    for record in records:
+      key = record.fold.train.tobytes()
+      if key not in found:
+        found[key] = _statistics(config, corpus, record.fold, modality)
+      rows.append(found[key])
+    mean[modality] = np.stack([row[0] for row in rows]).astype(np.float32)
+    scale[modality] = np.stack(
+      [pipeline.inverse_deviation(*row) for row in rows]
+    ).astype(np.float32)
+  return training.Runs(
+    seed=np.asarray([record.seed for record in records], np.uint32),
+    fold=np.asarray([record.fold.number for record in records], np.int32),
+    learning_rate=values("learning_rate"),
+    weight_decay=values("weight_decay"),
+    clip_norm=values("clip_norm"),
+    class_weight=np.stack(weights),
+    mean=mean,
+    scale=scale,
+  )
+
+
+def class_weight(
+  labels: np.ndarray, *, decision: str, balanced: bool
+) -> tuple[np.ndarray, tuple[int, ...]]:
+  """Weights against imbalance, from the labels of the training rows.
+
+  `"binary"`: negatives / positives of each emotion, the `pos_weight` of
+  Dai et al.'s code. `"softmax"`: n / (k n_c), scikit-learn's "balanced".
+
+  Args:
+    labels: (n, k).
+    decision: `"binary"` or `"softmax"`.
+    balanced: If not, ones.
+
+  Returns:
+    (k,) float32, and the emotions without a positive, whose weight is 1.
+  """
+  count, positive = len(labels), labels.sum(axis=0)
+  if not balanced:
+    return np.ones(labels.shape[1], np.float32), ()
+  safe = np.maximum(positive, 1)
+  weight = (
+    (count - positive) / safe
+    if decision == "binary"
+    else count / (labels.shape[1] * safe)
+  )
+  empty = tuple(np.flatnonzero(positive == 0).tolist())
+  # An emotion that every row has would get weight 0 and never be learnt.
+  weight = np.where((positive == 0) | (weight == 0), 1.0, weight)
+  return weight.astype(np.float32), empty
+
+
+def sample_batch(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus
+) -> schema.Batch:
+  """The first utterances, for shapes: parameters do not depend on them."""
+  rows = np.zeros(config.training.batch_size, np.int32)
+  return corpus.table.take(rows)
+
+
+def digest(config: ml_collections.ConfigDict) -> str:
+  """SHA-256 of what a config computes: no folders, devices or bookkeeping."""
+  content = comparable(json.loads(config.to_json()))
+  text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def comparable(config: dict[str, Any]) -> dict[str, Any]:
+  """A config as JSON without the keys that may differ between two calls."""
+  kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
+  kept["data"] = {
+    k: v for k, v in config["data"].items() if k not in ("dir", "resident")
+  }
+  return kept
+
+
+def fix_paths(config: ml_collections.ConfigDict) -> None:
+  """Makes the shard folder absolute, so that a workdir can be moved about."""
+  if config.data.dir:
+    with config.unlocked():
+      config.data.dir = str(pathlib.Path(config.data.dir).absolute())
+
+
+def as_device(runs: training.Runs, mesh: jax.sharding.Mesh) -> training.Runs:
+  """Lays the settings over the mesh's runs axis."""
+  return program.place(runs, mesh, "runs")
+
+
+def _statistics(
+  config: ml_collections.ConfigDict,
+  corpus: pipeline.Corpus,
+  fold: splits.Fold,
+  modality: str,
+) -> tuple[np.ndarray, np.ndarray]:
+  known = corpus.manifest["normalisation"]
+  of_manifest = (
+    config.protocol.split == "corpus" and config.protocol.train == "train"
+  )
+  if known is not None and of_manifest:
+    return (
+      np.asarray(known[modality]["mean"]),
+      np.asarray(known[modality]["std"]),
+    )
+  return pipeline.statistics(corpus.table, fold.train, modality)

@@ -1,0 +1,104 @@
+"""The files of a workdir other than its checkpoints, written atomically."""
+
+import json
+import math
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import ml_collections
+
+from mmer_jax import errors
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Replaces a file in one step: a reader sees the old text or the new."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+  try:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+    os.chmod(name, 0o644)
+    os.replace(name, path)
+  except BaseException:
+    pathlib.Path(name).unlink(missing_ok=True)
+    raise
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+  """Writes JSON for people: indented, NaN as null."""
+  write_text(
+    path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+  )
+
+
+def finite(content: Any) -> Any:
+  """Replaces numbers that JSON cannot hold by None."""
+  if isinstance(content, dict):
+    return {key: finite(value) for key, value in content.items()}
+  if isinstance(content, list | tuple):
+    return [finite(value) for value in content]
+  if isinstance(content, float) and not math.isfinite(content):
+    return None
+  return content
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads a file that this module wrote.
+
+  Raises:
+    UserError: It is missing or not JSON.
+  """
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    raise errors.UserError(
+      f"{path} is missing, expected a workdir of `python -m mmer_jax.train`"
+    ) from None
+  except json.JSONDecodeError as error:
+    raise errors.UserError(
+      f"{path} is not JSON ({error}); train into a new workdir"
+    ) from None
+
+
+def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads `config.json`; JSON's lists are the config's tuples."""
+
+  def tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+      return {key: tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+  config = ml_collections.ConfigDict(tuples(read_json(folder / "config.json")))
+  return config.lock()
+
+
+def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
+  """Appends one JSON object per line."""
+  with path.open("a", encoding="utf-8") as file:
+    for row in rows:
+      file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+
+
+def keep_lines(
+  path: pathlib.Path, wanted: Callable[[dict[str, Any]], bool]
+) -> None:
+  """Drops the lines of a JSONL file that a resumed run will write again.
+
+  A last line that was cut short by a kill is dropped too.
+  """
+  if not path.exists():
+    return
+  kept = []
+  for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+      row = json.loads(line)
+    except json.JSONDecodeError:
+      break
+    if wanted(row):
+      kept.append(line + "\n")
+  write_text(path, "".join(kept))
