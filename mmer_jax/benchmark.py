@@ -1,0 +1,312 @@
+r"""Measures a config's training step: time, throughput, share of peak.
+
+Example:
+  python -m mmer_jax.benchmark --config=configs/mtee/mosei.py \
+    --runs=8 --out=mtee_mosei.json
+
+Inputs are random arrays of the shapes in `config.benchmark`, or of the shards
+at --config.data.dir where one is given. Nothing is read while the clock runs.
+"""
+
+import pathlib
+import resource
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import rich.console
+import rich.table
+from absl import flags
+from ml_collections import config_flags
+
+from mmer_jax import (
+  errors,
+  experiment,
+  program,
+  results,
+  training,
+  workdir,
+)
+from mmer_jax.core import recurrent
+from mmer_jax.data import pipeline, schema, shards
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
+_OUT = flags.DEFINE_string("out", None, "Where the JSON goes.")
+_RUNS = flags.DEFINE_integer("runs", 1, "Concurrent runs in the program.")
+_DISPATCHES = flags.DEFINE_integer("dispatches", 20, "How many to time.")
+_STEPS = flags.DEFINE_integer(
+  "steps", 0, "Steps per dispatch; 0 for config.training.steps_per_dispatch."
+)
+_TRACE = flags.DEFINE_string("trace", "", "Also write a profile here.")
+
+# Rows of the random corpus, in batches; more would only take memory.
+_BATCHES = 4
+
+
+def benchmark(
+  config: ml_collections.ConfigDict,
+  *,
+  runs: int,
+  dispatches: int,
+  steps: int = 0,
+  trace: str = "",
+) -> dict[str, Any]:
+  """Times the training step of a config.
+
+  A dispatch is one call of the compiled chunk of steps; the time of a step is
+  that of its dispatch over the steps in it.
+
+  Args:
+    config: Of `configs/`.
+    runs: How many runs share the program.
+    dispatches: How many are timed, after the first.
+    steps: Steps per dispatch; 0 for the config's.
+    trace: Folder for a profile of three more dispatches; empty for none.
+
+  Returns:
+    What the JSON holds: seconds, examples, FLOPs and bytes.
+  """
+  rules = experiment.make_rules(config)
+  experiment.check_positive(config)
+  for name, value in (("runs", runs), ("dispatches", dispatches)):
+    if value < 1:
+      raise errors.UserError(f"--{name} is {value}, expected at least 1")
+  system = experiment.build_system(config)
+  steps = steps or config.training.steps_per_dispatch
+  batch_size = config.training.batch_size
+  table, emotions = _random_table(config)
+  mesh = program.make_mesh(
+    runs, batch_size, over_runs=config.mesh.runs, over_data=config.mesh.data
+  )
+  settings = _settings(config, table, runs)
+  stage = system.stages[-1]
+  compiled = program.build(
+    system, stage, rules, mesh, emotions=emotions, resident=True
+  )
+  source = program.place(table, mesh)
+  placed = program.place(settings, mesh, "runs")
+  rows = np.random.default_rng(0).integers(
+    len(table.example_mask), size=(runs, steps, batch_size), dtype=np.int32
+  )
+  rows = program.place(rows, mesh, "runs", None, "data")
+  batch = pipeline.take(table, np.zeros(batch_size, np.int32))
+
+  state = compiled.init(placed, program.place(batch, mesh))
+  begun = time.perf_counter()
+  train = compiled.train.lower(state, placed, source, rows).compile()
+  compile_seconds = time.perf_counter() - begun
+
+  def dispatch(state: training.RunState) -> tuple[training.RunState, float]:
+    begun = time.perf_counter()
+    state = jax.block_until_ready(train(state, placed, source, rows))
+    return state, time.perf_counter() - begun
+
+  state, first = dispatch(state)
+  seconds = []
+  for _ in range(dispatches):
+    state, taken = dispatch(state)
+    seconds.append(taken / steps)
+  if trace:
+    with jax.profiler.trace(trace):
+      for _ in range(3):
+        state, _ = dispatch(state)
+  peak_memory, memory_source = _peak_memory()
+  median = float(np.median(seconds))
+  flops = runs * _step_flops(stage, system, batch, emotions, settings)
+  peak = _matmul_peak(jnp.dtype(config.compute_dtype))
+  devices = int(np.prod(list(mesh.shape.values())))
+  return {
+    "system": config.system,
+    "config_sha256": experiment.digest(config),
+    "compute_dtype": config.compute_dtype,
+    "runs": runs,
+    "batch_size": batch_size,
+    "steps_per_dispatch": steps,
+    "dispatches": dispatches,
+    "mesh": dict(mesh.shape),
+    "shapes": {
+      modality: list(stream.features.shape[1:])
+      for modality, stream in table.streams.items()
+    },
+    "parameters": sum(
+      leaf[0].size for leaf in jax.tree.leaves(state.best_params)
+    ),
+    "compile_seconds": compile_seconds,
+    "first_dispatch_seconds": first,
+    "step_seconds": {
+      "median": median,
+      "p90": float(np.percentile(seconds, 90)),
+    },
+    "examples_per_second": batch_size / median,
+    "runs_examples_per_second": runs * batch_size / median,
+    "flops_per_step": flops,
+    "achieved_flops_per_second": flops / median,
+    "matmul_peak_flops_per_second": peak * devices,
+    "share_of_peak": flops / median / (peak * devices),
+    "peak_memory_bytes": peak_memory,
+    "peak_memory_source": memory_source,
+    "environment": results.environment(),
+  }
+
+
+def _random_table(
+  config: ml_collections.ConfigDict,
+) -> tuple[schema.Batch, np.ndarray]:
+  """Every row full length: the most work that the shapes can hold."""
+  shape = config.benchmark
+  dims, count, width = shape.dims.to_dict(), shape.emotions, shape.vector_dim
+  lengths = config.data.max_length.to_dict()
+  if config.data.dir:
+    folder = pathlib.Path(config.data.dir)
+    manifest = shards.load_manifest(folder)
+    pad = pipeline.Padding(manifest, config.data.modalities, lengths)
+    dims, lengths = pad.dims, pad.lengths
+    count = len(config.data.emotions or manifest["emotions"])
+    vectors = shards.load_emotion_vectors(folder)
+    width = 0 if vectors is None else vectors.vectors.shape[1]
+  rng = np.random.default_rng(0)
+  n = _BATCHES * config.training.batch_size
+
+  def stream(modality: str) -> schema.Stream:
+    size = (n, max(lengths[modality], 1), dims[modality])
+    return schema.Stream(
+      rng.standard_normal(size, np.float32), np.ones(size[:2], bool)
+    )
+
+  labels = rng.random((n, count)) < 0.3
+  if config.protocol.decision == "softmax":
+    labels = np.eye(count, dtype=bool)[rng.integers(count, size=n)]
+  table = schema.Batch(
+    streams={modality: stream(modality) for modality in config.data.modalities},
+    present={modality: np.ones(n, bool) for modality in config.data.modalities},
+    labels=labels.astype(np.float32),
+    labelled=np.ones(n, bool),
+    example_mask=np.ones(n, bool),
+  )
+  return table, rng.standard_normal((count, width), np.float32)
+
+
+def _settings(
+  config: ml_collections.ConfigDict, table: schema.Batch, runs: int
+) -> training.Runs:
+  def same(key: str) -> np.ndarray:
+    return np.full(runs, config.optimizer[key], np.float32)
+
+  normalised = [m for m in config.data.normalise if m in table.streams]
+  zeros = {
+    m: np.zeros((runs, table.streams[m].features.shape[-1]), np.float32)
+    for m in normalised
+  }
+  return training.Runs(
+    seed=np.arange(runs, dtype=np.uint32),
+    fold=np.ones(runs, np.int32),
+    learning_rate=same("learning_rate"),
+    weight_decay=same("weight_decay"),
+    clip_norm=same("clip_norm"),
+    class_weight=np.ones((runs, table.labels.shape[1]), np.float32),
+    mean=zeros,
+    scale={m: np.ones_like(value) for m, value in zeros.items()},
+  )
+
+
+def _step_flops(
+  stage: training.Stage,
+  system: training.System,
+  batch: schema.Batch,
+  emotions: np.ndarray,
+  settings: training.Runs,
+) -> float:
+  """XLA's count for one step of one run.
+
+  XLA counts the body of a loop once, whatever its trip count, so the count is
+  taken of a step whose recurrent loops are unrolled.
+  """
+  run = jax.tree.map(lambda leaf: leaf[0], settings)
+
+  def step(run: training.Runs, batch: schema.Batch) -> training.RunState:
+    key = training.stream_key(run.seed, "init", 0)
+    params = system.init(key, batch, emotions)
+    terms = stage.loss(params, batch, emotions, run, None)[1]
+    return training.init_run(params, sorted(terms))
+
+  state = jax.eval_shape(step, run, batch)
+  with recurrent.unroll_scans():
+    lowered = jax.jit(
+      lambda state, batch, run: training.train_step(
+        stage, state, batch, jnp.asarray(emotions), run
+      )
+    ).lower(state, batch, run)
+  return float(lowered.cost_analysis()["flops"])
+
+
+def _matmul_peak(dtype: jnp.dtype) -> float:
+  """FLOP/s of the best of a few large square matmuls on one device."""
+  size = 2048 if jax.default_backend() == "cpu" else 8192
+  a = jnp.ones((size, size), dtype)
+  multiply = jax.jit(lambda a: a @ a)
+
+  def once(fn: Callable[[jax.Array], jax.Array]) -> float:
+    begun = time.perf_counter()
+    jax.block_until_ready(fn(a))
+    return time.perf_counter() - begun
+
+  once(multiply)
+  return 2 * size**3 / min(once(multiply) for _ in range(10))
+
+
+def _peak_memory() -> tuple[int, str]:
+  stats = jax.devices()[0].memory_stats()
+  if stats and "peak_bytes_in_use" in stats:
+    return int(stats["peak_bytes_in_use"]), "first device"
+  kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return kib * 1024, "resident set of the process"
+
+
+def _table(outcome: dict[str, Any]) -> rich.table.Table:
+  table = rich.table.Table(title=f"{outcome['system']}, R = {outcome['runs']}")
+  table.add_column("what")
+  table.add_column("value", justify="right")
+  step = outcome["step_seconds"]
+  for what, value in (
+    ("step, median", f"{1e3 * step['median']:.2f} ms"),
+    ("step, p90", f"{1e3 * step['p90']:.2f} ms"),
+    ("compile", f"{outcome['compile_seconds']:.1f} s"),
+    ("first dispatch", f"{outcome['first_dispatch_seconds']:.3f} s"),
+    ("examples/s, per run", f"{outcome['examples_per_second']:,.0f}"),
+    ("examples/s, all runs", f"{outcome['runs_examples_per_second']:,.0f}"),
+    ("FLOPs per step", f"{outcome['flops_per_step']:.3e}"),
+    ("achieved FLOP/s", f"{outcome['achieved_flops_per_second']:.3e}"),
+    (
+      "matmul peak FLOP/s",
+      f"{outcome['matmul_peak_flops_per_second']:.3e}",
+    ),
+    ("share of peak", f"{100 * outcome['share_of_peak']:.1f} %"),
+    ("peak memory", f"{outcome['peak_memory_bytes'] / 2**20:,.0f} MiB"),
+  ):
+    table.add_row(what, value)
+  return table
+
+
+def main(argv: Sequence[str]) -> None:
+  """Reads the flags."""
+  del argv
+  outcome = benchmark(
+    _CONFIG.value,
+    runs=_RUNS.value,
+    dispatches=_DISPATCHES.value,
+    steps=_STEPS.value,
+    trace=_TRACE.value,
+  )
+  workdir.write_json(pathlib.Path(_OUT.value), outcome)
+  console = rich.console.Console()
+  console.print(_table(outcome))
+  console.print(f"written to {_OUT.value}")
+
+
+if __name__ == "__main__":
+  flags.mark_flags_as_required(["config", "out"])
+  errors.run(main)
