@@ -382,7 +382,7 @@ def statistics(
     where no row has the modality.
   """
 
-  def total(fn: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+  def total(fn: Callable[[np.ndarray], Any]) -> Any:
     parts = []
     for start in range(0, len(rows), _PASS_ROWS):
       stream = table.take(rows[start : start + _PASS_ROWS]).streams[modality]
@@ -390,7 +390,7 @@ def statistics(
       parts.append(fn(frames))
     return np.sum(parts, axis=0)
 
-  count = total(lambda frames: np.asarray(len(frames)))
+  count = total(len)
   dim = table.take(rows[:1]).streams[modality].features.shape[-1]
   if count == 0:
     return np.zeros(dim), np.ones(dim)
