@@ -119,6 +119,10 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
       " with `python -m data_prep.convert` and pass --config.data.dir=DIR"
     )
   corpus = load_corpus(config)
+  # What a system refuses, it refuses here: before anything is written.
+  jax.eval_shape(
+    system.init, jax.random.key(0), sample_batch(config, corpus), corpus.vectors
+  )
   records = make_records(config, corpus)
   mesh = program.make_mesh(
     len(records),

@@ -1,0 +1,50 @@
+"""Losses, one value per example."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def binary_cross_entropy(
+  logits: Float[Array, "b k"],
+  labels: Float[Array, "b k"],
+  pos_weight: Float[Array, " k"],
+) -> Float[Array, " b"]:
+  """Binary cross-entropy per emotion, averaged over the emotions.
+
+  Source: Dai et al. 2020's published code, `BCEWithLogitsLoss(pos_weight)`.
+  Deviation: none.
+
+  Args:
+    logits: Before the sigmoid, any real value.
+    labels: 1 where the emotion is present.
+    pos_weight: What a positive counts for against a negative.
+
+  Returns:
+    One value per utterance.
+  """
+  positive = pos_weight[None, :] * labels * jax.nn.log_sigmoid(logits)
+  negative = (1 - labels) * jax.nn.log_sigmoid(-logits)
+  return -jnp.mean(positive + negative, axis=-1)
+
+
+def cross_entropy(
+  logits: Float[Array, "b k"],
+  labels: Float[Array, "b k"],
+  class_weight: Float[Array, " k"],
+) -> Float[Array, " b"]:
+  """Cross-entropy of a softmax over emotions, weighted by the true class.
+
+  The mean over a batch divides by its examples, not by their weights, so that
+  the mean over batches is the mean over examples.
+
+  Args:
+    logits: Before the softmax.
+    labels: One-hot; a row of zeros contributes 0.
+    class_weight: What an example of each class counts for.
+
+  Returns:
+    One value per utterance.
+  """
+  log_probs = jax.nn.log_softmax(logits, axis=-1)
+  return -jnp.sum(class_weight[None, :] * labels * log_probs, axis=-1)

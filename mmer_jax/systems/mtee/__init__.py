@@ -1,0 +1,72 @@
+"""MTEE: emotions as word vectors, mapped into every modality's space.
+
+Source: Dai, Liu, Yu and Fung, "Modality-Transferable Emotion Embeddings for
+Low-Resource Multimodal Emotion Recognition", AACL 2020.
+"""
+
+import ml_collections
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmer_jax import errors, training
+from mmer_jax.data import schema
+from mmer_jax.systems import supervised
+from mmer_jax.systems.mtee import model
+
+
+def build(config: ml_collections.ConfigDict) -> training.System:
+  """Makes the system of a config.
+
+  Raises:
+    UserError: A value of `config.model` is not one of its choices.
+  """
+  for key, choices in (
+    ("readout", ("last", "final")),
+    ("absent", ("drop", "reference")),
+  ):
+    if config.model[key] not in choices:
+      raise errors.UserError(
+        f"config.model.{key} is {config.model[key]!r}, expected one of"
+        f" {', '.join(choices)}"
+      )
+  parts = config.model.to_dict()
+  hidden = {name: parts["hidden"][name] for name in config.data.modalities}
+  module = model.Mtee(**{**parts, "hidden": hidden}, dtype=config.compute_dtype)
+
+  def init(
+    key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
+  ) -> training.Params:
+    width = emotions.shape[-1]
+    if not width:
+      raise errors.UserError(
+        "mtee needs word vectors of the emotions and the shards hold none;"
+        " convert them again with --word_vectors=FILE"
+      )
+    lexical = hidden.get("lexical", width)
+    if lexical != width:
+      raise errors.UserError(
+        f"config.model.hidden.lexical is {lexical}, but the emotions' word"
+        f" vectors have {width} dimensions and are compared with it; set"
+        f" config.model.hidden.lexical={width}"
+      )
+    return module.init(key, batch, emotions, key=None)["params"]
+
+  def apply(
+    params: training.Params,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    key: PRNGKeyArray | None,
+  ) -> Float[Array, "b k"]:
+    return module.apply({"params": params}, batch, emotions, key=key).logits
+
+  def predict(
+    params: training.Params, batch: schema.Batch, emotions: Float[Array, "k e"]
+  ) -> training.Prediction:
+    return module.apply({"params": params}, batch, emotions, key=None)
+
+  loss = supervised.make_loss(config.protocol.decision, apply)
+  return training.System(
+    init=init,
+    stages=(training.Stage("supervised", loss),),
+    predict=predict,
+    open_vocabulary=True,
+  )

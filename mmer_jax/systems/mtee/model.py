@@ -1,0 +1,112 @@
+"""The network of MTEE."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from mmer_jax import training
+from mmer_jax.core import linear, recurrent
+from mmer_jax.data import schema
+
+
+class Mtee(nn.Module):
+  """Dot products of a sequence with emotions, fused by one weight a modality.
+
+  Source: Dai et al. 2020, Eq. 1 to 4; there the modalities are t, a and v.
+  Deviation: a modality that an utterance lacks drops out of Eq. 4; the
+    published code would encode its zeros. Read-out: see
+    `recurrent.BiLSTM`; the paper says no more than "a vector representation",
+    the published code sums both directions at the last position.
+
+  Attributes:
+    hidden: Modality name to the LSTM's width. The lexical one is that of the
+      emotions' word vectors, with which its read-out is compared.
+    layers: LSTM layers.
+    dropout: Between them.
+    readout: `last` or `final`, see `recurrent.BiLSTM`.
+    absent: Where a modality is absent: `drop` keeps the other weights as they
+      are; `reference` replaces them by 1 / (number present), as the published
+      code does when it evaluates a subset.
+    dtype: Of the matmuls.
+  """
+
+  hidden: dict[str, int]
+  layers: int
+  dropout: float
+  readout: str
+  absent: str
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    *,
+    key: PRNGKeyArray | None,
+  ) -> training.Prediction:
+    """Scores every emotion; `emotions` may be any, trained on or not."""
+    scores = {}
+    for index, (modality, width) in enumerate(sorted(self.hidden.items())):
+      stream = batch.streams[modality]
+      encoded = recurrent.BiLSTM(
+        hidden=width,
+        layers=self.layers,
+        dropout=self.dropout,
+        readout=self.readout,
+        bidirectional=True,
+        dtype=self.dtype,
+        name=f"encoder_{modality}",
+      )(
+        stream.features,
+        stream.mask,
+        key=None if key is None else jax.random.fold_in(key, index),
+      )
+      space = emotions
+      if modality != "lexical":
+        space = linear.Linear(width, name=f"map_{modality}")(emotions)
+      scores[modality] = (encoded.forward + encoded.backward) @ space.T
+    weights = {
+      modality: self.param(
+        f"weight_{modality}",
+        nn.initializers.constant(1 / len(self.hidden)),
+        (),
+      )
+      for modality in scores
+    }
+    return training.Prediction(
+      fuse(scores, weights, batch.present, self.absent), scores
+    )
+
+
+def fuse(
+  scores: dict[str, Float[Array, "b k"]],
+  weights: dict[str, Float[Array, ""]],
+  present: dict[str, Bool[Array, " b"]],
+  absent: str,
+) -> Float[Array, "b k"]:
+  """Sums the modalities' scores by their weights.
+
+  Source: Dai et al. 2020, Eq. 4, before the sigmoid.
+  Deviation: see `Mtee.absent`.
+
+  Args:
+    scores: Of every modality and emotion.
+    weights: One per modality, of any sign; nothing makes them sum to one.
+    present: Which modalities each utterance has.
+    absent: `drop` or `reference`.
+
+  Returns:
+    Logits; 0 for an utterance without any modality.
+  """
+  count = sum(flags.astype(jnp.float32) for flags in present.values())
+  logits = jnp.zeros_like(next(iter(scores.values())))
+  for modality, score in scores.items():
+    weight = jnp.broadcast_to(weights[modality], count.shape)
+    if absent == "reference":
+      some = count < len(scores)
+      weight = jnp.where(some, 1 / jnp.maximum(count, 1.0), weight)
+    weight = jnp.where(present[modality], weight, 0.0)
+    logits = logits + weight[:, None] * score
+  return logits

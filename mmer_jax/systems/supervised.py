@@ -1,0 +1,46 @@
+"""The supervised loss that the systems with one stage share."""
+
+from collections.abc import Callable
+
+from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+
+from mmer_jax import training
+from mmer_jax.core import losses, masked
+from mmer_jax.data import schema
+
+# (params, batch, emotions, key) -> logits
+ApplyFn = Callable[
+  [training.Params, schema.Batch, Array, PRNGKeyArray | None],
+  Float[Array, "b k"],
+]
+
+
+def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
+  """Weighted binary cross-entropy, or cross-entropy under a softmax.
+
+  The mean is over the labelled examples of the global batch.
+
+  Args:
+    decision: `"binary"` or `"softmax"`.
+    apply: The model; random where it gets a key.
+
+  Returns:
+    A stage's loss.
+  """
+  per_example = {
+    "binary": losses.binary_cross_entropy,
+    "softmax": losses.cross_entropy,
+  }[decision]
+
+  def loss(
+    params: training.Params,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    run: training.Runs,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Scalar, dict[str, Scalar]]:
+    logits = apply(params, batch, emotions, key)
+    values = per_example(logits, batch.labels, run.class_weight)
+    return masked.mean(values, batch.example_mask & batch.labelled), {}
+
+  return loss
