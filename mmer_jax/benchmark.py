@@ -34,15 +34,6 @@ from mmer_jax import (
 from mmer_jax.core import recurrent
 from mmer_jax.data import pipeline, schema, shards
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
-_OUT = flags.DEFINE_string("out", None, "Where the JSON goes.")
-_RUNS = flags.DEFINE_integer("runs", 1, "Concurrent runs in the program.")
-_DISPATCHES = flags.DEFINE_integer("dispatches", 20, "How many to time.")
-_STEPS = flags.DEFINE_integer(
-  "steps", 0, "Steps per dispatch; 0 for config.training.steps_per_dispatch."
-)
-_TRACE = flags.DEFINE_string("trace", "", "Also write a profile here.")
-
 # Rows of the random corpus, in batches; more would only take memory.
 _BATCHES = 4
 
@@ -291,22 +282,35 @@ def _table(outcome: dict[str, Any]) -> rich.table.Table:
   return table
 
 
+def define_flags() -> None:
+  """Defines the command line; importing this module does not."""
+  config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
+  flags.DEFINE_string("out", None, "Where the JSON goes.")
+  flags.DEFINE_integer("runs", 1, "Concurrent runs in the program.")
+  flags.DEFINE_integer("dispatches", 20, "How many to time.")
+  flags.DEFINE_integer(
+    "steps", 0, "Steps per dispatch; 0 for config.training.steps_per_dispatch."
+  )
+  flags.DEFINE_string("trace", "", "Also write a profile here.")
+  flags.mark_flags_as_required(["config", "out"])
+
+
 def main(argv: Sequence[str]) -> None:
   """Reads the flags."""
   del argv
   outcome = benchmark(
-    _CONFIG.value,
-    runs=_RUNS.value,
-    dispatches=_DISPATCHES.value,
-    steps=_STEPS.value,
-    trace=_TRACE.value,
+    flags.FLAGS.config,
+    runs=flags.FLAGS.runs,
+    dispatches=flags.FLAGS.dispatches,
+    steps=flags.FLAGS.steps,
+    trace=flags.FLAGS.trace,
   )
-  workdir.write_json(pathlib.Path(_OUT.value), outcome)
+  workdir.write_json(pathlib.Path(flags.FLAGS.out), outcome)
   console = rich.console.Console()
   console.print(_table(outcome))
-  console.print(f"written to {_OUT.value}")
+  console.print(f"written to {flags.FLAGS.out}")
 
 
 if __name__ == "__main__":
-  flags.mark_flags_as_required(["config", "out"])
+  define_flags()
   errors.run(main)

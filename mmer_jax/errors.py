@@ -1,9 +1,11 @@
 """How a verb ends when its user made a mistake: one line, exit status 2."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app
+from absl import logging as absl_logging
 
 USER_ERROR = 2
 
@@ -23,6 +25,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     main: Takes the remaining arguments, as `absl.app.run` passes them.
   """
 
+  absl_logging.get_absl_handler().addFilter(_is_ours)
+
   def guarded(argv: Sequence[str]) -> None:
     if len(argv) > 1:
       raise app.UsageError(f"unexpected argument {argv[1]!r}")
@@ -37,3 +41,11 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     return None
 
   app.run(reporting)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+  """Libraries log every file they touch at INFO; a user wants our lines."""
+  ours = ("mmer_jax", "data_prep")
+  return record.levelno >= logging.WARNING or any(
+    part in ours for part in record.pathname.split("/")[-3:-1]
+  )

@@ -28,22 +28,6 @@ from mmer_jax import (
 
 SPLITS = ("train", "validation", "test")
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Of `mmer_jax.train`.")
-_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Which rows.")
-_MODALITIES = flags.DEFINE_list(
-  "modalities", [], "The model sees these alone; all by default."
-)
-_EMOTIONS = flags.DEFINE_list(
-  "emotions",
-  [],
-  "Judge these alone, in this order. A system that reads emotions from word"
-  " vectors (mtee) also takes emotions of the shards that it was not"
-  " trained on.",
-)
-_DATA_DIR = flags.DEFINE_string(
-  "data_dir", "", "Shards, where they have moved since training."
-)
-
 
 def evaluate(
   folder: pathlib.Path,
@@ -128,9 +112,18 @@ def evaluate(
       "modalities": list(modalities or config.data.modalities),
       "emotions": list(judged),
     },
+    select=config.training.select,
     runs=runs,
     baselines=baselines,
   )
+  if "settings" in outcome:
+    # A sweep is decided on validation, and only there.
+    if split == "validation":
+      setting = results.best_setting(outcome)
+    else:
+      file = folder / "results" / "validation.json"
+      setting = workdir.read_json(file)["setting"]
+    outcome = results.choose(outcome, setting)
   name = "-".join(
     [split]
     + (["+".join(modalities)] if modalities else [])
@@ -217,16 +210,36 @@ def _predict(
   return logits, progress
 
 
+def define_flags() -> None:
+  """Defines the command line; importing this module does not."""
+  flags.DEFINE_string("workdir", None, "Of `mmer_jax.train`.")
+  flags.DEFINE_enum("split", "test", SPLITS, "Which rows.")
+  flags.DEFINE_list(
+    "modalities", [], "The model sees these alone; all by default."
+  )
+  flags.DEFINE_list(
+    "emotions",
+    [],
+    "Judge these alone, in this order. A system that reads emotions from word"
+    " vectors (mtee) also takes emotions of the shards that it was not"
+    " trained on.",
+  )
+  flags.DEFINE_string(
+    "data_dir", "", "Shards, where they have moved since training."
+  )
+  flags.mark_flag_as_required("workdir")
+
+
 def main(argv: Sequence[str]) -> None:
   """Reads the flags."""
   del argv
-  folder = pathlib.Path(_WORKDIR.value)
+  folder = pathlib.Path(flags.FLAGS.workdir)
   outcome = evaluate(
     folder,
-    split=_SPLIT.value,
-    modalities=_MODALITIES.value,
-    emotions=_EMOTIONS.value,
-    data_dir=_DATA_DIR.value,
+    split=flags.FLAGS.split,
+    modalities=flags.FLAGS.modalities,
+    emotions=flags.FLAGS.emotions,
+    data_dir=flags.FLAGS.data_dir,
   )
   console = rich.console.Console()
   console.print(results.to_rich(outcome))
@@ -234,5 +247,5 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-  flags.mark_flag_as_required("workdir")
+  define_flags()
   errors.run(main)

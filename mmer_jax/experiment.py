@@ -213,15 +213,16 @@ def make_records(
     settings = [
       {**setting, key: float(value)} for setting in settings for value in values
     ]
+  rows = splits.Rows(
+    ids=corpus.columns["id"],
+    speakers=corpus.columns["speaker"],
+    sessions=corpus.columns["session"],
+    splits=corpus.columns["split"],
+    labelled=corpus.labelled,
+  )
   folds_by_seed = {
     seed: splits.make_folds(
-      splits.Protocol.from_config(config.protocol),
-      ids=corpus.columns["id"],
-      speakers=corpus.columns["speaker"],
-      sessions=corpus.columns["session"],
-      splits=corpus.columns["split"],
-      labelled=corpus.labelled,
-      seed=seed,
+      splits.Protocol.from_config(config.protocol), rows, seed=seed
     )
     for seed in config.seeds
   }

@@ -38,17 +38,6 @@ from mmer_jax import (
 )
 from mmer_jax.data import pipeline
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written.")
-_TENSORBOARD = flags.DEFINE_bool(
-  "tensorboard", False, "Also write event files to WORKDIR/tensorboard."
-)
-_COORDINATOR = flags.DEFINE_string(
-  "coordinator", "", "HOST:PORT of process 0, to train with several processes."
-)
-_PROCESSES = flags.DEFINE_integer("num_processes", 1, "How many processes.")
-_PROCESS = flags.DEFINE_integer("process_id", 0, "Which one this is.")
-
 
 class Position(NamedTuple):
   """Where training goes on: the next chunk of the next epoch of a stage."""
@@ -496,21 +485,38 @@ def _check_data(setup: experiment.Experiment, folder: pathlib.Path) -> None:
     )
 
 
+def define_flags() -> None:
+  """Defines the command line; importing this module does not."""
+  config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
+  flags.DEFINE_string("workdir", None, "Where everything is written.")
+  flags.DEFINE_bool(
+    "tensorboard", False, "Also write event files to WORKDIR/tensorboard."
+  )
+  flags.DEFINE_string(
+    "coordinator",
+    "",
+    "HOST:PORT of process 0, to train with several processes.",
+  )
+  flags.DEFINE_integer("num_processes", 1, "How many processes.")
+  flags.DEFINE_integer("process_id", 0, "Which one this is.")
+  flags.mark_flags_as_required(["config", "workdir"])
+
+
 def main(argv: Sequence[str]) -> None:
   """Reads the flags."""
   del argv
-  if _COORDINATOR.value:
+  if flags.FLAGS.coordinator:
     jax.distributed.initialize(
-      _COORDINATOR.value, _PROCESSES.value, _PROCESS.value
+      flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id
     )
   train(
-    _CONFIG.value,
-    pathlib.Path(_WORKDIR.value),
+    flags.FLAGS.config,
+    pathlib.Path(flags.FLAGS.workdir),
     console=rich.console.Console(stderr=True),
-    tensorboard=_TENSORBOARD.value,
+    tensorboard=flags.FLAGS.tensorboard,
   )
 
 
 if __name__ == "__main__":
-  flags.mark_flags_as_required(["config", "workdir"])
+  define_flags()
   errors.run(main)

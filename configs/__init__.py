@@ -1,0 +1,1 @@
+"""One file per row of a published table, plus `quickstart.py`."""

@@ -1,0 +1,1 @@
+"""The LSTM baselines of Dai et al. 2020."""

@@ -1,0 +1,343 @@
+"""Results over runs: summaries with intervals, JSON and tables."""
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import flax
+import jax
+import jaxlib
+import numpy as np
+import optax
+import orbax.checkpoint
+import rich.table
+from jax.scipy import special
+
+import mmer_jax
+from mmer_jax import metrics
+
+# The order of a table's columns.
+_SHOWN = (
+  "accuracy",
+  "unweighted_accuracy",
+  "weighted_accuracy",
+  "f1",
+  "weighted_f1",
+  "auc",
+  "weighted_average_precision",
+)
+
+
+def t_quantile(degrees: int) -> float:
+  """The 0.975 quantile of Student's t: half the width of a 95 % interval.
+
+  P(|T| > t) is the regularised incomplete beta function at
+  degrees / (degrees + t^2); it is inverted by bisection.
+
+  Args:
+    degrees: Of freedom, at least 1.
+  """
+  low, high = 0.0, 1e3
+  with jax.enable_x64(True):
+    for _ in range(200):
+      middle = (low + high) / 2
+      tail = special.betainc(
+        degrees / 2.0, 0.5, degrees / (degrees + middle * middle)
+      )
+      low, high = (middle, high) if float(tail) > 0.05 else (low, middle)
+  return (low + high) / 2
+
+
+def summarise(values: Sequence[float | None]) -> dict[str, Any]:
+  """Mean, sample standard deviation and 95 % interval of the mean.
+
+  The interval is Student's; with one value there is none. Values that are
+  None (undefined, or of a failed run) are left out and not counted.
+  """
+  known = [value for value in values if value is not None]
+  n = len(known)
+  if not n:
+    return {"mean": None, "std": None, "ci95": [None, None], "n": 0}
+  mean = float(np.mean(known))
+  if n == 1:
+    return {"mean": mean, "std": None, "ci95": [None, None], "n": 1}
+  std = float(np.std(known, ddof=1))
+  half = t_quantile(n - 1) * std / n**0.5
+  return {"mean": mean, "std": std, "ci95": [mean - half, mean + half], "n": n}
+
+
+def run_result(
+  *,
+  run: int,
+  seed: int,
+  fold: str,
+  setting: dict[str, float],
+  emotions: Sequence[str],
+  decision: str,
+  probs: np.ndarray,
+  labels: np.ndarray,
+  threshold: float,
+  failed_step: int | None,
+) -> dict[str, Any]:
+  """Scores one run; a failed one has None for every metric."""
+  probs = np.asarray(probs, np.float64)
+  labels = np.asarray(labels, np.float64)
+  mask = np.ones(len(labels), bool)
+  overall = metrics.compute(decision, probs, labels, mask, threshold)
+  each = metrics.per_emotion(decision, probs, labels, mask, threshold)
+  counts = None
+  if decision == "softmax" and failed_step is None:
+    counts = metrics.confusion(probs, labels, mask).astype(int).tolist()
+  return {
+    "run": run,
+    "seed": seed,
+    "fold": fold,
+    "setting": setting,
+    "failed_step": failed_step,
+    "examples": len(labels),
+    "metrics": {
+      name: None if failed_step is not None else float(value)
+      for name, value in overall.items()
+    },
+    "per_emotion": {
+      emotion: {
+        name: _number(values[index]) if failed_step is None else None
+        for name, values in each.items()
+      }
+      for index, emotion in enumerate(emotions)
+    },
+    "confusion": counts,
+  }
+
+
+def build(
+  *,
+  system: str,
+  config_sha256: str,
+  dataset: dict[str, str],
+  split: str,
+  protocol: dict[str, Any],
+  select: str,
+  runs: Sequence[dict[str, Any]],
+  baselines: Sequence[dict[str, float]],
+) -> dict[str, Any]:
+  """The content of a results file.
+
+  `summary` is over the runs of one setting. Where a sweep made several,
+  `settings` holds the summary of each, and `summary` is the first one's until
+  `choose` picks another.
+
+  Args:
+    system: Its name.
+    config_sha256: Digest of the config.
+    dataset: Name and fingerprint of the shards.
+    split: Which rows were scored.
+    protocol: How they were split and judged.
+    select: The metric by which training selects.
+    runs: From `run_result`.
+    baselines: Of every run, from `metrics.majority_baseline`.
+  """
+  settings: list[dict[str, float]] = []
+  for run in runs:
+    if run["setting"] not in settings:
+      settings.append(run["setting"])
+  summaries = [
+    {
+      "setting": setting,
+      "summary": _summary([r for r in runs if r["setting"] == setting]),
+    }
+    for setting in settings
+  ]
+  outcome = {
+    "system": system,
+    "config_sha256": config_sha256,
+    "dataset": dataset,
+    "split": split,
+    "protocol": protocol,
+    "select": select,
+    "runs": list(runs),
+    "summary": summaries[0]["summary"],
+    "setting": settings[0],
+    "majority_baseline": {
+      name: summarise([baseline[name] for baseline in baselines])["mean"]
+      for name in metrics.NAMES
+    },
+    "failed": [r["run"] for r in runs if r["failed_step"] is not None],
+    "environment": environment(),
+  }
+  if len(settings) > 1:
+    outcome["settings"] = summaries
+  return outcome
+
+
+def choose(
+  outcome: dict[str, Any], setting: dict[str, float]
+) -> dict[str, Any]:
+  """Makes another setting's summary the one of the result."""
+  (found,) = [
+    entry["summary"]
+    for entry in outcome["settings"]
+    if entry["setting"] == setting
+  ]
+  return {**outcome, "summary": found, "setting": setting}
+
+
+def best_setting(outcome: dict[str, Any]) -> dict[str, float]:
+  """The setting with the best mean of the selection metric."""
+
+  def value(entry: dict[str, Any]) -> float:
+    name = outcome["select"]
+    # The loss is not a metric of a result; accuracy stands in for it.
+    name = "accuracy" if name == "loss" else name
+    mean = entry["summary"][name]["mean"]
+    return -1.0 if mean is None else mean
+
+  return max(outcome["settings"], key=value)["setting"]
+
+
+def environment() -> dict[str, Any]:
+  """Versions and devices; nothing that names the machine or its user."""
+  devices = jax.devices()
+  return {
+    "python": platform.python_version(),
+    "mmer_jax": mmer_jax.__version__,
+    "jax": jax.__version__,
+    "jaxlib": jaxlib.__version__,
+    "flax": flax.__version__,
+    "optax": optax.__version__,
+    "orbax": orbax.checkpoint.__version__,
+    "numpy": np.__version__,
+    "platform": platform.system(),
+    "devices": len(devices),
+    "device_kind": devices[0].device_kind,
+  }
+
+
+def markdown(outcome: dict[str, Any]) -> str:
+  """The result as a page: summary, emotions, confusion, runs."""
+  parts = [
+    f"# {outcome['system']}, {outcome['split']} split",
+    (
+      f"{outcome['dataset']['name']}"
+      f" (fingerprint `{outcome['dataset']['fingerprint'][:12]}`), protocol"
+      f" `{outcome['protocol']['split']}`, decision"
+      f" `{outcome['protocol']['decision']}`, modalities"
+      f" {' + '.join(outcome['protocol']['modalities'])}."
+    ),
+  ]
+  n = max(entry["n"] for entry in outcome["summary"].values())
+  parts.append(
+    f"Percent; mean over {n} runs ± half of the 95 % interval of the mean."
+  )
+  if outcome["failed"]:
+    parts.append(f"Runs that failed and are left out: {outcome['failed']}.")
+  for heading, rows in _tables(outcome):
+    parts.append(_markdown_table(heading, rows))
+  return "\n\n".join(parts) + "\n"
+
+
+def to_rich(outcome: dict[str, Any]) -> rich.table.Table:
+  """The summary as a table for the terminal."""
+  heading, rows = _tables(outcome)[0]
+  n = max(entry["n"] for entry in outcome["summary"].values())
+  table = rich.table.Table(
+    title=(
+      f"{outcome['system']} on {outcome['dataset']['name']},"
+      f" {outcome['split']} split"
+    ),
+    caption=f"percent, mean over {n} runs ± half of the 95 % interval",
+  )
+  for index, title in enumerate(heading):
+    table.add_column(title, justify="left" if index == 0 else "right")
+  for row in rows:
+    table.add_row(*row)
+  return table
+
+
+def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  return {
+    name: summarise([run["metrics"][name] for run in runs])
+    for name in metrics.NAMES
+  }
+
+
+def _number(value: Any) -> float | None:
+  return float(value) if np.isfinite(value) else None
+
+
+def _percent(entry: dict[str, Any]) -> str:
+  if entry["mean"] is None:
+    return "-"
+  text = f"{100 * entry['mean']:.1f}"
+  if entry["ci95"][0] is None:
+    return text
+  return f"{text} ± {100 * (entry['ci95'][1] - entry['mean']):.1f}"
+
+
+def _tables(
+  outcome: dict[str, Any],
+) -> list[tuple[list[str], list[list[str]]]]:
+  """Heading and rows of every table, formatted."""
+  runs = [r for r in outcome["runs"] if r["setting"] == outcome["setting"]]
+  emotions = list(runs[0]["per_emotion"])
+  summary = [
+    [
+      name,
+      _percent(outcome["summary"][name]),
+      f"{100 * outcome['majority_baseline'][name]:.1f}",
+    ]
+    for name in _SHOWN
+  ]
+  each = []
+  for emotion in emotions:
+    scores = [run["per_emotion"][emotion] for run in runs]
+    support = [s["support"] for s in scores if s["support"] is not None]
+    each.append(
+      [
+        emotion,
+        *(_percent(summarise([s[name] for s in scores])) for name in _SHOWN),
+        f"{np.mean(support):.0f}" if support else "-",
+      ]
+    )
+  tables = [
+    (["metric", "mean", "majority"], summary),
+    (["emotion", *_SHOWN, "support"], each),
+  ]
+  counted = [run["confusion"] for run in runs if run["confusion"] is not None]
+  if counted:
+    total = np.sum(counted, axis=0)
+    share = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
+    tables.append(
+      (
+        ["true \\ predicted, % of the true", *emotions],
+        [
+          [emotion, *(f"{value:.1f}" for value in row)]
+          for emotion, row in zip(emotions, share, strict=True)
+        ],
+      )
+    )
+  if "settings" in outcome:
+    tables.append(
+      (
+        ["setting", *_SHOWN],
+        [
+          [
+            ", ".join(f"{k} {v:g}" for k, v in entry["setting"].items()),
+            *(_percent(entry["summary"][name]) for name in _SHOWN),
+          ]
+          for entry in outcome["settings"]
+        ],
+      )
+    )
+  return tables
+
+
+def _markdown_table(
+  heading: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+  lines = [
+    "| " + " | ".join(heading) + " |",
+    "|---" + "|---:" * (len(heading) - 1) + "|",
+  ]
+  lines += ["| " + " | ".join(row) + " |" for row in rows]
+  return "\n".join(lines)
