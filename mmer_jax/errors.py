@@ -24,7 +24,6 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   Args:
     main: Takes the remaining arguments, as `absl.app.run` passes them.
   """
-
   absl_logging.get_absl_handler().addFilter(_is_ours)
 
   def guarded(argv: Sequence[str]) -> None:
