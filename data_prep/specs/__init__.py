@@ -1,0 +1,1 @@
+"""Specs of corpora for `data_prep.convert --source=utterances`."""

@@ -1,0 +1,97 @@
+"""IEMOCAP, one row per utterance: transcript and acoustic functionals.
+
+  python -m data_prep.convert --source=utterances \
+    --spec=data_prep/specs/iemocap.py:4 --input=iemocap_utterances.npz \
+    --word_vectors=glove.840B.300d.txt --output=shards/iemocap4
+
+Variants: 4 (excited merged into happy, as in most papers), 6, all. Rows whose
+label is not among the variant's are unlabelled. IEMOCAP has no official split:
+the protocols hold out sessions or speakers.
+"""
+
+import ml_collections
+
+# Label in the file to emotion.
+_EMOTIONS = {
+  "4": (
+    ("neu", "neutral"),
+    ("hap", "happy"),
+    ("exc", "happy"),
+    ("sad", "sad"),
+    ("ang", "angry"),
+  ),
+  "6": (
+    ("neu", "neutral"),
+    ("hap", "happy"),
+    ("sad", "sad"),
+    ("ang", "angry"),
+    ("exc", "excited"),
+    ("fru", "frustrated"),
+  ),
+  "all": (
+    ("neu", "neutral"),
+    ("hap", "happy"),
+    ("sad", "sad"),
+    ("ang", "angry"),
+    ("exc", "excited"),
+    ("fru", "frustrated"),
+    ("sur", "surprised"),
+    ("fea", "fear"),
+    ("dis", "disgust"),
+  ),
+}
+# No agreement between the annotators, and "other".
+_NO_EMOTION = ("xxx", "oth")
+
+# Dai et al. 2020 first, where they name a word.
+_WORDS = {
+  "neutral": ("neutral",),
+  "happy": ("happy", "happiness"),
+  "sad": ("sad", "sadness"),
+  "angry": ("angry", "anger"),
+  "excited": ("exciting", "excited", "excitement"),
+  "frustrated": ("frustrating", "frustrated", "frustration"),
+  "surprised": ("surprising", "surprised", "surprise"),
+  "fear": ("fear", "afraid", "scared"),
+  "disgust": ("disgust", "disgusted", "disgusting"),
+}
+
+
+def get_config(variant: str = "4") -> ml_collections.ConfigDict:
+  """The spec of a variant: 4, 6 or all."""
+  if variant not in _EMOTIONS:
+    raise ValueError(
+      f"unknown variant {variant!r} of specs/iemocap.py, expected one of"
+      f" {', '.join(_EMOTIONS)}"
+    )
+  label_values = _EMOTIONS[variant]
+  emotions = tuple(dict.fromkeys(emotion for _, emotion in label_values))
+  known = {value for value, _ in label_values}
+  others = [value for value, _ in _EMOTIONS["all"] if value not in known]
+  config = ml_collections.ConfigDict()
+  config.name = f"iemocap_{variant}"
+  config.label_type = "single"
+  config.files = ()
+  config.id = "{utt_id}"
+  config.speaker = "{speaker}"
+  config.session = "{session}"
+  config.dialogue = "{dialog_id}"
+  config.split = ""
+  config.split_values = ()
+  config.text = "{text}"
+  config.label = "{emotion}"
+  config.label_values = label_values
+  config.unlabelled = (*others, *_NO_EMOTION)
+  config.label_columns = ()
+  config.emotions = emotions
+  config.emotion_words = tuple((name, _WORDS[name]) for name in emotions)
+  config.features = ml_collections.ConfigDict(
+    {
+      "acoustic": {
+        "columns": ("audio_egemaps47",),
+        "names": (),
+        "padding": "none",
+      }
+    }
+  )
+  return config.lock()
