@@ -6,27 +6,34 @@ rotation to the right by 15 bits plus 0xa282ead8.
 """
 
 import hashlib
+import io
 import json
 import pathlib
 import struct
-from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from mmer_jax import errors
 from mmer_jax.data import schema
 
 MANIFEST = "manifest.json"
 EMOTIONS = "emotions.npz"
+FEATURES = "features.json"
+TEXT = ("id", "speaker", "session", "dialogue", "split")
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _KEYS = (
   "format",
   "name",
+  "converter",
   "file_format",
   "emotions",
   "modalities",
@@ -79,7 +86,7 @@ def load_manifest(folder: pathlib.Path) -> dict[str, Any]:
     manifest = json.loads(path.read_text(encoding="utf-8"))
   except (json.JSONDecodeError, UnicodeDecodeError) as error:
     raise errors.UserError(
-      f"{path} is not JSON ({error}); convert the corpus again"
+      f"{path} is not JSON ({_why(error)}); convert the corpus again"
     ) from None
   missing = [
     key
@@ -117,23 +124,59 @@ def load_manifest(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def load_emotion_vectors(folder: pathlib.Path) -> schema.EmotionVectors | None:
-  """Reads `emotions.npz`; None where the shards have no word vectors."""
+  """Reads `emotions.npz`; None where the shards have no word vectors.
+
+  Raises:
+    UserError: The file is damaged, missing although the manifest names its
+      checksum, or not of the manifest's emotions.
+  """
+  manifest = load_manifest(folder)
   path = folder / EMOTIONS
+  expected = manifest["converter"]["options"].get("emotion_vectors_crc32c")
   if not path.exists():
+    if expected is not None:
+      raise errors.UserError(
+        f"{EMOTIONS} is missing from {folder}; copy or convert it again"
+      )
     return None
+  content = path.read_bytes()
+  if (
+    expected is not None
+    and _digits(google_crc32c.Checksum(content)) != expected
+  ):
+    raise errors.UserError(
+      f"{path} does not match the manifest's checksum; the file is damaged,"
+      " copy or convert it again"
+    )
   try:
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
       names = tuple(str(name) for name in file["names"])
       words = tuple(str(word) for word in file["words"])
       vectors = np.asarray(file["vectors"], np.float32)
-  except (OSError, KeyError, ValueError) as error:
+  except (
+    OSError,
+    KeyError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+  ) as error:
     raise errors.UserError(
-      f"{path} cannot be read ({error}); convert the corpus again"
+      f"{path} cannot be read ({_why(error)}); convert the corpus again"
     ) from None
-  if vectors.shape[:1] != (len(names),) or not np.isfinite(vectors).all():
+  if names != tuple(manifest["emotions"]) or len(words) != len(names):
     raise errors.UserError(
-      f"{path} holds {vectors.shape} vectors of {len(names)} emotions,"
-      " expected a finite one each; convert the corpus again"
+      f"{path} is of the emotions {', '.join(names)}, expected"
+      f" {', '.join(manifest['emotions'])}; convert the corpus again"
+    )
+  if vectors.ndim != 2 or len(vectors) != len(names):
+    raise errors.UserError(
+      f"{path} holds vectors of shape {vectors.shape}, expected"
+      f" ({len(names)}, e); convert the corpus again"
+    )
+  if not np.isfinite(vectors).all():
+    raise errors.UserError(
+      f"{path} holds a vector that is not finite; convert the corpus again"
     )
   return schema.EmotionVectors(names, words, vectors)
 
@@ -165,7 +208,10 @@ def read_examples(
 
 
 class RecordReader:
-  """Reads single records by location, checksums verified each time."""
+  """Reads single records by location, checksums verified each time.
+
+  Safe to share between threads.
+  """
 
   def __init__(self, folder: pathlib.Path):
     """Opens nothing yet."""
@@ -174,22 +220,29 @@ class RecordReader:
     self._decode = _Decoder(folder, manifest)
     self._format = manifest["file_format"]
     self._files: dict[str, Any] = {}
+    # A file has one position, which another thread would move.
+    self._lock = threading.Lock()
 
   def read(self, location: Location) -> dict[str, Any]:
     """Returns the decoded example."""
+    with self._lock:
+      data = self._bytes(location)
+    return self._decode(location, data)
+
+  def _bytes(self, location: Location) -> bytes:
     path = self._folder / location.shard
     if self._format == "array_record":
       if location.shard not in self._files:
         self._files[location.shard] = _array_reader(path)
-      data = _array_read(self._files[location.shard], location)
-    else:
-      if location.shard not in self._files:
-        self._files[location.shard] = path.open("rb")
-      file = self._files[location.shard]
-      file.seek(location.offset)
-      data = _read_record(file, location)
-      assert data is not None
-    return self._decode(location, data)
+      return _array_read(self._files[location.shard], location)
+    if location.shard not in self._files:
+      self._files[location.shard] = path.open("rb")
+    file = self._files[location.shard]
+    file.seek(location.offset)
+    data = _read_record(file.read, location)
+    if data is None:
+      raise _damaged(location, "it is missing")
+    return data
 
 
 def _records(
@@ -197,26 +250,42 @@ def _records(
 ) -> Iterator[tuple[Location, bytes]]:
   path = folder / shard["file"]
   if file_format == "array_record":
-    _check_whole_file(path, shard)
+    # Its reader verifies chunks, not every byte of the file.
+    whole = google_crc32c.Checksum()
+    with path.open("rb") as file:
+      while block := file.read(1 << 20):
+        whole.update(block)
+    _check_whole_file(whole, shard)
     reader = _array_reader(path)
     for record in range(reader.num_records()):
       location = Location(shard["file"], record, 0)
       yield location, _array_read(reader, location)
     return
+  whole = google_crc32c.Checksum()
   with path.open("rb") as file:
+
+    def read(size: int) -> bytes:
+      data = file.read(size)
+      whole.update(data)
+      return data
+
     record = 0
     while True:
       location = Location(shard["file"], record, file.tell())
-      data = _read_record(file, location)
+      data = _read_record(read, location)
       if data is None:
-        return
+        break
       yield location, data
       record += 1
+  # Sound records may still be those of another shard.
+  _check_whole_file(whole, shard)
 
 
-def _read_record(file: BinaryIO, location: Location) -> bytes | None:
+def _read_record(
+  read: Callable[[int], bytes], location: Location
+) -> bytes | None:
   """Reads one TFRecord; None at the end of the file."""
-  header = file.read(_HEADER.size)
+  header = read(_HEADER.size)
   if not header:
     return None
   if len(header) < _HEADER.size:
@@ -224,8 +293,8 @@ def _read_record(file: BinaryIO, location: Location) -> bytes | None:
   length, length_crc = _HEADER.unpack(header)
   if _masked_crc(header[:8]) != length_crc:
     raise _damaged(location, "the checksum of its length does not match")
-  data = file.read(length)
-  footer = file.read(_FOOTER.size)
+  data = read(length)
+  footer = read(_FOOTER.size)
   if len(data) < length or len(footer) < _FOOTER.size:
     raise _damaged(location, "it is cut short")
   if _masked_crc(data) != _FOOTER.unpack(footer)[0]:
@@ -245,17 +314,25 @@ def _damaged(location: Location, what: str) -> errors.UserError:
   )
 
 
-def _check_whole_file(path: pathlib.Path, shard: dict[str, Any]) -> None:
-  """ArrayRecord's reader verifies chunks, not every byte of the file."""
-  checksum = google_crc32c.Checksum()
-  with path.open("rb") as file:
-    while block := file.read(1 << 20):
-      checksum.update(block)
-  if checksum.digest().hex() != shard["crc32c"]:
+def _why(error: Exception) -> str:
+  """What a library said, on one line."""
+  return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_whole_file(
+  whole: google_crc32c.Checksum, shard: dict[str, Any]
+) -> None:
+  if _digits(whole) != shard["crc32c"]:
     raise errors.UserError(
-      f"shard {shard['file']}: its checksum does not match the manifest's; the"
-      " file is damaged, copy or convert it again"
+      f"shard {shard['file']}: the file's checksum does not match the"
+      " manifest's; it is damaged or not the shard of that name, copy or"
+      " convert it again"
     )
+
+
+def _digits(checksum: google_crc32c.Checksum) -> str:
+  """Returns the 8 hexadecimal digits of the manifest."""
+  return checksum.digest().hex()
 
 
 def _array_reader(path: pathlib.Path) -> Any:
@@ -273,15 +350,44 @@ def _array_read(reader: Any, location: Location) -> bytes:
   try:
     (data,) = reader.read([location.record])
   except (RuntimeError, IndexError, ValueError) as error:
-    raise _damaged(location, f"it cannot be read ({error})") from None
+    raise _damaged(location, f"it cannot be read ({_why(error)})") from None
   return data
+
+
+def _features(
+  folder: pathlib.Path, manifest: dict[str, Any]
+) -> tfds.features.FeaturesDict:
+  """The features that the manifest's examples have."""
+  path = folder / FEATURES
+  try:
+    features = tfds.features.FeaturesDict.from_config(str(folder))
+  except (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    json_format.ParseError,
+  ) as error:
+    raise errors.UserError(
+      f"{path} cannot be read ({_why(error)}); copy or convert it again"
+    ) from None
+  expected = {*TEXT, *manifest["modalities"], "labels", "labelled"}
+  lacking = sorted(expected - set(features))
+  if lacking:
+    raise errors.UserError(
+      f"{path} lacks {', '.join(lacking)}, which {MANIFEST} expects; copy or"
+      " convert it again"
+    )
+  return features
 
 
 class _Decoder:
   """Bytes of a record to arrays, as the manifest describes them."""
 
   def __init__(self, folder: pathlib.Path, manifest: dict[str, Any]):
-    self._features = tfds.features.FeaturesDict.from_config(str(folder))
+    self._features = _features(folder, manifest)
     self._modalities = {
       name: (entry["dim"], entry["columns"])
       for name, entry in manifest["modalities"].items()
@@ -293,9 +399,9 @@ class _Decoder:
       example = self._features.deserialize_example_np(data)
     except (ValueError, KeyError, TypeError) as error:
       raise _damaged(
-        location, f"it is not an example of features.json ({error})"
+        location, f"it is not an example of features.json ({_why(error)})"
       ) from None
-    for key in ("id", "speaker", "session", "dialogue", "split"):
+    for key in TEXT:
       value = example[key]
       example[key] = value.decode() if isinstance(value, bytes) else str(value)
     for modality, (dim, columns) in self._modalities.items():
