@@ -152,13 +152,26 @@ def auc(scores: Any, positives: Any, mask: Any) -> Any:
   return xp.where(defined, 0.5 + excess / pairs, xp.nan * xp.ones_like(p))
 
 
+def score(
+  decision: str, probs: np.ndarray, labels: np.ndarray, threshold: Any
+) -> dict[str, float | None]:
+  """`compute` for results: None where no emotion defines a metric."""
+  mask = np.ones(len(labels), bool)
+  each = per_emotion(decision, probs, labels, mask, threshold)
+  values = compute(decision, probs, labels, mask, threshold)
+  return {
+    name: None if np.isnan(each[name]).all() else float(value)
+    for name, value in values.items()
+  }
+
+
 def majority_baseline(
   train_labels: np.ndarray, labels: np.ndarray, decision: str
-) -> dict[str, float]:
+) -> dict[str, float | None]:
   """The metrics of always predicting the training split's majority.
 
   Under `"binary"` that is per emotion present or absent; under `"softmax"`
-  the most frequent emotion.
+  the most frequent emotion. A tie is absence, and the first emotion.
 
   Args:
     train_labels: (m, k).
@@ -171,9 +184,7 @@ def majority_baseline(
   else:
     guess = np.eye(len(share))[int(share.argmax())]
   probs = np.broadcast_to(guess, labels.shape).astype(np.float64)
-  mask = np.ones(len(labels), bool)
-  values = compute(decision, probs, np.asarray(labels, np.float64), mask, 0.5)
-  return {name: float(value) for name, value in values.items()}
+  return score(decision, probs, np.asarray(labels, np.float64), 0.5)
 
 
 def _counts(xp: Any, chosen: Any, truth: Any, mask: Any, dtype: Any) -> Any:

@@ -1,5 +1,7 @@
 """Results over runs: summaries with intervals, JSON and tables."""
 
+import functools
+import math
 import platform
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +13,12 @@ import numpy as np
 import optax
 import orbax.checkpoint
 import rich.table
-from jax.scipy import special
 
 import mmer_jax
 from mmer_jax import metrics
 
-# The order of a table's columns.
+# The columns of the emotions' table; of one emotion, the mean accuracy is its
+# accuracy.
 _SHOWN = (
   "accuracy",
   "unweighted_accuracy",
@@ -28,23 +30,33 @@ _SHOWN = (
 )
 
 
+@functools.cache
 def t_quantile(degrees: int) -> float:
   """The 0.975 quantile of Student's t: half the width of a 95 % interval.
 
-  P(|T| > t) is the regularised incomplete beta function at
-  degrees / (degrees + t^2); it is inverted by bisection.
+  Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4: P(|T| < t) is a finite
+  sum where the degrees of freedom are whole. It is inverted by bisection.
 
   Args:
     degrees: Of freedom, at least 1.
   """
-  low, high = 0.0, 1e3
-  with jax.enable_x64(True):
-    for _ in range(200):
-      middle = (low + high) / 2
-      tail = special.betainc(
-        degrees / 2.0, 0.5, degrees / (degrees + middle * middle)
-      )
-      low, high = (middle, high) if float(tail) > 0.05 else (low, middle)
+
+  def within(t: float) -> float:
+    angle = math.atan(t / math.sqrt(degrees))
+    cosine = math.cos(angle)
+    odd = degrees % 2
+    term, total = 1.0, 0.0
+    for j in range(degrees // 2):
+      total += term
+      # 2/3, 4/5, ... where the degrees are odd, 1/2, 3/4, ... where even.
+      term *= (2 * j + 1 + odd) / (2 * j + 2 + odd) * cosine * cosine
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + cosine * total) if odd else total
+
+  low, high = 0.0, 16.0
+  while high - low > 1e-13 * high:
+    middle = (low + high) / 2
+    low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
   return (low + high) / 2
 
 
@@ -79,11 +91,14 @@ def run_result(
   threshold: float,
   failed_step: int | None,
 ) -> dict[str, Any]:
-  """Scores one run; a failed one has None for every metric."""
+  """Scores one run.
+
+  A metric is None where no emotion defines it, and of a run that failed.
+  """
   probs = np.asarray(probs, np.float64)
   labels = np.asarray(labels, np.float64)
   mask = np.ones(len(labels), bool)
-  overall = metrics.compute(decision, probs, labels, mask, threshold)
+  overall = metrics.score(decision, probs, labels, threshold)
   each = metrics.per_emotion(decision, probs, labels, mask, threshold)
   counts = None
   if decision == "softmax" and failed_step is None:
@@ -96,7 +111,7 @@ def run_result(
     "failed_step": failed_step,
     "examples": len(labels),
     "metrics": {
-      name: None if failed_step is not None else float(value)
+      name: None if failed_step is not None else value
       for name, value in overall.items()
     },
     "per_emotion": {
@@ -119,7 +134,7 @@ def build(
   protocol: dict[str, Any],
   select: str,
   runs: Sequence[dict[str, Any]],
-  baselines: Sequence[dict[str, float]],
+  baselines: Sequence[dict[str, float | None]],
 ) -> dict[str, Any]:
   """The content of a results file.
 
@@ -225,9 +240,9 @@ def markdown(outcome: dict[str, Any]) -> str:
       f" {' + '.join(outcome['protocol']['modalities'])}."
     ),
   ]
-  n = max(entry["n"] for entry in outcome["summary"].values())
   parts.append(
-    f"Percent; mean over {n} runs ± half of the 95 % interval of the mean."
+    "Percent; mean over the runs that define the metric ± half of the 95 %"
+    " interval of the mean."
   )
   if outcome["failed"]:
     parts.append(f"Runs that failed and are left out: {outcome['failed']}.")
@@ -239,13 +254,12 @@ def markdown(outcome: dict[str, Any]) -> str:
 def to_rich(outcome: dict[str, Any]) -> rich.table.Table:
   """The summary as a table for the terminal."""
   heading, rows = _tables(outcome)[0]
-  n = max(entry["n"] for entry in outcome["summary"].values())
   table = rich.table.Table(
     title=(
       f"{outcome['system']} on {outcome['dataset']['name']},"
       f" {outcome['split']} split"
     ),
-    caption=f"percent, mean over {n} runs ± half of the 95 % interval",
+    caption="percent, mean over runs ± half of the 95 % interval",
   )
   for index, title in enumerate(heading):
     table.add_column(title, justify="left" if index == 0 else "right")
@@ -284,9 +298,10 @@ def _tables(
     [
       name,
       _percent(outcome["summary"][name]),
-      f"{100 * outcome['majority_baseline'][name]:.1f}",
+      str(outcome["summary"][name]["n"]),
+      _percent(summarise([outcome["majority_baseline"][name]])),
     ]
-    for name in _SHOWN
+    for name in metrics.NAMES
   ]
   each = []
   for emotion in emotions:
@@ -300,7 +315,7 @@ def _tables(
       ]
     )
   tables = [
-    (["metric", "mean", "majority"], summary),
+    (["metric", "mean", "runs", "majority"], summary),
     (["emotion", *_SHOWN, "support"], each),
   ]
   counted = [run["confusion"] for run in runs if run["confusion"] is not None]

@@ -9,10 +9,10 @@ from scipy import stats
 from mmer_jax import metrics, results, workdir
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 4, 14, 99, 1000])
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 14, 99, 1000])
 def test_the_t_quantile_is_scipys(degrees):
   np.testing.assert_allclose(
-    results.t_quantile(degrees), stats.t.ppf(0.975, degrees), rtol=1e-9
+    results.t_quantile(degrees), stats.t.ppf(0.975, degrees), rtol=1e-12
   )
 
 
@@ -100,6 +100,43 @@ def test_a_result_has_the_keys_that_others_read():
   json.dumps(workdir.finite(got), allow_nan=False)
 
 
+def test_a_metric_that_no_emotion_defines_is_null_and_not_counted():
+  """Chance in its place would enter the mean over runs."""
+  probs = np.array([[0.9, 0.1], [0.3, 0.7]])
+  common = {
+    "seed": 0,
+    "fold": "1",
+    "setting": {},
+    "emotions": ("sad", "happy"),
+    "decision": "softmax",
+    "threshold": 0.5,
+    "failed_step": None,
+  }
+  one_class = np.array([[1.0, 0.0], [1.0, 0.0]])
+  runs = [
+    results.run_result(run=run, probs=probs, labels=labels, **common)
+    for run, labels in enumerate([one_class, np.eye(2)])
+  ]
+  assert runs[0]["metrics"]["auc"] is None
+  assert runs[0]["metrics"]["weighted_accuracy"] is None
+  assert runs[0]["metrics"]["accuracy"] == 0.5
+  assert runs[0]["metrics"]["unweighted_accuracy"] == 0.5
+  got = results.build(
+    system="mtee",
+    config_sha256="0" * 64,
+    dataset={"name": "toy", "fingerprint": "f" * 64},
+    split="test",
+    protocol={"split": "corpus", "decision": "softmax", "modalities": ["a"]},
+    select="accuracy",
+    runs=runs,
+    baselines=[metrics.majority_baseline(one_class, one_class, "softmax")],
+  )
+  assert got["summary"]["auc"]["mean"] == 1.0
+  assert got["summary"]["auc"]["n"] == 1
+  assert got["majority_baseline"]["auc"] is None
+  assert "| auc | 100.0 | 1 | - |" in results.markdown(got)
+
+
 def test_a_failed_run_is_listed_and_left_out():
   got = outcome(failed=1)
   assert got["failed"] == [1]
@@ -132,7 +169,9 @@ def test_tables_are_percent_with_one_decimal():
   page = results.markdown(got)
   entry = got["summary"]["accuracy"]
   half = 100 * (entry["ci95"][1] - entry["mean"])
-  assert f"| accuracy | {100 * entry['mean']:.1f} ± {half:.1f} |" in page
+  cell = f"{100 * entry['mean']:.1f} ± {half:.1f}"
+  baseline = 100 * got["majority_baseline"]["accuracy"]
+  assert f"| accuracy | {cell} | 4 | {baseline:.1f} |" in page
   assert "| sad |" in page
   assert "percent" in str(results.to_rich(got).caption)
 

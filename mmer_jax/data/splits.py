@@ -96,6 +96,11 @@ def make_folds(protocol: Protocol, rows: Rows, *, seed: int) -> list[Fold]:
         f"config.protocol.folds: fold must be 1..{len(folds)}, got {number};"
         " see docs/protocol.md"
       )
+  if len(set(protocol.folds)) != len(protocol.folds):
+    raise errors.UserError(
+      f"config.protocol.folds is {protocol.folds}: a fold is there twice, and"
+      " the mean over runs would count it twice; name each once"
+    )
   wanted = protocol.folds or range(1, len(folds) + 1)
   chosen = [folds[number - 1] for number in wanted]
   for fold in chosen:
@@ -220,7 +225,7 @@ def _check(protocol: Protocol, rows: Rows, fold: Fold) -> None:
   for what, column in columns:
     seen: dict[str, str] = {}
     for side, part in sides.items():
-      for value in set(column[part].tolist()) - {""}:
+      for value in sorted(set(column[part].tolist()) - {""}):
         other = seen.setdefault(value, side)
         if other == side:
           continue

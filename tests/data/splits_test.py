@@ -142,6 +142,11 @@ OWN = ("train", "validation", "test")
       "fold must be 1..5, got 0",
     ),
     (
+      protocol("leave_one_session_out", folds=(2, 3, 2)),
+      corpus(),
+      "a fold is there twice",
+    ),
+    (
       protocol("corpus"),
       corpus(),
       r"shards have the splits \(none\)",
