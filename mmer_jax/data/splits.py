@@ -11,7 +11,7 @@ import numpy as np
 
 from mmer_jax import errors
 
-# Shares of the random protocol: Mittal et al. 2020, section 5.
+# Shares of the random protocol: Mittal et al. 2020, section 4.3.
 TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.1
 
 
@@ -163,7 +163,7 @@ def _held_out(
 def _leave_one_session_out(
   protocol: Protocol, rows: Rows, seed: int
 ) -> list[Fold]:
-  """Liang et al. 2020, section 4.3: one speaker validates, one tests."""
+  """Liang et al. 2020, section 4.1: one speaker validates, one tests."""
   del seed
   return [
     _held_out(rows, number, session, session, first, second)
@@ -188,7 +188,7 @@ def _leave_one_speaker_out(
 
 
 def _random(protocol: Protocol, rows: Rows, seed: int) -> list[Fold]:
-  """Mittal et al. 2020, section 5: 70/10/20 of the utterances."""
+  """Mittal et al. 2020, section 4.3: 70/10/20 of the utterances."""
   del protocol
   labelled = np.flatnonzero(rows.labelled)
   stream = zlib.crc32(b"split")
