@@ -1,5 +1,6 @@
 """Metrics against scikit-learn, by hand, and on empty classes."""
 
+import pathlib
 import warnings
 
 import jax
@@ -137,6 +138,65 @@ def test_by_hand():
   np.testing.assert_allclose(
     got["weighted_average_precision"], 3 / 5 * 2 / 3 + 2 / 5 * 1 / 2
   )
+
+
+def test_auc_counts_pairs_and_half_of_the_ties():
+  rng = np.random.default_rng(7)
+  for n in (2, 3, 5, 17, 40):
+    scores = rng.integers(4, size=n) / 3
+    truth, mask = rng.random(n) < 0.5, rng.random(n) < 0.8
+    truth[:2], mask[:2] = (True, False), True
+    above = scores[truth & mask][:, None] - scores[~truth & mask][None, :]
+    expected = np.mean((above > 0) + 0.5 * (above == 0))
+    np.testing.assert_allclose(metrics.auc(scores, truth, mask), expected)
+
+
+def test_predicting_nothing_divides_by_nothing():
+  """Precision and F1 are 0, as scikit-learn's zero_division=0."""
+  labels = np.array([[1.0, 1], [0, 1], [0, 1], [0, 1]])
+  probs = np.zeros((4, 2))
+  got = metrics.per_emotion("binary", probs, labels, np.ones(4, bool), 0.5)
+  # Emotion 0: TN 3, FN 1. Emotion 1 is always there: FN 4.
+  np.testing.assert_allclose(got["accuracy"], [3 / 4, 0])
+  np.testing.assert_allclose(got["f1"], [0, 0])
+  # F1 of the negatives of emotion 0: 2 * 3 / (2 * 3 + 1).
+  np.testing.assert_allclose(got["weighted_f1"], [3 / 4 * 6 / 7, 0])
+  np.testing.assert_allclose(
+    got["weighted_average_precision"], [3 / 4 * 3 / 4, 0]
+  )
+  np.testing.assert_allclose(got["weighted_accuracy"], [0.5, np.nan])
+  np.testing.assert_allclose(got["auc"], [0.5, np.nan])
+
+
+def test_a_class_that_is_chosen_but_never_true():
+  """Truth 0 0 0 1 1, choice 0 0 2 1 0; class 2 has no recall."""
+  labels = np.eye(3)[[0, 0, 0, 1, 1]]
+  probs = np.eye(3)[[0, 0, 2, 1, 0]]
+  got = metrics.compute("softmax", probs, labels, np.ones(5, bool), 0.5)
+  assert got["accuracy"] == 3 / 5
+  np.testing.assert_allclose(got["unweighted_accuracy"], (2 / 3 + 1 / 2) / 2)
+  # F1: class 0 TP 2, FP 1, FN 1; class 1 TP 1, FN 1.
+  np.testing.assert_allclose(got["f1"], (2 / 3 + 2 / 3) / 2)
+  np.testing.assert_allclose(got["weighted_f1"], 3 / 5 * 2 / 3 + 2 / 5 * 2 / 3)
+  np.testing.assert_allclose(
+    got["weighted_average_precision"], 3 / 5 * 2 / 3 + 2 / 5 * 1
+  )
+  np.testing.assert_allclose(got["mean_accuracy"], (3 / 5 + 4 / 5 + 4 / 5) / 3)
+  each = metrics.per_emotion("softmax", probs, labels, np.ones(5, bool), 0.5)
+  np.testing.assert_allclose(
+    each["unweighted_accuracy"], [2 / 3, 1 / 2, np.nan]
+  )
+  assert metrics.confusion(probs, labels, np.ones(5, bool)).tolist() == [
+    [2, 0, 1],
+    [1, 1, 0],
+    [0, 0, 0],
+  ]
+
+
+def test_the_protocol_page_has_every_metric():
+  page = (pathlib.Path(__file__).parents[1] / "docs/protocol.md").read_text()
+  for name in (*metrics.NAMES, *metrics.DECISIONS):
+    assert f"`{name}`" in page, name
 
 
 def test_at_the_threshold_is_not_positive():
