@@ -144,7 +144,8 @@ def inputs(seed=5):
 
 def numpy_bilstm(params, x, mask, layers, readout):
   """Every direction as a full loop; what is read of it is chosen last."""
-  x, mask = np.swapaxes(x, 0, 1).astype(np.float64), mask.T
+  x, mask = np.swapaxes(np.asarray(x, np.float64), 0, 1), np.asarray(mask).T
+  width = params["l0_forward_w_h"].shape[0]
   last = [
     np.flatnonzero(mask[:, row]).max(initial=-1) for row in range(mask.shape[1])
   ]
@@ -157,7 +158,7 @@ def numpy_bilstm(params, x, mask, layers, readout):
       }
       if p["w_h"].ndim == 0:
         # Read where the backward direction has seen one frame only.
-        p["w_h"] = np.random.default_rng(0).normal(size=(H, 4 * H))
+        p["w_h"] = np.random.default_rng(0).normal(size=(width, 4 * width))
       states.append(
         numpy_lstm(x, p["w_x"], p["w_h"], p["b"], mask, direction == "backward")
       )
@@ -168,7 +169,7 @@ def numpy_bilstm(params, x, mask, layers, readout):
     return forward, states[1][0]
   backward = np.stack(
     [
-      states[1][last[row], row] if last[row] >= 0 else np.zeros(H)
+      states[1][last[row], row] if last[row] >= 0 else np.zeros(width)
       for row in rows
     ]
   )

@@ -1,5 +1,7 @@
 """The networks of the two LSTM baselines."""
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -69,7 +71,7 @@ class LateFusion(nn.Module):
     dtype: Of the matmuls.
   """
 
-  hidden: dict[str, int]
+  hidden: Mapping[str, int]
   layers: int
   dropout: float
   bidirectional: bool

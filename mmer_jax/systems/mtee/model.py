@@ -1,5 +1,7 @@
 """The network of MTEE."""
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,7 +33,7 @@ class Mtee(nn.Module):
     dtype: Of the matmuls.
   """
 
-  hidden: dict[str, int]
+  hidden: Mapping[str, int]
   layers: int
   dropout: float
   readout: str
