@@ -69,11 +69,11 @@ def benchmark(
   system = experiment.build_system(config)
   steps = steps or config.training.steps_per_dispatch
   batch_size = config.training.batch_size
-  table, emotions = _random_table(config)
+  table, emotions = random_table(config)
   mesh = program.make_mesh(
     runs, batch_size, over_runs=config.mesh.runs, over_data=config.mesh.data
   )
-  settings = _settings(config, table, runs)
+  settings = same_runs(config, table, runs)
   stage = system.stages[-1]
   compiled = program.build(
     system, stage, rules, mesh, emotions=emotions, resident=True
@@ -144,10 +144,13 @@ def benchmark(
   }
 
 
-def _random_table(
+def random_table(
   config: ml_collections.ConfigDict,
 ) -> tuple[schema.Batch, np.ndarray]:
-  """Every row full length: the most work that the shapes can hold."""
+  """A corpus of random numbers and emotion vectors, in a config's shapes.
+
+  Every row has full length: the most work that the shapes can hold.
+  """
   shape = config.benchmark
   dims, count, width = shape.dims.to_dict(), shape.emotions, shape.vector_dim
   lengths = config.data.max_length.to_dict()
@@ -181,9 +184,11 @@ def _random_table(
   return table, rng.standard_normal((count, width), np.float32)
 
 
-def _settings(
+def same_runs(
   config: ml_collections.ConfigDict, table: schema.Batch, runs: int
 ) -> training.Runs:
+  """Settings of runs that differ in their seed alone."""
+
   def same(key: str) -> np.ndarray:
     return np.full(runs, config.optimizer[key], np.float32)
 

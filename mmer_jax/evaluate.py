@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import rich.console
 from absl import flags
@@ -80,7 +81,11 @@ def evaluate(
       )
     truth = labels[rows][rows_known]
     scores = logits[record.run][: len(rows)][rows_known][:, columns]
-    probs = np.asarray(training.probabilities(decision, scores), np.float64)
+    # In float64, where large logits do not saturate into ties.
+    with jax.enable_x64(True):
+      probs = np.asarray(
+        training.probabilities(decision, scores.astype(np.float64))
+      )
     failed = int(progress.failed_step[record.run])
     runs.append(
       results.run_result(

@@ -199,8 +199,11 @@ def check_positive(config: ml_collections.ConfigDict) -> None:
         f"config.checkpoint.{key} is {config.checkpoint[key]}, expected at"
         " least 1"
       )
-  if not config.seeds:
-    raise errors.UserError("config.seeds is empty, expected at least one seed")
+  if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+    raise errors.UserError(
+      f"config.seeds is {tuple(config.seeds)}, expected different seeds, one at"
+      " least"
+    )
 
 
 def make_records(

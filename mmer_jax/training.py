@@ -298,9 +298,9 @@ def end_epoch(
     rules.threshold,
   )
   value = -validation.loss if rules.select == "loss" else scores[rules.select]
-  # A validation loss that is not finite can neither be selected nor reset
-  # the plateau: every comparison with NaN is false.
-  better = live & (value > progress.best)
+  # Metrics are finite by design; a model whose validation loss is not must
+  # not be selected by them.
+  better = live & (value > progress.best) & jnp.isfinite(validation.loss)
   best_epoch = jnp.where(better, progress.epoch + 1, progress.best_epoch)
 
   # torch.optim.lr_scheduler.ReduceLROnPlateau, mode "min", its relative

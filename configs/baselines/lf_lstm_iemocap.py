@@ -35,7 +35,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   config.model.bidirectional = True
   if variant == "utterances":
     common.utterances(config)
-    config.model.hidden.update(lexical=64, acoustic=64, visual=16)
+    config.model.hidden.update(lexical=32, acoustic=64, visual=16)
     config.model.dropout = 0.3
   if variant == "smoke":
     common.smoke(config)

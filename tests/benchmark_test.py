@@ -1,0 +1,58 @@
+"""What `benchmark` writes; never how fast."""
+
+import math
+
+import numpy as np
+import pytest
+
+from configs import quickstart
+from mmer_jax import benchmark, errors
+
+
+def smoke():
+  return quickstart.get_config("smoke")
+
+
+def test_the_json_holds_what_the_contract_names():
+  outcome = benchmark.benchmark(smoke(), runs=3, dispatches=4)
+  for key in (
+    "examples_per_second",
+    "runs_examples_per_second",
+    "compile_seconds",
+    "first_dispatch_seconds",
+    "flops_per_step",
+    "achieved_flops_per_second",
+    "matmul_peak_flops_per_second",
+    "share_of_peak",
+    "peak_memory_bytes",
+  ):
+    assert math.isfinite(outcome[key]) and outcome[key] > 0, key
+  assert 0 < outcome["step_seconds"]["median"] <= outcome["step_seconds"]["p90"]
+  np.testing.assert_allclose(
+    outcome["runs_examples_per_second"], 3 * outcome["examples_per_second"]
+  )
+  assert outcome["shapes"]["lexical"] == [4, 8]
+
+
+def test_flops_count_every_step_of_the_scan_and_every_run():
+  config = smoke()
+  short = benchmark.benchmark(config, runs=1, dispatches=1)
+  three = benchmark.benchmark(config, runs=3, dispatches=1)
+  np.testing.assert_allclose(
+    three["flops_per_step"], 3 * short["flops_per_step"]
+  )
+  with config.unlocked():
+    config.data.max_length.update(lexical=24, acoustic=24, visual=24)
+  long = benchmark.benchmark(config, runs=1, dispatches=1)
+  # Six times the steps; the optimiser's share does not grow.
+  assert long["flops_per_step"] > 2 * short["flops_per_step"]
+
+
+def test_a_trace_is_written(tmp_path):
+  benchmark.benchmark(smoke(), runs=1, dispatches=1, trace=str(tmp_path))
+  assert list(tmp_path.rglob("*.xplane.pb"))
+
+
+def test_counts_of_zero_are_refused():
+  with pytest.raises(errors.UserError, match="--runs is 0"):
+    benchmark.benchmark(smoke(), runs=0, dispatches=1)
