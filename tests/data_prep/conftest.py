@@ -105,7 +105,7 @@ def word_vectors(tmp_path):
 
 def make_spec(**changes):
   """A spec for rows with id, text, emotion and a vector."""
-  spec = ml_collections.ConfigDict(
+  return ml_collections.ConfigDict(
     {
       "name": "own",
       "label_type": "single",
@@ -126,7 +126,6 @@ def make_spec(**changes):
       "features": {
         "acoustic": {"columns": ("mfcc",), "names": (), "padding": "none"}
       },
+      **changes,
     }
-  )
-  spec.update(changes)
-  return spec.lock()
+  ).lock()
