@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app
+from absl import app, flags
 from absl import logging as absl_logging
 
 USER_ERROR = 2
@@ -26,20 +26,54 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   """
   absl_logging.get_absl_handler().addFilter(_is_ours)
 
-  def guarded(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-      raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    main(argv)
-
   def reporting(argv: Sequence[str]) -> int | None:
     try:
-      guarded(argv)
+      if len(argv) > 1:
+        raise UserError(
+          f"unexpected argument {argv[1]!r}, expected flags only; see --help"
+        )
+      main(argv)
     except UserError as error:
-      sys.stderr.write("error: " + " ".join(str(error).split()) + "\n")
-      return USER_ERROR
+      return _report(error)
     return None
 
-  app.run(reporting)
+  app.run(reporting, flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  """Reads the flags; what goes wrong here is the command line's or a config's.
+
+  A flag that names a config file runs that file: a missing file, an unknown
+  variant, a misspelt key and a value of another type all end here.
+  """
+  try:
+    rest = flags.FLAGS(argv)
+    for name in flags.FLAGS:
+      # A config file that is missing fails only when something asks it.
+      getattr(flags.FLAGS[name].value, "is_locked", None)
+    return rest
+  except (
+    flags.Error,
+    AttributeError,
+    ImportError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+  ) as error:
+    sys.exit(_report(error))
+
+
+def _report(error: Exception) -> int:
+  text = str(error)
+  if not isinstance(error, UserError):
+    # A config file's own error comes with its traceback in the text.
+    if "Traceback" in text:
+      text = text.strip().splitlines()[-1]
+    text = f"{text or type(error).__name__}; see --help"
+  text = " ".join(text.split())
+  sys.stderr.write(f"error: {text}\n")
+  return USER_ERROR
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -213,6 +213,12 @@ def make_records(
   swept = {key: config.sweep[key] for key in _SWEEPABLE if config.sweep[key]}
   settings: list[dict[str, float]] = [{}]
   for key, values in swept.items():
+    wrong = [v for v in values if isinstance(v, str) or not v >= 0]
+    if wrong or len(set(values)) < len(values):
+      raise errors.UserError(
+        f"config.sweep.{key} is {tuple(values)}, expected different numbers"
+        " of at least 0"
+      )
     settings = [
       {**setting, key: float(value)} for setting in settings for value in values
     ]

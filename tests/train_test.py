@@ -355,6 +355,8 @@ def test_a_run_that_diverges_is_named_and_the_others_are_scored(
     ("training.select", "f2", "f2"),
     ("training.batch_size", 0, "batch_size is 0"),
     ("mesh.runs", 64, "config.mesh"),
+    ("sweep.learning_rate", (1e-3, "a"), "expected different numbers"),
+    ("sweep.learning_rate", (1e-3, 1e-3), "expected different numbers"),
     ("seeds", (), "expected different seeds"),
     ("seeds", (1, 1), "expected different seeds"),
     ("model.hidden.lexical", 7, "hidden.lexical"),
