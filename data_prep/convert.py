@@ -31,93 +31,6 @@ from mmer_jax.errors import UserError
 # TensorFlow, where TFDS loads it, reports on its host; nobody here asked.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_SOURCE = flags.DEFINE_enum(
-  "source",
-  None,
-  ["utterances", "cmu_processed", "synthetic"],
-  "What the input is.",
-)
-_INPUT = flags.DEFINE_string(
-  "input", None, "The corpus: a file or a folder. Not for synthetic."
-)
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "The folder to create. Must not exist, or be empty."
-)
-_NONFINITE = flags.DEFINE_enum(
-  "nonfinite",
-  "zero",
-  nonfinite.POLICIES,
-  "What becomes of NaN and infinite values: 0; the nearest finite value of the"
-  " column (training split where there is one; NaN becomes 0); the frame goes;"
-  " the conversion ends. Recorded, with counts by column.",
-)
-_NUM_SHARDS = flags.DEFINE_integer(
-  "num_shards", 0, "0 chooses by size.", lower_bound=0
-)
-_FILE_FORMAT = flags.DEFINE_enum(
-  "file_format",
-  "tfrecord",
-  write.FILE_FORMATS,
-  "tfrecord is written with TensorFlow, array_record without.",
-)
-_SPEC = config_flags.DEFINE_config_file(
-  "spec", None, "utterances: the columns' meaning, FILE[:VARIANT]."
-)
-_WORD_VECTORS = flags.DEFINE_string(
-  "word_vectors",
-  None,
-  "utterances, cmu_processed: vectors in GloVe's text format, .gz allowed.",
-)
-_OOV = flags.DEFINE_enum(
-  "oov",
-  "skip",
-  text.OOV_POLICIES,
-  "utterances: a word without a vector is left out, or a row of zeros.",
-)
-_LABELS = flags.DEFINE_enum(
-  "labels",
-  "auto",
-  cmu_processed.LABEL_FILES,
-  "cmu_processed: ey_*.h5 (emotions) or y_*.h5; auto prefers ey.",
-)
-_LABEL_TYPE = flags.DEFINE_enum(
-  "label_type",
-  "auto",
-  ["auto", "single", "multi"],
-  "cmu_processed: auto is multi for ey_*.h5, single for y_*.h5.",
-)
-_EMOTIONS = flags.DEFINE_list(
-  "emotions",
-  None,
-  "cmu_processed: the label columns' names, where the layout does not fix"
-  " them.",
-)
-_SENTIMENT_BINS = flags.DEFINE_string(
-  "sentiment_bins",
-  None,
-  "cmu_processed: LOW,HIGH. A score below LOW is negative, above HIGH positive,"
-  " from LOW to HIGH neutral. Default 2.5,3.5 where all scores are in 1..5.",
-)
-_DROP_COLUMNS = flags.DEFINE_list(
-  "drop_columns",
-  None,
-  "utterances, cmu_processed: features to leave out, visual:Anger,visual:Joy.",
-)
-_DROP_PRESET = flags.DEFINE_enum(
-  "drop_preset",
-  None,
-  list(columns.PRESETS),
-  "utterances, cmu_processed: a named set of features to leave out."
-  " facet_emotion_scores: FACET's own guesses of the emotions.",
-)
-_PRESET = flags.DEFINE_string(
-  "preset", "tiny", f"synthetic: {', '.join(synthetic.PRESETS)}."
-)
-_SEED = flags.DEFINE_integer("seed", 0, "synthetic.")
-_NUM_EXAMPLES = flags.DEFINE_integer(
-  "num_examples", 0, "synthetic: 0 for the preset's own."
-)
-
 # The flags that belong to some sources only.
 _OWN = {
   "utterances": {
@@ -145,17 +58,22 @@ _OWN = {
 def main(argv: Sequence[str]) -> None:
   """Converts; see the module's examples."""
   del argv
-  source = _required(_SOURCE.name, _SOURCE.value)
-  output = pathlib.Path(_required(_OUTPUT.name, _OUTPUT.value))
-  _refuse_foreign_flags(source)
+  convert(flags.FLAGS)
+
+
+def convert(values: flags.FlagValues) -> None:
+  """Converts what a command line names."""
+  source = _required(values, "source")
+  output = pathlib.Path(_required(values, "output"))
+  _refuse_foreign_flags(values)
   write.refuse_existing(output)
-  corpus = _BUILD[source]()
+  corpus = _BUILD[source](values)
   if source != "synthetic":
-    corpus = columns.drop(corpus, _DROP_COLUMNS.value or [], _DROP_PRESET.value)
+    corpus = columns.drop(corpus, values.drop_columns or [], values.drop_preset)
   manifest = write.write(
     corpus,
     output,
-    write.Options(_NONFINITE.value, _NUM_SHARDS.value, _FILE_FORMAT.value),
+    write.Options(values.nonfinite, values.num_shards, values.file_format),
     rich.console.Console(stderr=True),
   )
   counts = manifest["counts"]
@@ -166,62 +84,181 @@ def main(argv: Sequence[str]) -> None:
   )
 
 
-def _required(name: str, value: str | None) -> str:
-  if not value:
+def _required(values: flags.FlagValues, name: str) -> str:
+  if not values[name].value:
     raise UserError(f"--{name} is missing; see --help for examples")
-  return value
+  return values[name].value
 
 
-def _input() -> pathlib.Path:
-  path = pathlib.Path(_required(_INPUT.name, _INPUT.value))
+def _refuse_foreign_flags(values: flags.FlagValues) -> None:
+  for name in sorted(set().union(*_OWN.values()) - _OWN[values.source]):
+    if values[name].present:
+      owners = " and ".join(k for k, v in _OWN.items() if name in v)
+      raise UserError(
+        f"--{name} does nothing with --source={values.source}; it belongs to"
+        f" {owners}"
+      )
+
+
+def _input(values: flags.FlagValues) -> pathlib.Path:
+  path = pathlib.Path(_required(values, "input"))
   if not path.exists():
     raise UserError(f"--input={path} does not exist")
   return path
 
 
-def _word_vectors() -> pathlib.Path | None:
-  return pathlib.Path(_WORD_VECTORS.value) if _WORD_VECTORS.value else None
+def _word_vectors(values: flags.FlagValues) -> pathlib.Path | None:
+  return pathlib.Path(values.word_vectors) if values.word_vectors else None
 
 
-def _refuse_foreign_flags(source: str) -> None:
-  for name in sorted(set().union(*_OWN.values()) - _OWN[source]):
-    if flags.FLAGS[name].present:
-      owners = " and ".join(k for k, v in _OWN.items() if name in v)
-      raise UserError(
-        f"--{name} does nothing with --source={source}; it belongs to {owners}"
-      )
-
-
-def _utterances() -> corpus_lib.Corpus:
-  if _SPEC.value is None:
+def _utterances(values: flags.FlagValues) -> corpus_lib.Corpus:
+  if values.spec is None:
     raise UserError(
       "--source=utterances needs --spec=FILE, a description of the columns;"
       " see data_prep/specs"
     )
-  return utterances.build(_SPEC.value, _input(), _word_vectors(), _OOV.value)
-
-
-def _cmu_processed() -> corpus_lib.Corpus:
-  return cmu_processed.build(
-    _input(),
-    word_vectors=_word_vectors(),
-    label_file=_LABELS.value,
-    label_type=_LABEL_TYPE.value,
-    emotions=tuple(_EMOTIONS.value or ()),
-    sentiment_bins=_SENTIMENT_BINS.value,
+  return utterances.build(
+    values.spec, _input(values), _word_vectors(values), values.oov
   )
 
 
-def _synthetic() -> corpus_lib.Corpus:
-  return synthetic.build(_PRESET.value, _SEED.value, _NUM_EXAMPLES.value)
+def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
+  return cmu_processed.build(
+    _input(values),
+    word_vectors=_word_vectors(values),
+    label_file=values.labels,
+    label_type=values.label_type,
+    emotions=tuple(values.emotions or ()),
+    sentiment_bins=values.sentiment_bins,
+  )
 
 
-_BUILD: dict[str, Callable[[], corpus_lib.Corpus]] = {
+def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
+  return synthetic.build(values.preset, values.seed, values.num_examples)
+
+
+_BUILD: dict[str, Callable[[flags.FlagValues], corpus_lib.Corpus]] = {
   "utterances": _utterances,
   "cmu_processed": _cmu_processed,
   "synthetic": _synthetic,
 }
 
 
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+  """Defines the command line; importing this module does not."""
+  flags.DEFINE_enum(
+    "source",
+    None,
+    list(_BUILD),
+    "What the input is.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "input",
+    None,
+    "The corpus: a file or a folder. Not for synthetic.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "output",
+    None,
+    "The folder to create. Must not exist, or be empty.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "nonfinite",
+    "zero",
+    nonfinite.POLICIES,
+    "What becomes of NaN and infinite values: 0; the nearest finite value of"
+    " the column (training split where there is one; NaN becomes 0); the frame"
+    " goes; the conversion ends. Recorded, with counts by column.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "num_shards", 0, "0 chooses by size.", lower_bound=0, flag_values=values
+  )
+  flags.DEFINE_enum(
+    "file_format",
+    "tfrecord",
+    write.FILE_FORMATS,
+    "tfrecord is written with TensorFlow, array_record without.",
+    flag_values=values,
+  )
+  config_flags.DEFINE_config_file(
+    "spec",
+    None,
+    "utterances: the columns' meaning, FILE[:VARIANT].",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "word_vectors",
+    None,
+    "utterances, cmu_processed: vectors in GloVe's text format, .gz allowed.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "oov",
+    "skip",
+    text.OOV_POLICIES,
+    "utterances: a word without a vector is left out, or a row of zeros.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "labels",
+    "auto",
+    cmu_processed.LABEL_FILES,
+    "cmu_processed: ey_*.h5 (emotions) or y_*.h5; auto prefers ey.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "label_type",
+    "auto",
+    ["auto", "single", "multi"],
+    "cmu_processed: auto is multi for ey_*.h5, single for y_*.h5.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "emotions",
+    None,
+    "cmu_processed: the label columns' names, where the layout does not fix"
+    " them.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "sentiment_bins",
+    None,
+    "cmu_processed: LOW,HIGH. A score below LOW is negative, above HIGH"
+    " positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores are"
+    " in 1..5.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "drop_columns",
+    None,
+    "utterances, cmu_processed: features to leave out,"
+    " visual:Anger,visual:Joy.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "drop_preset",
+    None,
+    list(columns.PRESETS),
+    "utterances, cmu_processed: a named set of features to leave out."
+    " facet_emotion_scores: FACET's own guesses of the emotions.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "preset",
+    "tiny",
+    f"synthetic: {', '.join(synthetic.PRESETS)}.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer("seed", 0, "synthetic.", flag_values=values)
+  flags.DEFINE_integer(
+    "num_examples", 0, "synthetic: 0 for the preset's own.", flag_values=values
+  )
+
+
 if __name__ == "__main__":
+  define_flags()
   errors.run(main)

@@ -30,11 +30,6 @@ from mmer_jax import errors
 from mmer_jax.data import shards
 from mmer_jax.errors import UserError
 
-_PATH = flags.DEFINE_multi_string(
-  "path", [], "The file or folder; the flag's name may be left out."
-)
-_JSON = flags.DEFINE_bool("json", False, "JSON on standard output.")
-
 _WORD_VECTOR_SUFFIXES = (".txt", ".vec", ".txt.gz", ".vec.gz")
 _SAMPLE = 200
 _BLOCK = 256
@@ -85,10 +80,6 @@ def _shards(folder: pathlib.Path) -> dict[str, Any]:
         f" {shard['crc32c']}"
       )
   vectors = shards.load_emotion_vectors(folder)
-  expected = manifest["converter"]["options"]["emotion_vectors_crc32c"]
-  found = write.checksum(folder / shards.EMOTIONS) if vectors else None
-  if found != expected:
-    damaged.append(f"{shards.EMOTIONS} has CRC32C {found}, expected {expected}")
   return {
     "kind": "shards",
     **manifest,
@@ -438,12 +429,13 @@ def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
 def main(argv: Sequence[str]) -> None:
   """Describes one path; damaged shards end it with an error."""
   del argv
-  if len(_PATH.value) != 1:
+  values = flags.FLAGS
+  if len(values.path) != 1:
     raise UserError(
-      f"expected one path, got {len(_PATH.value)}; see --help for an example"
+      f"expected one path, got {len(values.path)}; see --help for an example"
     )
-  description = describe(pathlib.Path(_PATH.value[0]))
-  if _JSON.value:
+  description = describe(pathlib.Path(values.path[0]))
+  if values.json:
     sys.stdout.write(json.dumps(description, indent=1) + "\n")
   else:
     console = rich.console.Console()
@@ -451,9 +443,17 @@ def main(argv: Sequence[str]) -> None:
       console.print(table)
   if description.get("damaged"):
     raise UserError(
-      f"{_PATH.value[0]} is damaged: {'; '.join(description['damaged'])};"
+      f"{values.path[0]} is damaged: {'; '.join(description['damaged'])};"
       " convert the corpus again"
     )
+
+
+def define_flags() -> None:
+  """Defines the command line; importing this module does not."""
+  flags.DEFINE_multi_string(
+    "path", [], "The file or folder; the flag's name may be left out."
+  )
+  flags.DEFINE_bool("json", False, "JSON on standard output.")
 
 
 if __name__ == "__main__":
@@ -462,4 +462,5 @@ if __name__ == "__main__":
     argument if argument.startswith("-") else f"--path={argument}"
     for argument in sys.argv[1:]
   ]
+  define_flags()
   errors.run(main)

@@ -23,6 +23,7 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 
 _RECONSTRUCT = np.array(0).__reduce__()[0]
+_FROMBUFFER = np.zeros(1).__reduce_ex__(5)[0]
 _SCALAR = np.float64(0).__reduce__()[0]
 _ALLOWED = {
   ("numpy", "ndarray"): np.ndarray,
@@ -34,6 +35,8 @@ _ALLOWED = {
     for module in ("numpy.core.multiarray", "numpy._core.multiarray")
     for name, value in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
   },
+  ("numpy.core.numeric", "_frombuffer"): _FROMBUFFER,
+  ("numpy._core.numeric", "_frombuffer"): _FROMBUFFER,
   **{
     (module, kind.__name__): kind
     for module in ("builtins", "__builtin__")
