@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.sharding import SingleDeviceSharding
 
 from mmer_jax import errors, training
 
@@ -81,18 +80,21 @@ class Checkpoints:
     )
 
   def restore_best(
-    self, target: training.RunState, runs: training.Runs
+    self,
+    target: training.RunState,
+    runs: training.Runs,
+    sharding: jax.sharding.Sharding,
   ) -> tuple[Any, training.Runs, training.Progress]:
     """Reads what predicting needs to the host.
 
     Args:
       target: An abstract state, with the runs axis.
       runs: Settings of the shapes of the saved ones.
+      sharding: Replicated over the devices of all processes.
 
     Returns:
       The selected parameters, the settings and where each run ended.
     """
-    sharding = SingleDeviceSharding(jax.devices()[0])
     best, progress, runs = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(
         leaf.shape, leaf.dtype, sharding=sharding

@@ -134,10 +134,11 @@ def evaluate(
     + (["+".join(modalities)] if modalities else [])
     + (["+".join(emotions)] if emotions else [])
   )
-  workdir.write_json(folder / "results" / f"{name}.json", outcome)
-  workdir.write_text(
-    folder / "results" / f"{name}.md", results.markdown(outcome)
-  )
+  if jax.process_index() == 0:
+    workdir.write_json(folder / "results" / f"{name}.json", outcome)
+    workdir.write_text(
+      folder / "results" / f"{name}.md", results.markdown(outcome)
+    )
   return outcome
 
 
@@ -199,7 +200,9 @@ def _predict(
     batch = experiment.sample_batch(setup.config, setup.corpus)
     runs = experiment.as_device(setup.runs, setup.mesh)
     target = program.abstract_state(compiled, runs, batch)
-    params, runs, progress = store.restore_best(target, setup.runs)
+    params, runs, progress = store.restore_best(
+      target, setup.runs, program.replicated(setup.mesh)
+    )
   finally:
     store.close()
   params = program.place(params, setup.mesh, "runs")

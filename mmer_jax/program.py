@@ -113,6 +113,11 @@ def place(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
   return jax.tree.map(put, tree)
 
 
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Every device has all of it."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
 def fetch(tree: Any) -> Any:
   """Brings replicated arrays to the host."""
   return jax.tree.map(np.asarray, jax.device_get(tree))
@@ -144,7 +149,7 @@ def build(
   """
   emotions = jnp.asarray(emotions, jnp.float32)
   over_runs = NamedSharding(mesh, PartitionSpec("runs"))
-  replicated = NamedSharding(mesh, PartitionSpec())
+  everywhere = replicated(mesh)
   over_batch = NamedSharding(mesh, PartitionSpec("data"))
 
   def batch_of(source: Any, rows: Any, run: training.Runs) -> schema.Batch:
@@ -233,10 +238,10 @@ def build(
     ),
     end_epoch=jax.jit(
       over(end_epoch, 0, 0, None, 0),
-      out_shardings=(over_runs, replicated),
+      out_shardings=(over_runs, everywhere),
       donate_argnums=0,
     ),
-    predict=jax.jit(over(predict, 0, 0, None, 0), out_shardings=replicated),
+    predict=jax.jit(over(predict, 0, 0, None, 0), out_shardings=everywhere),
   )
 
 

@@ -150,8 +150,9 @@ def train(
     stopper.close()
     store.close()
     writer.close()
+  # All processes: the prediction is a program of the whole mesh.
+  outcome = evaluate.evaluate(folder, split="validation", setup=setup)
   if leader:
-    outcome = evaluate.evaluate(folder, split="validation", setup=setup)
     description = describe(setup)
     description["failed"] = outcome["failed"]
     description["seconds"] = round(time.time() - started, 1)
