@@ -9,7 +9,6 @@ import pytest
 from absl import flags
 
 from data_prep import convert as convert_lib
-from data_prep import write
 from mmer_jax.data import shards
 from mmer_jax.errors import UserError
 from tests.data_prep.conftest import ROOT
