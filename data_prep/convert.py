@@ -181,7 +181,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     "file_format",
     "tfrecord",
     write.FILE_FORMATS,
-    "tfrecord is written with TensorFlow, array_record without.",
+    "tfrecord is written with TensorFlow, array_record without, up to 1 GB of"
+    " examples: TFDS sorts more than that with TensorFlow's file system.",
     flag_values=values,
   )
   config_flags.DEFINE_config_file(

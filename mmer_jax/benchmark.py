@@ -221,7 +221,8 @@ def _step_flops(
   XLA counts the body of a loop once, whatever its trip count, so the count is
   taken of a step whose recurrent loops are unrolled.
   """
-  run = jax.tree.map(lambda leaf: leaf[0], settings)
+  run = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), settings)
+  emotions = jnp.asarray(emotions)
 
   def step(run: training.Runs, batch: schema.Batch) -> training.RunState:
     key = training.stream_key(run.seed, "init", 0)
@@ -233,7 +234,7 @@ def _step_flops(
   with recurrent.unroll_scans():
     lowered = jax.jit(
       lambda state, batch, run: training.train_step(
-        stage, state, batch, jnp.asarray(emotions), run
+        stage, state, batch, emotions, run
       )
     ).lower(state, batch, run)
   return float(lowered.cost_analysis()["flops"])

@@ -62,7 +62,7 @@ def evaluate(
     setup = _setup(config, description, trained, emotions, data_dir)
   _check_modalities(config, modalities)
 
-  logits, progress = _predict(folder, setup, split, modalities)
+  logits, progress = _predict(folder, setup, split, modalities, len(trained))
   judged = tuple(emotions) or trained
   columns = [setup.corpus.emotions.index(emotion) for emotion in judged]
   labels = setup.corpus.labels[:, columns]
@@ -160,6 +160,13 @@ def _setup(
       f"--emotions names {', '.join(unseen)}, but {config.system} was trained"
       f" on {', '.join(trained)} and cannot take a new emotion; mtee can"
     )
+  split = config.protocol.split
+  if unseen and split == "random" and config.protocol.decision == "softmax":
+    raise errors.UserError(
+      f"--emotions names {', '.join(unseen)}, whose rows would enter the random"
+      " split and mix the training rows with the test rows; train with"
+      " another config.protocol.split"
+    )
   before = description["dataset"]["fingerprint"]
   now = setup.corpus.manifest["fingerprint"]
   if before != now and not data_dir:
@@ -185,6 +192,7 @@ def _predict(
   setup: experiment.Experiment,
   split: str,
   modalities: Sequence[str],
+  trained: int,
 ) -> tuple[np.ndarray, training.Progress]:
   """Returns logits (r, n, k), the rows of each run's split first."""
   store = checkpoints.Checkpoints(folder)
@@ -200,8 +208,12 @@ def _predict(
     batch = experiment.sample_batch(setup.config, setup.corpus)
     runs = experiment.as_device(setup.runs, setup.mesh)
     target = program.abstract_state(compiled, runs, batch)
+    # The checkpoint weighs the emotions of training; new ones come after.
+    saved = setup.runs.replace(
+      class_weight=setup.runs.class_weight[:, :trained]
+    )
     params, runs, progress = store.restore_best(
-      target, setup.runs, program.replicated(setup.mesh)
+      target, saved, program.replicated(setup.mesh)
     )
   finally:
     store.close()

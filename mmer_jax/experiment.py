@@ -160,6 +160,12 @@ def build_system(config: ml_collections.ConfigDict) -> training.System:
       f"config.system is {config.system!r}, expected one of"
       f" {', '.join(sorted(systems.SYSTEMS))}"
     )
+  for modality in config.data.modalities:
+    if modality not in schema.MODALITIES:
+      raise errors.UserError(
+        f"config.data.modalities names {modality!r}, expected some of"
+        f" {', '.join(schema.MODALITIES)}"
+      )
   return systems.SYSTEMS[config.system](config)
 
 

@@ -43,9 +43,11 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
   experiment.make_rules(config)
   experiment.check_positive(config)
   system = experiment.build_system(config)
-  table, vectors = benchmark.random_table(config)
+  table, emotions = benchmark.random_table(config)
+  vectors = jax.numpy.asarray(emotions)
   run = jax.tree.map(
-    lambda leaf: leaf[0], benchmark.same_runs(config, table, 1)
+    lambda leaf: jax.numpy.asarray(leaf[0]),
+    benchmark.same_runs(config, table, 1),
   )
   batch = pipeline.take(table, np.zeros(2, np.int32))
 
@@ -53,7 +55,7 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
     params = system.init(key, batch, vectors)
     state = training.init_run(params, ())
     return training.train_step(
-      system.stages[-1], state, batch, jax.numpy.asarray(vectors), run
+      system.stages[-1], state, batch, vectors, run
     ).train.params
 
   shapes = jax.eval_shape(step, jax.random.key(0), batch)

@@ -1,0 +1,192 @@
+"""The evaluate verb: subsets, new emotions, other shards."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import rich.console
+
+from configs import quickstart
+from configs.baselines import lf_lstm_mosei
+from mmer_jax import errors, evaluate, metrics, train, workdir
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUIET = rich.console.Console(quiet=True)
+SEEN = ("neutral", "happy", "sad")
+
+
+def convert(folder, count):
+  subprocess.run(
+    [
+      sys.executable,
+      "-m",
+      "data_prep.convert",
+      "--source=synthetic",
+      "--preset=tiny",
+      f"--num_examples={count}",
+      f"--output={folder}",
+    ],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+  )
+  return folder
+
+
+def trained(shards, folder, module=quickstart, **changes):
+  """A workdir of two runs that never saw `angry`."""
+  config = module.get_config()
+  with config.unlocked():
+    config.data.dir = str(shards)
+    config.data.emotions = SEEN
+    config.seeds = (0,)
+    config.training.epochs = 2
+    config.training.batch_size = 32
+    config.training.early_stopping = 0
+    config.training.select = "unweighted_accuracy"
+    config.protocol.split = "leave_one_session_out"
+    config.protocol.folds = (1, 2)
+    config.protocol.decision = "softmax"
+    config.model.hidden.update(lexical=25, acoustic=8, visual=6)
+    config.update_from_flattened_dict(changes)
+  train.train(config, folder, console=QUIET)
+  return folder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+  return convert(tmp_path_factory.mktemp("evaluate") / "shards", 250)
+
+
+@pytest.fixture(scope="module")
+def folder(shards, tmp_path_factory):
+  return trained(shards, tmp_path_factory.mktemp("mtee"))
+
+
+def test_the_test_split_is_scored_and_written(folder):
+  outcome = evaluate.evaluate(folder, split="test")
+  on_disk = workdir.read_json(folder / "results" / "test.json")
+  assert on_disk == json.loads(json.dumps(workdir.finite(outcome)))
+  page = (folder / "results" / "test.md").read_text()
+  assert "| neutral |" in page
+  for run in outcome["runs"]:
+    assert np.sum(run["confusion"]) == run["examples"]
+    np.testing.assert_allclose(
+      run["metrics"]["accuracy"],
+      np.trace(run["confusion"]) / run["examples"],
+    )
+  assert set(outcome["summary"]) == set(metrics.NAMES)
+
+
+def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):
+  """Runs of unequal test splits: each is scored on its own rows alone."""
+  outcome = evaluate.evaluate(folder, split="test")
+  rows = [
+    run["rows"]["test"]
+    for run in workdir.read_json(folder / "run.json")["runs"]
+  ]
+  assert [run["examples"] for run in outcome["runs"]] == rows
+  assert len(set(rows)) == 2
+
+
+def test_a_subset_of_modalities_is_named_in_the_file(folder):
+  whole = evaluate.evaluate(folder, split="test")
+  lexical = evaluate.evaluate(folder, split="test", modalities=("lexical",))
+  assert (folder / "results" / "test-lexical.json").exists()
+  assert lexical["protocol"]["modalities"] == ["lexical"]
+  assert lexical["runs"][0]["metrics"] != whole["runs"][0]["metrics"]
+
+
+def test_an_emotion_that_was_never_trained_is_judged_by_its_word(folder):
+  outcome = evaluate.evaluate(
+    folder, split="test", emotions=("angry", "happy", "sad")
+  )
+  assert list(outcome["runs"][0]["per_emotion"]) == ["angry", "happy", "sad"]
+  assert outcome["runs"][0]["per_emotion"]["angry"]["support"] > 0
+  assert (folder / "results" / "test-angry+happy+sad.json").exists()
+
+
+def test_judging_fewer_emotions_renormalises_among_them(folder):
+  outcome = evaluate.evaluate(folder, split="test", emotions=("sad", "happy"))
+  assert outcome["majority_baseline"]["unweighted_accuracy"] == 0.5
+  total = evaluate.evaluate(folder, split="test")
+  for few, all_ in zip(outcome["runs"], total["runs"], strict=True):
+    support = all_["per_emotion"]
+    assert few["examples"] == (
+      support["sad"]["support"] + support["happy"]["support"]
+    )
+
+
+@pytest.mark.parametrize(
+  ("request_", "message"),
+  [
+    ({"modalities": ("audio",)}, "--modalities names 'audio'"),
+    ({"emotions": ("bored",)}, "emotions names 'bored'"),
+  ],
+)
+def test_a_request_that_does_not_fit_is_refused(folder, request_, message):
+  with pytest.raises(errors.UserError, match=message):
+    evaluate.evaluate(folder, split="test", **request_)
+
+
+def test_a_folder_that_is_no_workdir_is_refused(tmp_path):
+  with pytest.raises(errors.UserError, match="run.json is missing"):
+    evaluate.evaluate(tmp_path, split="test")
+
+
+def test_a_baseline_takes_no_new_emotion(shards, tmp_path):
+  at = trained(shards, tmp_path, lf_lstm_mosei)
+  outcome = evaluate.evaluate(at, split="test", emotions=("sad", "happy"))
+  assert list(outcome["runs"][0]["per_emotion"]) == ["sad", "happy"]
+  with pytest.raises(errors.UserError, match="cannot take a new emotion"):
+    evaluate.evaluate(at, split="test", emotions=("angry", "happy"))
+
+
+def test_other_shards_only_on_purpose(shards, tmp_path):
+  other = convert(tmp_path / "other", 130)
+  moved = tmp_path / "w"
+  trained(shards, moved)
+  config = json.loads((moved / "config.json").read_text())
+  config["data"]["dir"] = str(other)
+  (moved / "config.json").write_text(json.dumps(config))
+  with pytest.raises(errors.UserError, match="--data_dir=DIR"):
+    evaluate.evaluate(moved, split="test")
+  outcome = evaluate.evaluate(moved, split="test", data_dir=str(other))
+  before = workdir.read_json(moved / "run.json")["dataset"]["fingerprint"]
+  assert outcome["dataset"]["fingerprint"] != before
+
+
+def test_binary_decisions_count_rows_without_any_emotion(shards, tmp_path):
+  at = trained(shards, tmp_path, **{"protocol.decision": "binary"})
+  outcome = evaluate.evaluate(at, split="test")
+  run = outcome["runs"][0]
+  support = sum(entry["support"] for entry in run["per_emotion"].values())
+  assert run["examples"] > support
+  assert run["confusion"] is None
+
+
+def test_results_do_not_depend_on_the_devices(folder, shards, tmp_path):
+  """Trained on four, evaluated on one."""
+  here = evaluate.evaluate(folder, split="test")
+  assert len(jax.devices()) == 4
+  code = (
+    "import pathlib, sys\n"
+    "from mmer_jax import evaluate\n"
+    "evaluate.evaluate(pathlib.Path(sys.argv[1]), split='test')\n"
+  )
+  subprocess.run(
+    [sys.executable, "-c", code, str(folder)],
+    cwd=ROOT,
+    check=True,
+    env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
+  )
+  there = workdir.read_json(folder / "results" / "test.json")
+  assert there["environment"]["devices"] == 1
+  for a, b in zip(here["runs"], there["runs"], strict=True):
+    for name, value in a["metrics"].items():
+      np.testing.assert_allclose(b["metrics"][name], value, atol=1e-6)
