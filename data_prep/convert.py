@@ -1,7 +1,6 @@
-"""Converts a corpus of features into shards, with a manifest.
+r"""Converts a corpus of features into shards, with a manifest.
 
-For instance:
-
+Example:
   python -m data_prep.convert --source=utterances \
     --spec=data_prep/specs/iemocap.py:4 --input=iemocap_utterances.npz \
     --word_vectors=glove.840B.300d.txt --output=shards/iemocap4

@@ -4,9 +4,7 @@ Reads .npz, .csv, .csv.gz, .jsonl, .h5, .pkl (arrays only), word vectors in
 GloVe's text format, folders in the layout of CMU's processed data, and shards,
 whose sizes and checksums it compares with the manifest.
 
-As in:
-
-
+Example:
   python -m data_prep.inspect shards/iemocap4
   python -m data_prep.inspect --json cmu-mosei
 """

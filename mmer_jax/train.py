@@ -155,7 +155,7 @@ def train(
   if leader:
     description = describe(setup)
     description["failed"] = outcome["failed"]
-    description["seconds"] = round(time.time() - started, 1)
+    description["seconds_since_last_start"] = round(time.time() - started, 1)
     workdir.write_json(folder / "run.json", description)
     console.print(results.to_rich(outcome))
     console.print(f"validation results: {folder / 'results'}")

@@ -36,7 +36,8 @@ jax.config.update("jax_debug_key_reuse", True)
 @pytest.fixture(scope="session")
 def data_dir() -> pathlib.Path:
   """The folder of real feature files, or a skip that says what is absent."""
-  folder = os.environ.get("MMER_DATA_DIR", "")
-  if not folder:
-    pytest.skip("needs real feature files; set MMER_DATA_DIR to their folder")
-  return pathlib.Path(folder)
+  default = pathlib.Path(__file__).parents[2] / "shared" / "data"
+  folder = pathlib.Path(os.environ.get("MMER_DATA_DIR", default))
+  if not folder.is_dir():
+    pytest.skip(f"no real feature files at {folder}; set MMER_DATA_DIR")
+  return folder
