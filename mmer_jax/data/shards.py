@@ -5,12 +5,14 @@ CRC32C of the length (4), data, masked CRC32C of the data (4). The mask is a
 rotation to the right by 15 bits plus 0xa282ead8.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import pathlib
 import struct
 import threading
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -220,6 +222,9 @@ class RecordReader:
     self._decode = _Decoder(folder, manifest)
     self._format = manifest["file_format"]
     self._files: dict[str, Any] = {}
+    # Its files stay open for as long as there is a reader.
+    self._open = contextlib.ExitStack()
+    weakref.finalize(self, self._open.close)
     # A file has one position, which another thread would move.
     self._lock = threading.Lock()
 
@@ -236,7 +241,8 @@ class RecordReader:
         self._files[location.shard] = _array_reader(path)
       return _array_read(self._files[location.shard], location)
     if location.shard not in self._files:
-      self._files[location.shard] = path.open("rb")
+      file = self._open.enter_context(path.open("rb"))
+      self._files[location.shard] = file
     file = self._files[location.shard]
     file.seek(location.offset)
     data = _read_record(file.read, location)
