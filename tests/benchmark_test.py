@@ -42,10 +42,10 @@ def test_flops_count_every_step_of_the_scan_and_every_run():
     three["flops_per_step"], 3 * short["flops_per_step"]
   )
   with config.unlocked():
-    config.data.max_length.update(lexical=24, acoustic=24, visual=24)
+    config.data.max_length.update(lexical=12, acoustic=12, visual=12)
   long = benchmark.benchmark(config, runs=1, dispatches=1)
-  # Six times the steps; the optimiser's share does not grow.
-  assert long["flops_per_step"] > 2 * short["flops_per_step"]
+  # Three times the steps; the optimiser's share does not grow.
+  assert long["flops_per_step"] > 1.5 * short["flops_per_step"]
 
 
 def test_a_trace_is_written(tmp_path):
