@@ -39,6 +39,26 @@ def base() -> ml_collections.ConfigDict:
   config.protocol.decision = "binary"
   config.protocol.threshold = 0.5
 
+  # Emotions that training leaves out: one tuple of names is one setting, and
+  # every setting is trained, as (("angry",), ("sad",)).
+  config.protocol.unseen = ()
+
+  # How the unseen emotions are learnt from few samples, one after another:
+  # "none" (zero-shot), "fine_tune", "joint", "gem". Section 4.2.
+  config.few_shot = ml_collections.ConfigDict()
+  config.few_shot.method = "none"
+  config.few_shot.share = 0.01
+  # The paper gives neither; ours. `rate` is of the source's learning rate.
+  config.few_shot.epochs = 20
+  config.few_shot.early_stopping = 5
+  config.few_shot.rate = 0.1
+  # GEM: samples kept of each task, and what a task is ("one": the source, as
+  # in the paper; "per_emotion"). Lopez-Paz and Ranzato's margin and ridge.
+  config.few_shot.memory = 256
+  config.few_shot.memory_tasks = "one"
+  config.few_shot.margin = 0.5
+  config.few_shot.eps = 1e-3
+
   config.loss = ml_collections.ConfigDict()
   config.loss.class_weight = "balanced"
 

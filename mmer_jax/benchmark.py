@@ -74,9 +74,9 @@ def benchmark(
     runs, batch_size, over_runs=config.mesh.runs, over_data=config.mesh.data
   )
   settings = same_runs(config, table, runs)
-  stage = system.stages[-1]
+  stage = system.stages[0]
   compiled = program.build(
-    system, stage, rules, mesh, emotions=emotions, resident=True
+    system, 0, rules, mesh, emotions=emotions, resident=True
   )
   source = program.place(table, mesh)
   placed = program.place(settings, mesh, "runs")
@@ -182,6 +182,7 @@ def random_table(
     labels=labels.astype(np.float32),
     labelled=np.ones(n, bool),
     example_mask=np.ones(n, bool),
+    role=np.zeros(n, np.int32),
   )
   return table, rng.standard_normal((count, width), np.float32)
 
@@ -194,6 +195,7 @@ def same_runs(
   def same(key: str) -> np.ndarray:
     return np.full(runs, config.optimizer[key], np.float32)
 
+  count = table.labels.shape[1]
   normalised = [m for m in config.data.normalise if m in table.streams]
   zeros = {
     m: np.zeros((runs, table.streams[m].features.shape[-1]), np.float32)
@@ -205,7 +207,8 @@ def same_runs(
     learning_rate=same("learning_rate"),
     weight_decay=same("weight_decay"),
     clip_norm=same("clip_norm"),
-    class_weight=np.ones((runs, table.labels.shape[1]), np.float32),
+    known=np.ones((runs, 1, count), bool),
+    class_weight=np.ones((runs, 1, count), np.float32),
     mean=zeros,
     scale={m: np.ones_like(value) for m, value in zeros.items()},
   )

@@ -14,7 +14,8 @@ class Checkpoints:
   """The states of a workdir, saved whole or not at all.
 
   A checkpoint holds five items: `train` (parameters and optimiser, only
-  needed to go on), `best` (the parameters that validation selected),
+  needed to go on), `best` (the parameters that validation selected, of each
+  stage so far),
   `progress`, `runs` (the settings, normalisation among them) and `position`
   (JSON: where in the stages, epochs and chunks the state stands).
   """
@@ -47,7 +48,7 @@ class Checkpoints:
       number,
       args=ocp.args.Composite(
         train=ocp.args.StandardSave(state.train),
-        best=ocp.args.StandardSave(state.best_params),
+        best=ocp.args.StandardSave((*state.finished, state.best_params)),
         progress=ocp.args.StandardSave(state.progress),
         runs=ocp.args.StandardSave(runs),
         position=ocp.args.JsonSave(position),
@@ -69,14 +70,16 @@ class Checkpoints:
       self._number(),
       args=ocp.args.Composite(
         train=ocp.args.StandardRestore(target.train),
-        best=ocp.args.StandardRestore(target.best_params),
+        best=ocp.args.StandardRestore((*target.finished, target.best_params)),
         progress=ocp.args.StandardRestore(target.progress),
       ),
     )
+    *finished, best = restored["best"]
     return training.RunState(
       train=restored["train"],
-      best_params=restored["best"],
+      best_params=best,
       progress=restored["progress"],
+      finished=tuple(finished),
     )
 
   def restore_best(
@@ -84,7 +87,7 @@ class Checkpoints:
     target: training.RunState,
     runs: training.Runs,
     sharding: jax.sharding.Sharding,
-  ) -> tuple[Any, training.Runs, training.Progress]:
+  ) -> tuple[tuple[Any, ...], training.Runs, training.Progress]:
     """Reads what predicting needs to the host.
 
     Args:
@@ -93,13 +96,14 @@ class Checkpoints:
       sharding: Replicated over the devices of all processes.
 
     Returns:
-      The selected parameters, the settings and where each run ended.
+      The selected parameters of each stage, the settings and where each run
+      ended.
     """
     best, progress, runs = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(
         leaf.shape, leaf.dtype, sharding=sharding
       ),
-      (target.best_params, target.progress, runs),
+      ((*target.finished, target.best_params), target.progress, runs),
     )
     restored = self._manager.restore(
       self._number(),
@@ -110,7 +114,8 @@ class Checkpoints:
       ),
     )
     return jax.tree.map(
-      np.asarray, (restored["best"], restored["runs"], restored["progress"])
+      np.asarray,
+      (tuple(restored["best"]), restored["runs"], restored["progress"]),
     )
 
   def close(self) -> None:

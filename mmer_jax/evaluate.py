@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 import rich.console
-from absl import flags
+from absl import flags, logging
 
 from mmer_jax import (
   checkpoints,
@@ -36,6 +36,7 @@ def evaluate(
   split: str,
   modalities: Sequence[str] = (),
   emotions: Sequence[str] = (),
+  thresholds: str = "fixed",
   data_dir: str = "",
   setup: experiment.Experiment | None = None,
 ) -> dict[str, Any]:
@@ -46,6 +47,8 @@ def evaluate(
     split: `train`, `validation` or `test` of each run's fold.
     modalities: What the model may see; empty for all it was trained on.
     emotions: What it is judged on; empty for what it was trained on.
+    thresholds: `fixed`, the config's, or `validation`, the best there of each
+      emotion of the source training.
     data_dir: The shard folder, where it is not the one of training.
     setup: The experiment, where the caller has it already.
 
@@ -61,46 +64,83 @@ def evaluate(
   if setup is None:
     setup = _setup(config, description, trained, emotions, data_dir)
   _check_modalities(config, modalities)
+  decision = setup.rules.decision
+  if thresholds == "validation" and decision == "softmax":
+    raise errors.UserError(
+      "--thresholds=validation is of binary decisions, but the workdir was"
+      ' trained with config.protocol.decision="softmax"; leave it out'
+    )
 
-  logits, progress = _predict(folder, setup, split, modalities, len(trained))
+  sides = (split, "validation") if thresholds == "validation" else (split,)
+  logits, progress = _predict(folder, setup, sides, modalities, len(trained))
   judged = tuple(emotions) or trained
   columns = [setup.corpus.emotions.index(emotion) for emotion in judged]
   labels = setup.corpus.labels[:, columns]
-  decision, threshold = setup.rules.decision, setup.rules.threshold
-  runs, baselines = [], []
-  for record in setup.records:
-    rows = getattr(record.fold, split)
+
+  def scores(
+    stage: int, record: experiment.RunRecord, side: str
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels of the rows that can be judged."""
+    rows = getattr(record.fold, side)
+    known = np.ones(len(rows), bool)
     if decision == "softmax":
-      rows_known = labels[rows].sum(axis=1) == 1
-    else:
-      rows_known = np.ones(len(rows), bool)
-    if not rows_known.any():
+      known = labels[rows].sum(axis=1) == 1
+    if not known.any():
       raise errors.UserError(
-        f"the {split} split of fold {record.fold.name} has no utterance of"
+        f"the {side} split of fold {record.fold.name} has no utterance of"
         f" {', '.join(judged)}; choose other --emotions"
       )
-    truth = labels[rows][rows_known]
-    scores = logits[record.run][: len(rows)][rows_known][:, columns]
+    found = logits[stage][side][record.run][: len(rows)][known][:, columns]
     # In float64, where large logits do not saturate into ties.
     with jax.enable_x64(True):
-      probs = np.asarray(
-        training.probabilities(decision, scores.astype(np.float64))
+      probs = training.probabilities(decision, found.astype(np.float64))
+      return np.asarray(probs), labels[rows][known]
+
+  def result(stage: int, record: experiment.RunRecord) -> dict[str, Any]:
+    probs, truth = scores(stage, record, split)
+    threshold = setup.rules.threshold
+    if thresholds == "validation":
+      seen = [name in trained and name not in record.unseen for name in judged]
+      threshold = metrics.best_thresholds(
+        *scores(stage, record, "validation"), np.asarray(seen)
       )
     failed = int(progress.failed_step[record.run])
-    runs.append(
-      results.run_result(
-        run=record.run,
-        seed=record.seed,
-        fold=record.fold.name,
-        setting=record.setting,
-        emotions=judged,
-        decision=decision,
-        probs=probs,
-        labels=truth,
-        threshold=threshold,
-        failed_step=None if failed < 0 else failed,
-      )
+    return results.run_result(
+      run=record.run,
+      seed=record.seed,
+      fold=record.fold.name,
+      setting=record.setting,
+      unseen=record.unseen,
+      emotions=judged,
+      decision=decision,
+      probs=probs,
+      labels=truth,
+      threshold=threshold,
+      failed_step=None if failed < 0 else failed,
     )
+
+  runs, baselines = [], []
+  names = [stage.name for stage in setup.system.stages]
+  for record in setup.records:
+    # Before any training, and after each stage.
+    stages = [result(stage, record) for stage in range(len(logits))]
+    run = stages[-1]
+    if len(names) > 1:
+      run["stages"] = [
+        {
+          "stage": name,
+          **{key: after[key] for key in ("metrics", "per_emotion")},
+        }
+        for name, after in zip(names, stages[1:], strict=True)
+      ]
+      run["transfer"] = results.transfer(
+        [after["per_emotion"] for after in stages[1:]],
+        stages[0]["per_emotion"],
+        [name for name in judged if name in trained],
+        [name for name in record.unseen if name in judged],
+      )
+    runs.append(run)
+    truth = scores(-1, record, split)[1]
     baselines.append(
       metrics.majority_baseline(labels[record.fold.train], truth, decision)
     )
@@ -114,6 +154,8 @@ def evaluate(
     split=split,
     protocol={
       **config.protocol.to_dict(),
+      "few_shot": config.few_shot.method,
+      "thresholds": thresholds,
       "modalities": list(modalities or config.data.modalities),
       "emotions": list(judged),
     },
@@ -133,6 +175,7 @@ def evaluate(
     [split]
     + (["+".join(modalities)] if modalities else [])
     + (["+".join(emotions)] if emotions else [])
+    + (["thresholds"] if thresholds == "validation" else [])
   )
   if jax.process_index() == 0:
     workdir.write_json(folder / "results" / f"{name}.json", outcome)
@@ -156,9 +199,11 @@ def _setup(
       config.data.dir = str(pathlib.Path(data_dir).absolute())
   setup = experiment.build(config)
   if unseen and not setup.system.open_vocabulary:
-    raise errors.UserError(
-      f"--emotions names {', '.join(unseen)}, but {config.system} was trained"
-      f" on {', '.join(trained)} and cannot take a new emotion; mtee can"
+    logging.warning(
+      "%s was not trained on %s and reads no word vectors: it gets a freshly"
+      " initialised output for it and guesses",
+      config.system,
+      ", ".join(unseen),
     )
   split = config.protocol.split
   if unseen and split == "random" and config.protocol.decision == "softmax":
@@ -190,11 +235,38 @@ def _check_modalities(config: Any, modalities: Sequence[str]) -> None:
 def _predict(
   folder: pathlib.Path,
   setup: experiment.Experiment,
-  split: str,
+  sides: Sequence[str],
   modalities: Sequence[str],
   trained: int,
-) -> tuple[np.ndarray, training.Progress]:
-  """Returns logits (r, n, k), the rows of each run's split first."""
+) -> tuple[list[dict[str, np.ndarray]], training.Progress]:
+  """Predicts with what each stage selected.
+
+  Args:
+    folder: The workdir.
+    setup: Its experiment; emotions that it was not trained on come last.
+    sides: The splits to predict.
+    modalities: Empty for all.
+    trained: How many emotions the workdir has parameters for.
+
+  Returns:
+    Split to logits (r, n, k), the rows of each run's split first: before any
+    training (only where there are several stages), then after each stage; and
+    where each run ended.
+  """
+  last = len(setup.system.stages) - 1
+  batch = experiment.sample_batch(setup.config, setup.corpus)
+  runs = experiment.as_device(setup.runs, setup.mesh)
+  compiled = setup.program(last, keep=tuple(modalities) or None)
+  # The checkpoint has the emotions of training; new ones come after.
+  new = len(setup.corpus.emotions) - trained
+  before = setup._replace(
+    corpus=setup.corpus._replace(vectors=setup.corpus.vectors[:trained])
+  ).program(last)
+  roles = setup.runs.known.shape[1] - new
+  saved = setup.runs.replace(
+    known=setup.runs.known[:, :roles, :trained],
+    class_weight=setup.runs.class_weight[:, :roles, :trained],
+  )
   store = checkpoints.Checkpoints(folder)
   try:
     if not store.position()["done"]:
@@ -202,32 +274,39 @@ def _predict(
         f"training in {folder} has not finished; run the same"
         " `python -m mmer_jax.train` command again to resume it"
       )
-    compiled = setup.program(
-      setup.system.stages[-1], keep=tuple(modalities) or None
-    )
-    batch = experiment.sample_batch(setup.config, setup.corpus)
-    runs = experiment.as_device(setup.runs, setup.mesh)
-    target = program.abstract_state(compiled, runs, batch)
-    # The checkpoint weighs the emotions of training; new ones come after.
-    saved = setup.runs.replace(
-      class_weight=setup.runs.class_weight[:, :trained]
-    )
-    params, runs, progress = store.restore_best(
-      target, saved, program.replicated(setup.mesh)
+    selected, restored, progress = store.restore_best(
+      program.abstract_state(before, runs, batch),
+      saved,
+      program.replicated(setup.mesh),
     )
   finally:
     store.close()
-  params = program.place(params, setup.mesh, "runs")
-  rows = next(setup.feed(iter([setup.rows(split)])))
-  prediction = compiled.predict(
-    params, experiment.as_device(runs, setup.mesh), setup.source, rows
+  # Normalised as in training, whatever rows the folds have by now.
+  runs = experiment.as_device(
+    setup.runs.replace(mean=restored.mean, scale=restored.scale), setup.mesh
   )
-  logits = program.fetch(prediction.logits)
-  assert all(
-    len(getattr(record.fold, split)) <= logits.shape[1]
-    for record in setup.records
-  )
-  return logits, progress
+  params = [program.place(each, setup.mesh, "runs") for each in selected]
+  if last or new:
+    fresh = compiled.init(runs, program.place(batch, setup.mesh)).best_params
+    params = [jax.tree.map(_extend, each, fresh) for each in params]
+    params = [fresh, *params] if last else params
+  rows = {side: next(setup.feed(iter([setup.rows(side)]))) for side in sides}
+  return [
+    {
+      side: program.fetch(
+        compiled.predict(each, runs, setup.source, rows[side]).logits
+      )
+      for side in sides
+    }
+    for each in params
+  ], progress
+
+
+def _extend(trained: jax.Array, fresh: jax.Array) -> jax.Array:
+  """Gives what has a row per emotion untrained rows for the new ones."""
+  if trained.shape == fresh.shape:
+    return trained
+  return fresh.at[..., : trained.shape[-1]].set(trained)
 
 
 def define_flags() -> None:
@@ -240,9 +319,17 @@ def define_flags() -> None:
   flags.DEFINE_list(
     "emotions",
     [],
-    "Judge these alone, in this order. A system that reads emotions from word"
-    " vectors (mtee) also takes emotions of the shards that it was not"
-    " trained on.",
+    "Judge these alone, in this order. They may be emotions of the shards that"
+    " training had no label of: mtee reads them from their word vectors, a"
+    " system without word vectors guesses with an untrained output.",
+  )
+  flags.DEFINE_enum(
+    "thresholds",
+    "fixed",
+    ("fixed", "validation"),
+    "Of binary decisions: config.protocol.threshold, or the best of each"
+    " emotion on the validation split; an unseen emotion takes the one that is"
+    " best on average over the others.",
   )
   flags.DEFINE_string(
     "data_dir", "", "Shards, where they have moved since training."
@@ -259,6 +346,7 @@ def main(argv: Sequence[str]) -> None:
     split=flags.FLAGS.split,
     modalities=flags.FLAGS.modalities,
     emotions=flags.FLAGS.emotions,
+    thresholds=flags.FLAGS.thresholds,
     data_dir=flags.FLAGS.data_dir,
   )
   console = rich.console.Console()

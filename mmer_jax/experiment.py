@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from mmer_jax import errors, metrics, program, systems, training
-from mmer_jax.data import pipeline, schema, splits
+from mmer_jax.data import few_shot, pipeline, schema, splits
 
 # Keys that do not change what a run computes (beyond rounding): a workdir
 # may be resumed, and its results compared, with other values of them.
@@ -29,17 +30,26 @@ class RunRecord(NamedTuple):
     seed: Its seed.
     fold: Its fold.
     setting: The swept values, by name.
+    unseen: The emotions that its source training does not see.
+    samples: The rows of each later stage's new emotion.
+    memory: (t, slots) rows that each later stage keeps; empty where none does.
   """
 
   run: int
   seed: int
   fold: splits.Fold
   setting: dict[str, float]
+  unseen: tuple[str, ...]
+  samples: tuple[np.ndarray, ...]
+  memory: tuple[np.ndarray, ...]
 
   def describe(self) -> str:
     """Names the run in a message."""
     swept = "".join(f", {key} {value:g}" for key, value in self.setting.items())
-    return f"run {self.run} (fold {self.fold.name}, seed {self.seed}{swept})"
+    unseen = f", without {' '.join(self.unseen)}" if self.unseen else ""
+    return (
+      f"run {self.run} (fold {self.fold.name}, seed {self.seed}{swept}{unseen})"
+    )
 
 
 class Experiment(NamedTuple):
@@ -70,14 +80,19 @@ class Experiment(NamedTuple):
       return program.place(self.corpus.table.batch, self.mesh)
     return ()
 
+  def section(self, number: int) -> ml_collections.ConfigDict:
+    """The part of the config that says how long a stage trains."""
+    return self.config[self.system.stages[number].section]
+
   def program(
-    self, stage: training.Stage, keep: Sequence[str] | None = None
+    self, number: int, keep: Sequence[str] | None = None
   ) -> program.Program:
     """The compiled functions of a stage."""
+    stopping = self.section(number).early_stopping
     return program.build(
       self.system,
-      stage,
-      self.rules,
+      number,
+      self.rules._replace(early_stopping=stopping),
       self.mesh,
       emotions=self.corpus.vectors,
       resident=self.config.data.resident,
@@ -92,6 +107,34 @@ class Experiment(NamedTuple):
       return program.place(fed, self.mesh, "runs", None, "data")
 
     return pipeline.prefetch(chunks, make)
+
+  def stage_rows(self, record: RunRecord, number: int) -> np.ndarray:
+    """The rows that a run trains on in a stage, with their roles."""
+    if not number:
+      return record.fold.train
+    count = len(self.corpus.labels)
+    first = number
+    parts = []
+    if self.config.few_shot.method == "joint":
+      first, parts = 1, [record.fold.train]
+    parts += [
+      record.samples[stage - 1] + stage * count
+      for stage in range(first, number + 1)
+    ]
+    return np.concatenate(parts)
+
+  def epoch(self, record: RunRecord, number: int, epoch: int) -> np.ndarray:
+    """The rows of a run's epoch, (steps, width), and its memory behind them."""
+    batches = pipeline.epoch_rows(
+      self.stage_rows(record, number),
+      self.config.training.batch_size,
+      seed=record.seed,
+      stage=number,
+      epoch=epoch,
+    )
+    if not number or not record.memory:
+      return batches
+    return few_shot.with_memory(batches, record.memory[number - 1])
 
   def rows(self, split: str) -> np.ndarray:
     """The rows of a split of every run, in order, as (r, s, b)."""
@@ -175,12 +218,28 @@ def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
     ("protocol.decision", config.protocol.decision, ("binary", "softmax")),
     ("loss.class_weight", config.loss.class_weight, ("balanced", "none")),
     ("compute_dtype", config.compute_dtype, ("float32", "bfloat16")),
+    (
+      "few_shot.method",
+      config.few_shot.method,
+      ("none", "fine_tune", "joint", "gem"),
+    ),
+    (
+      "few_shot.memory_tasks",
+      config.few_shot.memory_tasks,
+      ("one", "per_emotion"),
+    ),
   )
   for key, value, expected in choices:
     if value not in expected:
       raise errors.UserError(
         f"config.{key} is {value!r}, expected one of {', '.join(expected)}"
       )
+  if config.protocol.unseen and config.protocol.decision != "binary":
+    raise errors.UserError(
+      "config.protocol.unseen leaves emotions out, which needs one decision"
+      f" per emotion, got config.protocol.decision"
+      f' {config.protocol.decision!r}; set it to "binary"'
+    )
   metrics.check_selectable(config.training.select)
   return training.Rules(
     decision=config.protocol.decision,
@@ -199,12 +258,21 @@ def check_positive(config: ml_collections.ConfigDict) -> None:
       raise errors.UserError(
         f"config.training.{key} is {config.training[key]}, expected at least 1"
       )
-  for key in ("every_epochs", "keep"):
-    if config.checkpoint[key] < 1:
+  for section, key in (
+    ("checkpoint", "every_epochs"),
+    ("checkpoint", "keep"),
+    ("few_shot", "epochs"),
+    ("few_shot", "memory"),
+  ):
+    if config[section][key] < 1:
       raise errors.UserError(
-        f"config.checkpoint.{key} is {config.checkpoint[key]}, expected at"
-        " least 1"
+        f"config.{section}.{key} is {config[section][key]}, expected at least 1"
       )
+  if not 0 < config.few_shot.share <= 1:
+    raise errors.UserError(
+      f"config.few_shot.share is {config.few_shot.share}, expected a share of"
+      " the positives above 0, 1 at most"
+    )
   if not config.seeds or len(set(config.seeds)) < len(config.seeds):
     raise errors.UserError(
       f"config.seeds is {tuple(config.seeds)}, expected different seeds, one at"
@@ -215,7 +283,8 @@ def check_positive(config: ml_collections.ConfigDict) -> None:
 def make_records(
   config: ml_collections.ConfigDict, corpus: pipeline.Corpus
 ) -> tuple[RunRecord, ...]:
-  """Lays out settings x folds x seeds, the seeds fastest."""
+  """Lays out unseen x settings x folds x seeds, the seeds fastest."""
+  _check_unseen(config, corpus)
   swept = {key: config.sweep[key] for key in _SWEEPABLE if config.sweep[key]}
   settings: list[dict[str, float]] = [{}]
   for key, values in swept.items():
@@ -241,13 +310,114 @@ def make_records(
     )
     for seed in config.seeds
   }
-  records = []
-  for setting in settings:
-    for position in range(len(folds_by_seed[config.seeds[0]])):
-      for seed in config.seeds:
-        fold = folds_by_seed[seed][position]
-        records.append(RunRecord(len(records), int(seed), fold, setting))
+  records: list[RunRecord] = []
+  for unseen in config.protocol.unseen or ((),):
+    for setting in settings:
+      for position in range(len(folds_by_seed[config.seeds[0]])):
+        for seed in config.seeds:
+          fold = folds_by_seed[seed][position]
+          record = RunRecord(
+            len(records), int(seed), fold, setting, tuple(unseen), (), ()
+          )
+          records.append(_low_resource(config, corpus, record))
   return tuple(records)
+
+
+def _check_unseen(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus
+) -> None:
+  unseen, method = config.protocol.unseen, config.few_shot.method
+  wanted = "a tuple of tuples of emotions, as ((angry,), (sad, happy))"
+  if not isinstance(unseen, tuple) or any(
+    not isinstance(names, tuple) or not names for names in unseen
+  ):
+    raise errors.UserError(
+      f"config.protocol.unseen is {unseen!r}, expected {wanted}"
+    )
+  for names in unseen:
+    unknown = [name for name in names if name not in corpus.emotions]
+    if unknown or len(set(names)) < len(names):
+      raise errors.UserError(
+        f"config.protocol.unseen has {names!r}, expected different ones of"
+        f" {', '.join(corpus.emotions)}"
+      )
+    if len(names) == len(corpus.emotions):
+      raise errors.UserError(
+        f"config.protocol.unseen has {names!r}, which leaves no emotion to"
+        " train on; leave one out"
+      )
+  if method != "none" and len({len(names) for names in unseen}) != 1:
+    raise errors.UserError(
+      f"config.few_shot.method is {method!r}, which learns the emotions of"
+      f" config.protocol.unseen, got {unseen!r}; expected {wanted}, each with"
+      " as many"
+    )
+
+
+def _low_resource(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus, record: RunRecord
+) -> RunRecord:
+  """Takes the unseen emotions from the training rows; draws their samples.
+
+  Rows with an unseen emotion leave the training side alone: validation and
+  test stay whole (Dai et al. 2020, section 6.3; their code drops them from
+  every side).
+  """
+  if not record.unseen:
+    return record
+  labels, rows = corpus.labels, record.fold.train
+  columns = [corpus.emotions.index(name) for name in record.unseen]
+  source = rows[~(labels[rows][:, columns] > 0).any(axis=1)]
+  if not len(source):
+    raise errors.UserError(
+      f"fold {record.fold.name} has no training utterance without"
+      f" {', '.join(record.unseen)}; choose other config.protocol.unseen"
+    )
+  record = record._replace(fold=record.fold._replace(train=source))
+  method, settings = config.few_shot.method, config.few_shot
+  if method == "none":
+    return record
+
+  def draw(what: str, stage: int) -> np.random.Generator:
+    return np.random.default_rng(
+      [record.seed, zlib.crc32(what.encode()), stage]
+    )
+
+  samples = tuple(
+    few_shot.sample(
+      labels[:, column],
+      rows,
+      share=settings.share,
+      emotion=name,
+      rng=draw("few_shot", stage),
+    )
+    for stage, (name, column) in enumerate(
+      zip(record.unseen, columns, strict=True), 1
+    )
+  )
+  if method != "gem":
+    return record._replace(samples=samples)
+  count, stages = len(labels), 1 + len(samples)
+  past = [source]
+  if settings.memory_tasks == "per_emotion":
+    past = [
+      (stages + column) * count
+      + few_shot.balanced(labels[:, column], source, draw("balance", column))
+      for column in range(labels.shape[1])
+      if column not in columns
+    ]
+  memory = []
+  for stage, rows_of_sample in enumerate(samples, 1):
+    memory.append(
+      few_shot.memory(
+        past,
+        size=settings.memory,
+        slots=few_shot.slots(config.training.batch_size, settings.memory),
+        rng=draw("memory", stage),
+      )
+    )
+    past = [*past, rows_of_sample + stage * count]
+  return record._replace(samples=samples, memory=tuple(memory))
 
 
 def make_runs(
@@ -263,7 +433,7 @@ def make_runs(
       [record.setting.get(key, default) for record in records], np.float32
     )
 
-  weights, seen = [], set()
+  weights, knowns, seen = [], [], set()
   for record in records:
     weight, empty = class_weight(
       corpus.labels[record.fold.train],
@@ -271,6 +441,8 @@ def make_runs(
       balanced=config.loss.class_weight == "balanced",
     )
     for column in empty:
+      if corpus.emotions[column] in record.unseen:
+        continue
       if (record.fold.name, column) not in seen:
         seen.add((record.fold.name, column))
         logging.info(
@@ -278,6 +450,8 @@ def make_runs(
           record.fold.name,
           corpus.emotions[column],
         )
+    known, weight = _roles(corpus.emotions, record, weight)
+    knowns.append(known)
     weights.append(weight)
 
   mean: dict[str, np.ndarray] = {}
@@ -302,10 +476,28 @@ def make_runs(
     learning_rate=values("learning_rate"),
     weight_decay=values("weight_decay"),
     clip_norm=values("clip_norm"),
+    known=np.stack(knowns),
     class_weight=np.stack(weights),
     mean=mean,
     scale=scale,
   )
+
+
+def _roles(
+  emotions: Sequence[str], record: RunRecord, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Which labels the rows of each role have, and what they weigh, (s, k).
+
+  The roles are those of `training.Runs.known`. A sample has as many positives
+  as negatives, so that its weights are 1.
+  """
+  each = np.eye(len(emotions), dtype=bool)
+  source = np.asarray([name not in record.unseen for name in emotions])
+  new = [emotions.index(name) for name in record.unseen[: len(record.samples)]]
+  known = np.concatenate([source[None], each[new], each])
+  weights = np.broadcast_to(weight, known.shape).copy()
+  weights[1 : 1 + len(new)] = 1.0
+  return known, weights
 
 
 def class_weight(

@@ -161,7 +161,7 @@ def import_torch(
       " a state dict is one model; set config.protocol.folds"
     )
   _check_emotions(state, setup)
-  compiled = setup.program(setup.system.stages[-1])
+  compiled = setup.program(0)
   batch = experiment.sample_batch(config, setup.corpus)
   runs = experiment.as_device(setup.runs, setup.mesh)
   begun = compiled.init(runs, program.place(batch, setup.mesh))

@@ -53,7 +53,13 @@ def check_selectable(name: str) -> None:
 
 
 def compute(
-  decision: str, probs: Any, labels: Any, mask: Any, threshold: Any
+  decision: str,
+  probs: Any,
+  labels: Any,
+  mask: Any,
+  threshold: Any,
+  *,
+  emotions: Any = None,
 ) -> dict[str, Any]:
   """All metrics of a set of utterances.
 
@@ -64,12 +70,20 @@ def compute(
     labels: (n, k), 0 or 1; one-hot under a softmax.
     mask: (n,) bool; False rows are left out.
     threshold: Of a binary decision: a scalar or (k,).
+    emotions: (k,) bool, those that binary decisions are judged on; None for
+      all.
 
   Returns:
     Metric name to scalar. Means over the emotions where a metric is of one.
   """
   if decision == "binary":
     values = per_emotion(decision, probs, labels, mask, threshold)
+    xp = probs.__array_namespace__()
+    if emotions is not None:
+      values = {
+        name: xp.where(emotions, value, xp.nan * xp.ones_like(value))
+        for name, value in values.items()
+      }
     return {
       name: _mean_defined(values[name], _CHANCE.get(name, 0.0))
       for name in NAMES
@@ -108,6 +122,50 @@ def decide(decision: str, probs: Any, threshold: Any) -> Any:
     return probs > xp.broadcast_to(threshold, probs.shape[-1:])[None, :]
   best = xp.argmax(probs, axis=-1)
   return best[:, None] == xp.arange(probs.shape[-1])[None, :]
+
+
+def best_thresholds(
+  probs: np.ndarray, labels: np.ndarray, seen: np.ndarray
+) -> np.ndarray:
+  """The thresholds with the best weighted accuracy on some rows.
+
+  A seen emotion has its own. An unseen one has no labels to choose by: it
+  takes the one threshold that is best on average over the seen emotions.
+
+  Args:
+    probs: (n, k), of validation rows.
+    labels: (n, k); only the columns of seen emotions are read.
+    seen: (k,) bool.
+
+  Returns:
+    (k,). Midpoints between neighbouring scores, the lowest of equally good
+    ones; 0.5 for an emotion without a positive or without a negative.
+  """
+  truth = labels > 0
+  defined = seen & truth.any(axis=0) & ~truth.all(axis=0)
+  chosen = np.full(len(seen), 0.5)
+
+  def gains(candidates: np.ndarray, column: int) -> np.ndarray:
+    """Recall and specificity, summed, at each candidate."""
+    positives = np.sort(probs[truth[:, column], column])
+    negatives = np.sort(probs[~truth[:, column], column])
+    above = 1 - np.searchsorted(positives, candidates, "right") / len(positives)
+    below = np.searchsorted(negatives, candidates, "right") / len(negatives)
+    return above + below
+
+  def midpoints(scores: np.ndarray) -> np.ndarray:
+    ordered = np.unique(scores)
+    return (ordered[1:] + ordered[:-1]) / 2 if len(ordered) > 1 else ordered
+
+  columns = np.flatnonzero(defined).tolist()
+  for column in columns:
+    candidates = midpoints(probs[:, column])
+    chosen[column] = candidates[np.argmax(gains(candidates, column))]
+  if len(columns):
+    candidates = midpoints(probs[:, columns])
+    total = sum(gains(candidates, column) for column in columns)
+    chosen[~seen] = candidates[np.argmax(total)]
+  return chosen
 
 
 def confusion(probs: Any, labels: Any, mask: Any) -> Any:

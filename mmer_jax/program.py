@@ -26,6 +26,7 @@ class Program(NamedTuple):
 
   Attributes:
     mesh: Axes `runs` and `data`.
+    number: Of the stage, from 0.
     init: (runs, batch) -> state.
     restart: (state) -> state at the start of this stage, from the best
       parameters of the one before.
@@ -36,6 +37,7 @@ class Program(NamedTuple):
   """
 
   mesh: Mesh
+  number: int
   init: Callable[..., training.RunState]
   restart: Callable[..., training.RunState]
   train: Callable[..., training.RunState]
@@ -125,7 +127,7 @@ def fetch(tree: Any) -> Any:
 
 def build(
   system: training.System,
-  stage: training.Stage,
+  number: int,
   rules: training.Rules,
   mesh: Mesh,
   *,
@@ -137,7 +139,7 @@ def build(
 
   Args:
     system: The paper.
-    stage: Its stage.
+    number: Which of its stages, from 0.
     rules: Shared by the runs.
     mesh: From `make_mesh`.
     emotions: (k, e) word vectors.
@@ -147,6 +149,7 @@ def build(
   Returns:
     The functions.
   """
+  stage = system.stages[number]
   emotions = jnp.asarray(emotions, jnp.float32)
   over_runs = NamedSharding(mesh, PartitionSpec("runs"))
   everywhere = replicated(mesh)
@@ -175,6 +178,7 @@ def build(
       params,
       _terms(stage, params, batch, emotions, run),
       state.train.step,
+      (*state.finished, params),
     )
     # A run that failed stays so: there is nothing to go on from.
     failed = state.progress.failed_step
@@ -197,6 +201,9 @@ def build(
     state: training.RunState, run: training.Runs, source: Any, rows: Any
   ) -> tuple[training.RunState, dict[str, Array]]:
     params = state.train.params
+    # The rows of validation have the labels of all that was taught.
+    known = run.known[: number + 1].any(axis=0)
+    run = run.replace(known=jnp.broadcast_to(known, run.known.shape))
 
     def one(_: None, row: Any) -> tuple[None, tuple[Array, ...]]:
       batch = batch_of(source, row, run)
@@ -211,6 +218,7 @@ def build(
       logits=logits.reshape(-1, logits.shape[-1]),
       labels=labels.reshape(-1, labels.shape[-1]),
       mask=mask.reshape(-1),
+      known=known,
       loss=losses.sum() / jnp.maximum(counts.sum(), 1.0),
     )
     return training.end_epoch(rules, state, validation)
@@ -231,6 +239,7 @@ def build(
 
   return Program(
     mesh=mesh,
+    number=number,
     init=jax.jit(over(init, 0, None), out_shardings=over_runs),
     restart=jax.jit(over(restart, 0, 0, None), out_shardings=over_runs),
     train=jax.jit(
@@ -250,11 +259,13 @@ def abstract_state(
 ) -> training.RunState:
   """Shapes, dtypes and shardings of the state, for restoring a checkpoint."""
   sharding = NamedSharding(program.mesh, PartitionSpec("runs"))
+  state = jax.eval_shape(program.init, runs, batch)
+  state = state.replace(finished=(state.best_params,) * program.number)
   return jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(
       leaf.shape, leaf.dtype, sharding=sharding
     ),
-    jax.eval_shape(program.init, runs, batch),
+    state,
   )
 
 

@@ -84,11 +84,12 @@ def run_result(
   seed: int,
   fold: str,
   setting: dict[str, float],
+  unseen: Sequence[str],
   emotions: Sequence[str],
   decision: str,
   probs: np.ndarray,
   labels: np.ndarray,
-  threshold: float,
+  threshold: float | np.ndarray,
   failed_step: int | None,
 ) -> dict[str, Any]:
   """Scores one run.
@@ -122,6 +123,7 @@ def run_result(
       for index, emotion in enumerate(emotions)
     },
     "confusion": counts,
+    "unseen": list(unseen),
   }
 
 
@@ -182,7 +184,7 @@ def build(
   }
   if len(settings) > 1:
     outcome["settings"] = summaries
-  return outcome
+  return {**outcome, **_low_resource(runs, settings[0])}
 
 
 def choose(
@@ -194,7 +196,64 @@ def choose(
     for entry in outcome["settings"]
     if entry["setting"] == setting
   ]
-  return {**outcome, "summary": found, "setting": setting}
+  return {
+    **outcome,
+    "summary": found,
+    "setting": setting,
+    **_low_resource(outcome["runs"], setting),
+  }
+
+
+def transfer(
+  stages: Sequence[dict[str, Any]],
+  untrained: dict[str, Any],
+  emotions: Sequence[str],
+  unseen: Sequence[str],
+) -> dict[str, Any]:
+  """How learning new emotions one by one changes what is known of others.
+
+  Source: Lopez-Paz and Ranzato 2017, Eq. 2 to 4. Task 0 is the source
+  emotions, each other one of the new emotions; what is measured is the
+  weighted accuracy, of the source emotions their mean.
+
+  Args:
+    stages: `per_emotion` of the run after each stage.
+    untrained: The same before the first.
+    emotions: All.
+    unseen: The new ones, in the order in which they are learnt.
+
+  Returns:
+    `matrix` R, R[i][j] of task j after stage i; `initial` b, the same before
+    training; `average` over the tasks in the end, `backward_transfer`,
+    `forward_transfer`.
+  """
+  tasks = [[name for name in emotions if name not in unseen]]
+  tasks += [[name] for name in unseen]
+
+  def row(scores: dict[str, Any]) -> list[float | None]:
+    return [
+      summarise([scores[name]["weighted_accuracy"] for name in task])["mean"]
+      for task in tasks
+    ]
+
+  def mean(pairs: Sequence[tuple[Any, Any]]) -> float | None:
+    """Of the differences."""
+    if any(value is None for pair in pairs for value in pair):
+      return None
+    return float(np.mean([a - b for a, b in pairs]))
+
+  matrix, initial = [row(scores) for scores in stages], row(untrained)
+  later = range(1, len(tasks))
+  return {
+    "tasks": [" ".join(task) for task in tasks],
+    "matrix": matrix,
+    "initial": initial,
+    "average": mean([(value, 0.0) for value in matrix[-1]]),
+    "backward_transfer": mean(
+      [(matrix[-1][j - 1], matrix[j - 1][j - 1]) for j in later]
+    ),
+    "forward_transfer": mean([(matrix[j - 1][j], initial[j]) for j in later]),
+  }
 
 
 def best_setting(outcome: dict[str, Any]) -> dict[str, float]:
@@ -266,6 +325,64 @@ def to_rich(outcome: dict[str, Any]) -> rich.table.Table:
   for row in rows:
     table.add_row(*row)
   return table
+
+
+def _low_resource(
+  runs: Sequence[dict[str, Any]], setting: dict[str, float]
+) -> dict[str, Any]:
+  """What left-out emotions add to a result: a summary for each that was.
+
+  `unseen` has an entry for each group of emotions that was left out together:
+  their metrics, and the mean over the emotions that were not (`rest`).
+  `transfer` summarises what `transfer` measured.
+  """
+  chosen = [run for run in runs if run["setting"] == setting]
+  groups = []
+  for run in chosen:
+    if run["unseen"] and run["unseen"] not in groups:
+      groups.append(run["unseen"])
+  added: dict[str, Any] = {}
+  if groups:
+    added["unseen"] = [
+      _unseen([run for run in chosen if run["unseen"] == names], names)
+      for names in groups
+    ]
+  measured = [run["transfer"] for run in chosen if "transfer" in run]
+  if measured:
+    added["transfer"] = {
+      name: summarise([each[name] for each in measured])
+      for name in ("average", "backward_transfer", "forward_transfer")
+    }
+  return added
+
+
+def _unseen(
+  runs: Sequence[dict[str, Any]], names: Sequence[str]
+) -> dict[str, Any]:
+  def rest(run: dict[str, Any], metric: str) -> float | None:
+    return summarise(
+      [
+        scores[metric]
+        for emotion, scores in run["per_emotion"].items()
+        if emotion not in names
+      ]
+    )["mean"]
+
+  return {
+    "emotions": list(names),
+    "per_emotion": {
+      emotion: {
+        metric: summarise([r["per_emotion"][emotion][metric] for r in runs])
+        for metric in metrics.NAMES
+      }
+      for emotion in names
+      if emotion in runs[0]["per_emotion"]
+    },
+    "rest": {
+      metric: summarise([rest(run, metric) for run in runs])
+      for metric in metrics.NAMES
+    },
+  }
 
 
 def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -341,6 +458,24 @@ def _tables(
             *(_percent(entry["summary"][name]) for name in _SHOWN),
           ]
           for entry in outcome["settings"]
+        ],
+      )
+    )
+  if "unseen" in outcome:
+    rows = []
+    for entry in outcome["unseen"]:
+      for emotion, scores in entry["per_emotion"].items():
+        rows.append([emotion, *(_percent(scores[name]) for name in _SHOWN)])
+      rest = f"all but {', '.join(entry['emotions'])}"
+      rows.append([rest, *(_percent(entry["rest"][name]) for name in _SHOWN)])
+    tables.append((["left out of the source training", *_SHOWN], rows))
+  if "transfer" in outcome:
+    tables.append(
+      (
+        ["weighted accuracy over tasks", "mean"],
+        [
+          [name.replace("_", " "), _percent(entry)]
+          for name, entry in outcome["transfer"].items()
         ],
       )
     )

@@ -177,11 +177,16 @@ class _Loop:
     self._setup, self._folder, self._store = setup, folder, store
     self._stopper, self._console, self._writer = stopper, console, writer
     config = setup.config
-    self._plan = plan_epoch(
-      [len(record.fold.train) for record in setup.records],
-      config.training.batch_size,
-      config.training.steps_per_dispatch,
-    )
+    self._rows = [
+      [len(setup.stage_rows(record, number)) for record in setup.records]
+      for number in range(len(setup.system.stages))
+    ]
+    self._plans = [
+      plan_epoch(
+        rows, config.training.batch_size, config.training.steps_per_dispatch
+      )
+      for rows in self._rows
+    ]
     self._runs = experiment.as_device(setup.runs, setup.mesh)
     self._source = setup.source
     self._validation = setup.rows("validation")
@@ -195,7 +200,7 @@ class _Loop:
     for number, stage in enumerate(setup.system.stages):
       if number < position.stage:
         continue
-      compiled = setup.program(stage)
+      compiled = setup.program(number)
       if state is not None:
         state = compiled.restart(state, self._runs, batch)
         position = Position(number, 0, 0, False)
@@ -219,7 +224,7 @@ class _Loop:
     state: training.RunState,
     position: Position,
   ) -> tuple[training.RunState, bool]:
-    setup, epochs = self._setup, self._setup.config.training.epochs
+    setup, epochs = self._setup, self._setup.section(number).epochs
     last_stage = number == len(setup.system.stages) - 1
     with _progress(self._console) as bars:
       task = bars.add_task(
@@ -261,30 +266,22 @@ class _Loop:
     return state, True
 
   def _chunks(self, stage: int, epoch: int, first: int) -> Iterator[np.ndarray]:
-    plan, setup = self._plan, self._setup
+    plan, setup = self._plans[stage], self._setup
     if first >= plan.chunks:
       return
     rows = pipeline.stack_runs(
-      [
-        pipeline.epoch_rows(
-          record.fold.train,
-          setup.config.training.batch_size,
-          seed=record.seed,
-          stage=stage,
-          epoch=epoch,
-        )
-        for record in setup.records
-      ],
+      [setup.epoch(record, stage, epoch) for record in setup.records],
       plan.chunks * plan.steps,
     )
     for chunk in range(first, plan.chunks):
       yield rows[:, chunk * plan.steps : (chunk + 1) * plan.steps]
 
   def _save(self, state: training.RunState, position: Position) -> None:
-    epochs = self._setup.config.training.epochs
-    number = (position.stage * (epochs + 1) + position.epoch) * (
-      self._plan.chunks + 1
-    ) + position.chunk
+    stages = range(len(self._plans))
+    epochs = 1 + max(self._setup.section(stage).epochs for stage in stages)
+    chunks = 1 + max(plan.chunks for plan in self._plans)
+    number = (position.stage * epochs + position.epoch) * chunks
+    number += position.chunk
     self._store.save(number, state, self._runs, position._asdict())
 
   def _report(
@@ -330,7 +327,7 @@ class _Loop:
     if live.any():
       select = self._setup.config.training.select
       examples = sum(
-        len(record.fold.train)
+        self._rows[number][record.run]
         for record in self._setup.records
         if live[record.run]
       )
@@ -358,6 +355,7 @@ def _row(
     "seed": record.seed,
     "fold": record.fold.name,
     **record.setting,
+    **({"unseen": " ".join(record.unseen)} if record.unseen else {}),
     **values,
   }
 
@@ -435,6 +433,10 @@ def describe(setup: experiment.Experiment) -> dict[str, Any]:
         "seed": record.seed,
         "fold": record.fold.name,
         "setting": record.setting,
+        "unseen": list(record.unseen),
+        "samples": [
+          corpus.columns["id"][rows].tolist() for rows in record.samples
+        ],
         "rows": {
           "train": len(record.fold.train),
           "validation": len(record.fold.validation),

@@ -28,8 +28,11 @@ class Runs:
     learning_rate: Before any plateau.
     weight_decay: L2, added to the gradient after the clip.
     clip_norm: Largest global norm of a gradient; 0 for none.
-    class_weight: Per emotion; its meaning is the loss's (`pos_weight` of a
-      binary decision, the weight of a class under a softmax).
+    known: Role to the emotions whose labels its rows have. Roles are numbered
+      by the stage that brings the rows, from 0, the source; after them comes
+      one for each emotion, of source rows with that emotion's label alone.
+    class_weight: Per role and emotion; its meaning is the loss's (`pos_weight`
+      of a binary decision, the weight of a class under a softmax).
     mean: Modality name to the mean of the run's training rows.
     scale: Modality name to 1 / standard deviation of the same.
   """
@@ -39,7 +42,8 @@ class Runs:
   learning_rate: Float[Array, "*r"]
   weight_decay: Float[Array, "*r"]
   clip_norm: Float[Array, "*r"]
-  class_weight: Float[Array, "*r k"]
+  known: Bool[Array, "*r s k"]
+  class_weight: Float[Array, "*r s k"]
   mean: dict[str, Float[Array, "*r d"]]
   scale: dict[str, Float[Array, "*r d"]]
 
@@ -69,11 +73,29 @@ LossFn = Callable[
 ]
 
 
+# The same arguments -> ((loss, terms), gradient).
+GradientFn = Callable[
+  [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
+  tuple[tuple[Scalar, dict[str, Scalar]], Params],
+]
+
+
 class Stage(NamedTuple):
-  """A part of a system's training that has a loss of its own."""
+  """A part of a system's training that has a loss of its own.
+
+  Attributes:
+    name: For people, and for its random stream.
+    loss: Of a batch.
+    section: The part of the config with its epochs and early stopping.
+    rate: Of the run's learning rate.
+    gradient: What is descended, where it is not the loss's own gradient.
+  """
 
   name: str
   loss: LossFn
+  section: str = "training"
+  rate: float = 1.0
+  gradient: GradientFn | None = None
 
 
 class System(NamedTuple):
@@ -132,11 +154,19 @@ class Progress:
 
 @flax.struct.dataclass
 class RunState:
-  """All that a run is; with the run's settings, all that it needs to go on."""
+  """All that a run is; with the run's settings, all that it needs to go on.
+
+  Attributes:
+    train: What an update changes.
+    best_params: What validation selected, in this stage so far.
+    progress: Where the run stands.
+    finished: What it selected in each stage before.
+  """
 
   train: TrainState
   best_params: Params
   progress: Progress
+  finished: tuple[Params, ...]
 
 
 class Rules(NamedTuple):
@@ -169,7 +199,10 @@ def stream_key(seed: Array, name: str, step: Array | int) -> PRNGKeyArray:
 
 
 def init_run(
-  params: Params, terms: Sequence[str], first_step: Array | int = 0
+  params: Params,
+  terms: Sequence[str],
+  first_step: Array | int = 0,
+  finished: tuple[Params, ...] = (),
 ) -> RunState:
   """A run before its first step of a stage.
 
@@ -177,6 +210,7 @@ def init_run(
     params: From `System.init`, or the best of the stage before.
     terms: Names of what the stage's loss logs beside its value.
     first_step: Steps of the stages before.
+    finished: What those selected.
   """
   # Two buffers: the state is donated, and a buffer is given away once.
   best_params = jax.tree.map(jnp.copy, params)
@@ -199,6 +233,7 @@ def init_run(
       sums={name: jnp.zeros(()) for name in ("loss", *terms)},
       examples=jnp.zeros(()),
     ),
+    finished=finished,
   )
 
 
@@ -218,10 +253,8 @@ def train_step(
   train, progress = state.train, state.progress
   key = stream_key(run.seed, stage.name, train.step)
 
-  def loss_fn(params: Params) -> tuple[Scalar, dict[str, Scalar]]:
-    return stage.loss(params, batch, emotions, run, key)
-
-  (loss, terms), grads = jax.value_and_grad(loss_fn, has_aux=True)(train.params)
+  gradient = stage.gradient or jax.value_and_grad(stage.loss, has_aux=True)
+  (loss, terms), grads = gradient(train.params, batch, emotions, run, key)
   norm = optax.tree.norm(grads)
   finite = jnp.isfinite(loss) & jnp.isfinite(norm)
   examples = jnp.sum(batch.example_mask & batch.labelled).astype(jnp.float32)
@@ -236,7 +269,7 @@ def train_step(
     train.params,
   )
   updates, opt_state = optax.scale_by_adam().update(grads, train.opt_state)
-  rate = run.learning_rate * progress.rate_scale
+  rate = run.learning_rate * stage.rate * progress.rate_scale
   params = jax.tree.map(
     lambda param, update: param - rate * update, train.params, updates
   )
@@ -265,12 +298,14 @@ class Validation(NamedTuple):
     logits: Of every row, fillers included.
     labels: Of every row.
     mask: False on fillers and unlabelled rows.
+    known: The emotions that the stages so far have taught.
     loss: Mean over the batches, weighted by their examples.
   """
 
   logits: Float[Array, "n k"]
   labels: Float[Array, "n k"]
   mask: Bool[Array, " n"]
+  known: Bool[Array, " k"]
   loss: Scalar
 
 
@@ -296,6 +331,7 @@ def end_epoch(
     validation.labels,
     validation.mask,
     rules.threshold,
+    emotions=validation.known,
   )
   value = -validation.loss if rules.select == "loss" else scores[rules.select]
   # Metrics are finite by design; a model whose validation loss is not must

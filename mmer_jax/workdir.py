@@ -71,7 +71,9 @@ def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
   def tuples(value: Any) -> Any:
     if isinstance(value, dict):
       return {key: tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+      return tuple(tuples(item) for item in value)
+    return value
 
   config = ml_collections.ConfigDict(tuples(read_json(folder / "config.json")))
   return config.lock()

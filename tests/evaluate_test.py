@@ -139,12 +139,23 @@ def test_a_folder_that_is_no_workdir_is_refused(tmp_path):
     evaluate.evaluate(tmp_path, split="test")
 
 
-def test_a_baseline_takes_no_new_emotion(shards, tmp_path):
+def test_a_baseline_guesses_a_new_emotion_and_says_so(shards, tmp_path, caplog):
   at = trained(shards, tmp_path, lf_lstm_mosei)
-  outcome = evaluate.evaluate(at, split="test", emotions=("sad", "happy"))
-  assert list(outcome["runs"][0]["per_emotion"]) == ["sad", "happy"]
-  with pytest.raises(errors.UserError, match="cannot take a new emotion"):
-    evaluate.evaluate(at, split="test", emotions=("angry", "happy"))
+  known = evaluate.evaluate(at, split="test", emotions=("sad", "happy"))
+  assert list(known["runs"][0]["per_emotion"]) == ["sad", "happy"]
+  caplog.clear()
+  guessed = evaluate.evaluate(
+    at, split="test", emotions=("sad", "happy", "angry")
+  )
+  assert "guesses" in caplog.text
+  # The trained outputs are those of the checkpoint.
+  for before, after in zip(known["runs"], guessed["runs"], strict=True):
+    for emotion in ("sad", "happy"):
+      assert after["per_emotion"][emotion]["auc"] is not None
+      assert (
+        before["per_emotion"][emotion]["support"]
+        == (after["per_emotion"][emotion]["support"])
+      )
 
 
 def test_other_shards_only_on_purpose(shards, tmp_path):

@@ -102,6 +102,7 @@ def test_logits_equal_the_published_forward_pass(shape):
     labels=jnp.zeros((5, 4)),
     labelled=jnp.ones(5, bool),
     example_mask=jnp.ones(5, bool),
+    role=jnp.zeros(5, int),
   )
   system = experiment.build_system(config)
   params = jax.tree.map(jnp.asarray, params)
@@ -122,6 +123,7 @@ def test_imported_parameters_are_those_that_init_would_make():
     labels=jnp.zeros((2, 4)),
     labelled=jnp.ones(2, bool),
     example_mask=jnp.ones(2, bool),
+    role=jnp.zeros(2, int),
   )
   expected = system.init(jax.random.key(0), batch, jnp.asarray(VECTORS))
   assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, expected)

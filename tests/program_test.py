@@ -18,7 +18,7 @@ BATCH = 8
 def build(mesh, resident=True, rules=toy.RULES):
   return program.build(
     toy.SYSTEM,
-    toy.SYSTEM.stages[0],
+    0,
     rules,
     mesh,
     emotions=VECTORS,
@@ -147,7 +147,7 @@ def test_predict_sees_only_the_modalities_kept():
   rows = program.place(order([0], 0), mesh, "runs", None, "data")
   blind = program.build(
     toy.SYSTEM,
-    toy.SYSTEM.stages[0],
+    0,
     toy.RULES,
     mesh,
     emotions=VECTORS,

@@ -50,6 +50,7 @@ def outcome(failed=None, sweep=False):
         seed=run % 2,
         fold="1",
         setting={"learning_rate": 0.1 * (run // 2)} if sweep else {},
+        unseen=(),
         emotions=("sad", "happy", "angry"),
         decision="softmax",
         probs=probs,
@@ -107,6 +108,7 @@ def test_a_metric_that_no_emotion_defines_is_null_and_not_counted():
     "seed": 0,
     "fold": "1",
     "setting": {},
+    "unseen": (),
     "emotions": ("sad", "happy"),
     "decision": "softmax",
     "threshold": 0.5,
@@ -204,3 +206,38 @@ def test_lines_of_a_resumed_run_are_dropped_with_a_cut_one(tmp_path):
   workdir.keep_lines(path, lambda row: row["epoch"] < 3)
   rows = [json.loads(line) for line in path.read_text().splitlines()]
   assert rows == [{"epoch": 0}, {"epoch": 1}, {"epoch": 2}]
+
+
+def test_transfer_by_hand():
+  """Source a b, then c, then d; R by stages (rows) and tasks (columns).
+
+  R = [[.7 .5 .4], [.6 .8 .5], [.65 .7 .9]], b = [.5 .45 .5].
+  """
+
+  def scores(a, b, c, d):
+    return {
+      name: {"weighted_accuracy": value}
+      for name, value in zip("abcd", (a, b, c, d), strict=True)
+    }
+
+  got = results.transfer(
+    [
+      scores(0.8, 0.6, 0.5, 0.4),
+      scores(0.5, 0.7, 0.8, 0.5),
+      scores(0.7, 0.6, 0.7, 0.9),
+    ],
+    scores(0.4, 0.6, 0.45, 0.5),
+    "abcd",
+    ("c", "d"),
+  )
+  assert got["tasks"] == ["a b", "c", "d"]
+  np.testing.assert_allclose(
+    got["matrix"], [[0.7, 0.5, 0.4], [0.6, 0.8, 0.5], [0.65, 0.7, 0.9]]
+  )
+  np.testing.assert_allclose(got["average"], (0.65 + 0.7 + 0.9) / 3)
+  np.testing.assert_allclose(
+    got["backward_transfer"], ((0.65 - 0.7) + (0.7 - 0.8)) / 2
+  )
+  np.testing.assert_allclose(
+    got["forward_transfer"], ((0.5 - 0.45) + (0.5 - 0.5)) / 2
+  )

@@ -24,6 +24,7 @@ def table(n: int, seed: int = 0) -> schema.Batch:
     labels=np.eye(EMOTIONS, dtype=np.float32)[classes],
     labelled=np.ones(n, bool),
     example_mask=np.ones(n, bool),
+    role=np.zeros(n, np.int32),
   )
 
 
@@ -85,7 +86,8 @@ def runs(seeds, learning_rate=1e-2, weight_decay=0.0, clip_norm=1.0):
     learning_rate=full(learning_rate),
     weight_decay=full(weight_decay),
     clip_norm=full(clip_norm),
-    class_weight=np.ones((r, EMOTIONS), np.float32),
+    known=np.ones((r, 1, EMOTIONS), bool),
+    class_weight=np.ones((r, 1, EMOTIONS), np.float32),
     mean={"acoustic": np.full((r, 4), 2.0, np.float32)},
     scale={"acoustic": np.full((r, 4), 0.7, np.float32)},
   )

@@ -108,7 +108,7 @@ def parameters(folder, tiny):
     config.data.dir = str(tiny)
   setup = experiment.build(config)
   store = checkpoints.Checkpoints(folder)
-  compiled = setup.program(setup.system.stages[-1])
+  compiled = setup.program(0)
   sample = experiment.sample_batch(config, setup.corpus)
   from mmer_jax import program
 

@@ -172,6 +172,7 @@ def test_plateau_selection_and_early_stopping_follow_the_rules(seed, select):
         jnp.asarray(logits),
         jnp.asarray(labels),
         jnp.ones(12, bool),
+        jnp.ones(3, bool),
         jnp.asarray(loss),
       ),
     )
@@ -193,6 +194,7 @@ def test_a_validation_loss_that_is_not_finite_is_never_selected():
     jnp.full((4, 3), jnp.nan),
     jnp.asarray(batch.labels),
     jnp.ones(4, bool),
+    jnp.ones(3, bool),
     jnp.asarray(jnp.nan),
   )
   state, _ = training.end_epoch(rules, state, validation)

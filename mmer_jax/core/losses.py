@@ -2,15 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def binary_cross_entropy(
   logits: Float[Array, "b k"],
   labels: Float[Array, "b k"],
-  pos_weight: Float[Array, " k"],
+  pos_weight: Float[Array, "b k"],
+  known: Bool[Array, "b k"],
 ) -> Float[Array, " b"]:
-  """Binary cross-entropy per emotion, averaged over the emotions.
+  """Binary cross-entropy per emotion, averaged over the known emotions.
 
   Source: Dai et al. 2020's published code, `BCEWithLogitsLoss(pos_weight)`.
   Deviation: none.
@@ -19,19 +20,22 @@ def binary_cross_entropy(
     logits: Before the sigmoid, any real value.
     labels: 1 where the emotion is present.
     pos_weight: What a positive counts for against a negative.
+    known: Which labels mean anything; a row with none is 0.
 
   Returns:
     One value per utterance.
   """
-  positive = pos_weight[None, :] * labels * jax.nn.log_sigmoid(logits)
+  positive = pos_weight * labels * jax.nn.log_sigmoid(logits)
   negative = (1 - labels) * jax.nn.log_sigmoid(-logits)
-  return -jnp.mean(positive + negative, axis=-1)
+  total = jnp.sum(jnp.where(known, positive + negative, 0.0), axis=-1)
+  count = jnp.maximum(jnp.sum(known, axis=-1), 1)
+  return -total / count.astype(logits.dtype)
 
 
 def cross_entropy(
   logits: Float[Array, "b k"],
   labels: Float[Array, "b k"],
-  class_weight: Float[Array, " k"],
+  class_weight: Float[Array, "b k"],
 ) -> Float[Array, " b"]:
   """Cross-entropy of a softmax over emotions, weighted by the true class.
 
@@ -47,4 +51,4 @@ def cross_entropy(
     One value per utterance.
   """
   log_probs = jax.nn.log_softmax(logits, axis=-1)
-  return -jnp.sum(class_weight[None, :] * labels * log_probs, axis=-1)
+  return -jnp.sum(class_weight * labels * log_probs, axis=-1)

@@ -4,6 +4,10 @@ Which rows make up which batch is decided here, on the host, from (seed,
 stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
 resident path gathers those rows inside the compiled program, the streaming
 path reads them from the shards; both see the same batches.
+
+Row i in role s is number i + s n, of n utterances: one utterance can take part
+with the labels of the source emotions and, drawn into a sample, with that of
+a new one.
 """
 
 import concurrent.futures
@@ -103,11 +107,15 @@ class StreamingTable:
 
   def take(self, rows: np.ndarray) -> schema.Batch:
     """Returns the rows as a batch of NumPy arrays."""
-    wanted, inverse = np.unique(np.maximum(rows, 0), return_inverse=True)
+    real, count = rows != FILLER, len(self._labels)
+    wanted, inverse = np.unique(
+      np.where(real, rows % count, 0), return_inverse=True
+    )
     streams = self._pad([self._read(int(row)) for row in wanted])
     compact = _as_batch(streams, self._labels[wanted], self._labelled[wanted])
     inverse = inverse.reshape(rows.shape)
-    return take(compact, np.where(rows == FILLER, FILLER, inverse))
+    batch = take(compact, np.where(real, inverse, FILLER))
+    return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
 
 
 Table = ResidentTable | StreamingTable
@@ -267,14 +275,16 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
 
   Args:
     table: Every utterance.
-    rows: Row numbers of any shape, in place of the batch axis.
+    rows: Row numbers, with their roles, of any shape, in place of the batch
+      axis.
 
   Returns:
     A batch whose leading axes are those of `rows`.
   """
   xp = jnp if not isinstance(rows, np.ndarray) else np
+  count = table.labels.shape[0]
   real = rows != FILLER
-  index = xp.maximum(rows, 0)
+  index = xp.where(real, rows % count, 0)
   streams = {}
   for modality, stream in table.streams.items():
     mask = xp.take(stream.mask, index, axis=0) & real[..., None]
@@ -289,6 +299,7 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
     * real[..., None].astype(table.labels.dtype),
     labelled=xp.take(table.labelled, index, axis=0) & real,
     example_mask=real,
+    role=xp.where(real, rows // count, 0).astype(np.int32),
   )
 
 
@@ -443,6 +454,7 @@ def _as_batch(
     labels=labels,
     labelled=labelled,
     example_mask=np.ones(len(labels), bool),
+    role=np.zeros(len(labels), np.int32),
   )
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import flax.struct
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 MODALITIES = ("lexical", "acoustic", "visual")
 
@@ -53,6 +53,8 @@ class Batch:
     labels: 1 where the emotion is present.
     labelled: Whether `labels` means anything.
     example_mask: False on the rows that only fill a batch.
+    role: As what a row takes part: 0 as one of the source corpus; what the
+      others are is said by `training.Runs.known`.
   """
 
   streams: dict[str, Stream]
@@ -60,3 +62,4 @@ class Batch:
   labels: Float[Array, "*r b k"]
   labelled: Bool[Array, "*r b"]
   example_mask: Bool[Array, "*r b"]
+  role: Int[Array, "*r b"]

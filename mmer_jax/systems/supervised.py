@@ -18,7 +18,8 @@ ApplyFn = Callable[
 def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
   """Weighted binary cross-entropy, or cross-entropy under a softmax.
 
-  The mean is over the labelled examples of the global batch.
+  The mean is over the labelled examples of the global batch; under binary
+  decisions over those with a label that their role knows.
 
   Args:
     decision: `"binary"` or `"softmax"`.
@@ -27,10 +28,6 @@ def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
   Returns:
     A stage's loss.
   """
-  per_example = {
-    "binary": losses.binary_cross_entropy,
-    "softmax": losses.cross_entropy,
-  }[decision]
 
   def loss(
     params: training.Params,
@@ -40,7 +37,12 @@ def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
     logits = apply(params, batch, emotions, key)
-    values = per_example(logits, batch.labels, run.class_weight)
-    return masked.mean(values, batch.example_mask & batch.labelled), {}
+    labels, real = batch.labels, batch.example_mask & batch.labelled
+    weight = run.class_weight[batch.role]
+    if decision == "softmax":
+      return masked.mean(losses.cross_entropy(logits, labels, weight), real), {}
+    known = run.known[batch.role]
+    values = losses.binary_cross_entropy(logits, labels, weight, known)
+    return masked.mean(values, real & known.any(axis=-1)), {}
 
   return loss

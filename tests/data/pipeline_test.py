@@ -1,5 +1,6 @@
 """Padding, batches and statistics."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,7 @@ def table(n=9):
     labels=RNG.integers(2, size=(n, 4)).astype(np.float32),
     labelled=RNG.random(n) < 0.8,
     example_mask=np.ones(n, bool),
+    role=np.zeros(n, np.int32),
   )
 
 
@@ -193,7 +195,8 @@ def test_streaming_makes_the_batches_of_resident():
     }
 
   streaming = pipeline.StreamingTable(read, pad, whole.labels, whole.labelled)
-  rows = np.array([[[3, 3, 11], [-1, 0, 5]]])
+  # Of 12 rows: row 3 twice, once in role 1; row 5 in role 2.
+  rows = np.array([[[3, 3 + 12, 11], [-1, 0, 5 + 24]]])
   a, b = streaming.take(rows), pipeline.ResidentTable(whole).take(rows)
   for modality in whole.streams:
     np.testing.assert_array_equal(
@@ -206,6 +209,7 @@ def test_streaming_makes_the_batches_of_resident():
   np.testing.assert_array_equal(a.labels, b.labels)
   np.testing.assert_array_equal(a.labelled, b.labelled)
   np.testing.assert_array_equal(a.example_mask, b.example_mask)
+  np.testing.assert_array_equal(a.role, b.role)
   assert sorted(reads) == [0, 3, 5, 11], "a row is read once per chunk"
 
 
@@ -231,3 +235,17 @@ def test_prefetch_keeps_the_order_and_passes_errors_on():
 
   with pytest.raises(errors.UserError, match="record 0"):
     list(pipeline.prefetch(iter([0, 1]), fail))
+
+
+def test_a_row_says_also_as_what_it_takes_part():
+  """Row i of n in role s is i + s n, in NumPy and traced alike."""
+  everything = table(9)
+  rows = np.array([[3, 3 + 9, 8 + 18], [pipeline.FILLER, 0, 4 + 9]], np.int32)
+  batch = pipeline.take(everything, rows)
+  assert batch.role.tolist() == [[0, 1, 2], [0, 0, 1]]
+  plain = pipeline.take(everything, np.array([[3, 3, 8], [-1, 0, 4]], np.int32))
+  jax.tree.map(
+    np.testing.assert_array_equal, batch.replace(role=plain.role), plain
+  )
+  traced = jax.jit(pipeline.take)(everything, rows)
+  jax.tree.map(np.testing.assert_array_equal, traced, batch)

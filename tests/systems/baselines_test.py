@@ -65,6 +65,7 @@ def two(lexical, acoustic):
     labels=jnp.zeros((rows, 2)),
     labelled=jnp.ones(rows, bool),
     example_mask=jnp.ones(rows, bool),
+    role=jnp.zeros(rows, int),
   )
 
 

@@ -52,6 +52,7 @@ def example(seed=0):
     ],
     labelled=np.arange(ROWS) != 5,
     example_mask=np.ones(ROWS, bool),
+    role=np.zeros(ROWS, np.int32),
   )
   return jax.tree.map(jnp.asarray, batch)
 
@@ -68,7 +69,8 @@ def settings():
     learning_rate=np.float32(1e-3),
     weight_decay=np.float32(0),
     clip_norm=np.float32(1),
-    class_weight=jnp.asarray([0.5, 1.0, 2.0, 3.0]),
+    known=jnp.ones((1, EMOTIONS), bool),
+    class_weight=jnp.asarray([[0.5, 1.0, 2.0, 3.0]]),
     mean={},
     scale={},
   )

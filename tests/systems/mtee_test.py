@@ -160,18 +160,41 @@ def test_binary_cross_entropy_by_hand():
   """-(w y log s + (1 - y) log(1 - s)), s = 0.5 and 0.8, mean of two."""
   logits = jnp.asarray([[0.0, np.log(4.0)]])
   got = losses.binary_cross_entropy(
-    logits, jnp.asarray([[1.0, 0.0]]), jnp.asarray([3.0, 9.0])
+    logits,
+    jnp.asarray([[1.0, 0.0]]),
+    jnp.asarray([[3.0, 9.0]]),
+    jnp.ones((1, 2), bool),
   )
   expected = -(3 * np.log(0.5) + np.log(0.2)) / 2
   np.testing.assert_allclose(got, [expected], rtol=1e-6)
 
 
+def test_a_label_that_is_not_known_does_not_weigh():
+  """Row 0 knows its first label, row 1 none; the second label is anything."""
+  logits = jnp.asarray([[0.0, 50.0], [9.0, -50.0]])
+  known = jnp.asarray([[True, False], [False, False]])
+  ones = jnp.ones((2, 2))
+  for label in (0.0, 1.0):
+    labels = jnp.asarray([[1.0, label], [label, label]])
+    got, grad = jax.value_and_grad(
+      lambda x, labels=labels: losses.binary_cross_entropy(
+        x, labels, ones, known
+      ).sum()
+    )(logits)
+    np.testing.assert_allclose(got, np.log(2.0), rtol=1e-6)
+    np.testing.assert_allclose(grad, [[-0.5, 0.0], [0.0, 0.0]], rtol=1e-6)
+
+
 def test_losses_are_finite_at_the_ends():
   logits = jnp.asarray([[200.0, -200.0]])
-  labels, ones = jnp.asarray([[0.0, 1.0]]), jnp.ones(2)
-  for loss in (losses.binary_cross_entropy, losses.cross_entropy):
+  labels, ones = jnp.asarray([[0.0, 1.0]]), jnp.ones((1, 2))
+  known = jnp.ones((1, 2), bool)
+  for loss, rest in (
+    (losses.binary_cross_entropy, (ones, known)),
+    (losses.cross_entropy, (ones,)),
+  ):
     value, grad = jax.value_and_grad(
-      lambda x, loss=loss: loss(x, labels, ones).sum()
+      lambda x, loss=loss, rest=rest: loss(x, labels, *rest).sum()
     )(logits)
     assert np.isfinite(value) and value > 100
     assert np.isfinite(grad).all()
@@ -182,6 +205,6 @@ def test_cross_entropy_by_hand():
   got = losses.cross_entropy(
     jnp.asarray([[0.0, np.log(4.0)]]),
     jnp.asarray([[1.0, 0.0]]),
-    jnp.asarray([3.0, 1.0]),
+    jnp.asarray([[3.0, 1.0]]),
   )
   np.testing.assert_allclose(got, [-3 * np.log(0.2)], rtol=1e-6)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmer_jax import training
 from mmer_jax.data import schema
-from mmer_jax.systems import supervised
+from mmer_jax.systems import low_resource, supervised
 from mmer_jax.systems.baselines import model
 
 
@@ -66,7 +66,7 @@ def _build(
   loss = supervised.make_loss(config.protocol.decision, apply)
   return training.System(
     init=init,
-    stages=(training.Stage("supervised", loss),),
+    stages=low_resource.stages(config, loss),
     predict=predict,
     open_vocabulary=False,
   )
