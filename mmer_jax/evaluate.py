@@ -20,6 +20,7 @@ from mmer_jax import (
   checkpoints,
   errors,
   experiment,
+  layout,
   metrics,
   program,
   results,
@@ -78,7 +79,7 @@ def evaluate(
   labels = setup.corpus.labels[:, columns]
 
   def scores(
-    stage: int, record: experiment.RunRecord, side: str
+    stage: int, record: layout.RunRecord, side: str
   ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and labels of the rows that can be judged."""
     rows = getattr(record.fold, side)
@@ -96,7 +97,7 @@ def evaluate(
       probs = training.probabilities(decision, found.astype(np.float64))
       return np.asarray(probs), labels[rows][known]
 
-  def result(stage: int, record: experiment.RunRecord) -> dict[str, Any]:
+  def result(stage: int, record: layout.RunRecord) -> dict[str, Any]:
     probs, truth = scores(stage, record, split)
     threshold = setup.rules.threshold
     if thresholds == "validation":

@@ -1,8 +1,9 @@
 r"""Turns a published PyTorch MTEE into a workdir of ours.
 
 Example:
-  python -c "import numpy, torch; numpy.savez('model.npz', \
-    **{k: v.numpy() for k, v in torch.load('model.pt').items()})"
+  python -c "import numpy, torch; \
+    state = torch.load('model.pt', weights_only=True); \
+    numpy.savez('model.npz', **{k: v.numpy() for k, v in state.items()})"
   python -m mmer_jax.import_torch --state_dict=model.npz \
     --config=configs/mtee/mosei.py --config.data.dir=DIR --workdir=W
 

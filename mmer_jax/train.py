@@ -31,6 +31,7 @@ from mmer_jax import (
   errors,
   evaluate,
   experiment,
+  layout,
   program,
   results,
   training,
@@ -344,7 +345,7 @@ def _row(
   number: int,
   stage: training.Stage,
   epoch: int,
-  record: experiment.RunRecord,
+  record: layout.RunRecord,
   values: dict[str, Any],
 ) -> dict[str, Any]:
   return {

@@ -1,0 +1,313 @@
+"""Which runs a config has: left-out emotions x swept values x folds x seeds."""
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+from absl import logging
+
+from mmer_jax import errors, training
+from mmer_jax.data import few_shot, pipeline, splits
+
+_SWEEPABLE = ("learning_rate", "weight_decay", "clip_norm")
+
+
+class RunRecord(NamedTuple):
+  """One run, for people and for JSON.
+
+  Attributes:
+    run: Its place on the runs axis.
+    seed: Its seed.
+    fold: Its fold.
+    setting: The swept values, by name.
+    unseen: The emotions that its source training does not see.
+    samples: The rows of each later stage's new emotion.
+    memory: (t, slots) rows that each later stage keeps; empty where none does.
+  """
+
+  run: int
+  seed: int
+  fold: splits.Fold
+  setting: dict[str, float]
+  unseen: tuple[str, ...]
+  samples: tuple[np.ndarray, ...]
+  memory: tuple[np.ndarray, ...]
+
+  def describe(self) -> str:
+    """Names the run in a message."""
+    swept = "".join(f", {key} {value:g}" for key, value in self.setting.items())
+    unseen = f", without {' '.join(self.unseen)}" if self.unseen else ""
+    return (
+      f"run {self.run} (fold {self.fold.name}, seed {self.seed}{swept}{unseen})"
+    )
+
+
+def make_records(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus
+) -> tuple[RunRecord, ...]:
+  """Lays out unseen x settings x folds x seeds, the seeds fastest."""
+  _check_unseen(config, corpus)
+  swept = {key: config.sweep[key] for key in _SWEEPABLE if config.sweep[key]}
+  settings: list[dict[str, float]] = [{}]
+  for key, values in swept.items():
+    wrong = [v for v in values if isinstance(v, str) or not v >= 0]
+    if wrong or len(set(values)) < len(values):
+      raise errors.UserError(
+        f"config.sweep.{key} is {tuple(values)}, expected different numbers"
+        " of at least 0"
+      )
+    settings = [
+      {**setting, key: float(value)} for setting in settings for value in values
+    ]
+  rows = splits.Rows(
+    ids=corpus.columns["id"],
+    speakers=corpus.columns["speaker"],
+    sessions=corpus.columns["session"],
+    splits=corpus.columns["split"],
+    labelled=corpus.labelled,
+  )
+  folds_by_seed = {
+    seed: splits.make_folds(
+      splits.Protocol.from_config(config.protocol), rows, seed=seed
+    )
+    for seed in config.seeds
+  }
+  records: list[RunRecord] = []
+  for unseen in config.protocol.unseen or ((),):
+    for setting in settings:
+      for position in range(len(folds_by_seed[config.seeds[0]])):
+        for seed in config.seeds:
+          fold = folds_by_seed[seed][position]
+          record = RunRecord(
+            len(records), int(seed), fold, setting, tuple(unseen), (), ()
+          )
+          records.append(_low_resource(config, corpus, record))
+  return tuple(records)
+
+
+def _check_unseen(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus
+) -> None:
+  unseen, method = config.protocol.unseen, config.few_shot.method
+  wanted = "a tuple of tuples of emotions, as ((angry,), (sad, happy))"
+  if not isinstance(unseen, tuple) or any(
+    not isinstance(names, tuple) or not names for names in unseen
+  ):
+    raise errors.UserError(
+      f"config.protocol.unseen is {unseen!r}, expected {wanted}"
+    )
+  for names in unseen:
+    unknown = [name for name in names if name not in corpus.emotions]
+    if unknown or len(set(names)) < len(names):
+      raise errors.UserError(
+        f"config.protocol.unseen has {names!r}, expected different ones of"
+        f" {', '.join(corpus.emotions)}"
+      )
+    if len(names) == len(corpus.emotions):
+      raise errors.UserError(
+        f"config.protocol.unseen has {names!r}, which leaves no emotion to"
+        " train on; leave one out"
+      )
+  if method != "none" and len({len(names) for names in unseen}) != 1:
+    raise errors.UserError(
+      f"config.few_shot.method is {method!r}, which learns the emotions of"
+      f" config.protocol.unseen, got {unseen!r}; expected {wanted}, each with"
+      " as many"
+    )
+
+
+def _low_resource(
+  config: ml_collections.ConfigDict, corpus: pipeline.Corpus, record: RunRecord
+) -> RunRecord:
+  """Takes the unseen emotions from the training rows; draws their samples.
+
+  Rows with an unseen emotion leave the training side alone: validation and
+  test stay whole (Dai et al. 2020, section 6.3; their code drops them from
+  every side).
+  """
+  if not record.unseen:
+    return record
+  labels, rows = corpus.labels, record.fold.train
+  columns = [corpus.emotions.index(name) for name in record.unseen]
+  source = rows[~(labels[rows][:, columns] > 0).any(axis=1)]
+  if not len(source):
+    raise errors.UserError(
+      f"fold {record.fold.name} has no training utterance without"
+      f" {', '.join(record.unseen)}; choose other config.protocol.unseen"
+    )
+  record = record._replace(fold=record.fold._replace(train=source))
+  method, settings = config.few_shot.method, config.few_shot
+  if method == "none":
+    return record
+
+  def draw(what: str, stage: int) -> np.random.Generator:
+    return np.random.default_rng(
+      [record.seed, zlib.crc32(what.encode()), stage]
+    )
+
+  samples = tuple(
+    few_shot.sample(
+      labels[:, column],
+      rows,
+      share=settings.share,
+      emotion=name,
+      rng=draw("few_shot", stage),
+    )
+    for stage, (name, column) in enumerate(
+      zip(record.unseen, columns, strict=True), 1
+    )
+  )
+  if method != "gem":
+    return record._replace(samples=samples)
+  count, stages = len(labels), 1 + len(samples)
+  past = [source]
+  if settings.memory_tasks == "per_emotion":
+    past = [
+      (stages + column) * count
+      + few_shot.balanced(labels[:, column], source, draw("balance", column))
+      for column in range(labels.shape[1])
+      if column not in columns
+    ]
+  memory = []
+  for stage, rows_of_sample in enumerate(samples, 1):
+    memory.append(
+      few_shot.memory(
+        past,
+        size=settings.memory,
+        slots=few_shot.slots(config.training.batch_size, settings.memory),
+        rng=draw("memory", stage),
+      )
+    )
+    past = [*past, rows_of_sample + stage * count]
+  return record._replace(samples=samples, memory=tuple(memory))
+
+
+def make_runs(
+  config: ml_collections.ConfigDict,
+  corpus: pipeline.Corpus,
+  records: Sequence[RunRecord],
+) -> training.Runs:
+  """Collects the settings of every run; all statistics are of training rows."""
+
+  def values(key: str) -> np.ndarray:
+    default = config.optimizer[key]
+    return np.asarray(
+      [record.setting.get(key, default) for record in records], np.float32
+    )
+
+  weights, knowns, seen = [], [], set()
+  for record in records:
+    weight, empty = class_weight(
+      corpus.labels[record.fold.train],
+      decision=config.protocol.decision,
+      balanced=config.loss.class_weight == "balanced",
+    )
+    for column in empty:
+      if corpus.emotions[column] in record.unseen:
+        continue
+      if (record.fold.name, column) not in seen:
+        seen.add((record.fold.name, column))
+        logging.info(
+          "fold %s has no training utterance of %s: its class weight is 1",
+          record.fold.name,
+          corpus.emotions[column],
+        )
+    known, weight = _roles(corpus.emotions, record, weight)
+    knowns.append(known)
+    weights.append(weight)
+
+  mean: dict[str, np.ndarray] = {}
+  scale: dict[str, np.ndarray] = {}
+  for modality in config.data.normalise:
+    if modality not in config.data.modalities:
+      continue
+    found: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    rows = []
+    for record in records:
+      key = record.fold.train.tobytes()
+      if key not in found:
+        found[key] = _statistics(config, corpus, record.fold, modality)
+      rows.append(found[key])
+    mean[modality] = np.stack([row[0] for row in rows]).astype(np.float32)
+    scale[modality] = np.stack(
+      [pipeline.inverse_deviation(*row) for row in rows]
+    ).astype(np.float32)
+  return training.Runs(
+    seed=np.asarray([record.seed for record in records], np.uint32),
+    fold=np.asarray([record.fold.number for record in records], np.int32),
+    learning_rate=values("learning_rate"),
+    weight_decay=values("weight_decay"),
+    clip_norm=values("clip_norm"),
+    known=np.stack(knowns),
+    class_weight=np.stack(weights),
+    mean=mean,
+    scale=scale,
+  )
+
+
+def _roles(
+  emotions: Sequence[str], record: RunRecord, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Which labels the rows of each role have, and what they weigh, (s, k).
+
+  The roles are those of `training.Runs.known`. A sample has as many positives
+  as negatives, so that its weights are 1.
+  """
+  each = np.eye(len(emotions), dtype=bool)
+  source = np.asarray([name not in record.unseen for name in emotions])
+  new = [emotions.index(name) for name in record.unseen[: len(record.samples)]]
+  known = np.concatenate([source[None], each[new], each])
+  weights = np.broadcast_to(weight, known.shape).copy()
+  weights[1 : 1 + len(new)] = 1.0
+  return known, weights
+
+
+def class_weight(
+  labels: np.ndarray, *, decision: str, balanced: bool
+) -> tuple[np.ndarray, tuple[int, ...]]:
+  """Weights against imbalance, from the labels of the training rows.
+
+  `"binary"`: negatives / positives of each emotion, the `pos_weight` of
+  Dai et al.'s code. `"softmax"`: n / (k n_c), scikit-learn's "balanced".
+
+  Args:
+    labels: (n, k).
+    decision: `"binary"` or `"softmax"`.
+    balanced: If not, ones.
+
+  Returns:
+    (k,) float32, and the emotions without a positive, whose weight is 1.
+  """
+  count, positive = len(labels), labels.sum(axis=0)
+  if not balanced:
+    return np.ones(labels.shape[1], np.float32), ()
+  safe = np.maximum(positive, 1)
+  weight = (
+    (count - positive) / safe
+    if decision == "binary"
+    else count / (labels.shape[1] * safe)
+  )
+  empty = tuple(np.flatnonzero(positive == 0).tolist())
+  # An emotion that every row has would get weight 0 and never be learnt.
+  weight = np.where((positive == 0) | (weight == 0), 1.0, weight)
+  return weight.astype(np.float32), empty
+
+
+def _statistics(
+  config: ml_collections.ConfigDict,
+  corpus: pipeline.Corpus,
+  fold: splits.Fold,
+  modality: str,
+) -> tuple[np.ndarray, np.ndarray]:
+  known = corpus.manifest["normalisation"]
+  of_manifest = (
+    config.protocol.split == "corpus" and config.protocol.train == "train"
+  )
+  if known is not None and of_manifest:
+    return (
+      np.asarray(known[modality]["mean"]),
+      np.asarray(known[modality]["std"]),
+    )
+  return pipeline.statistics(corpus.table, fold.train, modality)
