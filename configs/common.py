@@ -99,6 +99,19 @@ def base() -> ml_collections.ConfigDict:
   return config
 
 
+def mtee(config: ml_collections.ConfigDict) -> None:
+  """The system of Dai et al., with the sizes of Table 3."""
+  config.system = "mtee"
+  config.model = ml_collections.ConfigDict()
+  config.model.hidden = ml_collections.ConfigDict(
+    {"lexical": 300, "acoustic": 200, "visual": 100}
+  )
+  config.model.layers = 2
+  config.model.dropout = 0.15
+  config.model.readout = "last"
+  config.model.absent = "drop"
+
+
 def mosei(config: ml_collections.ConfigDict) -> None:
   """CMU-MOSEI, six emotions, its own split: Tables 1 and 3."""
   config.training.batch_size = 512

@@ -256,7 +256,6 @@ def _predict(
   """
   last = len(setup.system.stages) - 1
   batch = experiment.sample_batch(setup.config, setup.corpus)
-  runs = experiment.as_device(setup.runs, setup.mesh)
   compiled = setup.program(last, keep=tuple(modalities) or None)
   # The checkpoint has the emotions of training; new ones come after.
   new = len(setup.corpus.emotions) - trained
@@ -276,7 +275,9 @@ def _predict(
         " `python -m mmer_jax.train` command again to resume it"
       )
     selected, restored, progress = store.restore_best(
-      program.abstract_state(before, runs, batch),
+      program.abstract_state(
+        before, saved, batch.replace(labels=batch.labels[:, :trained])
+      ),
       saved,
       program.replicated(setup.mesh),
     )

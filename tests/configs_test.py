@@ -13,6 +13,9 @@ MODULES = (
   "quickstart",
   "mtee.mosei",
   "mtee.iemocap",
+  "mtee.zero_shot_mosei",
+  "mtee.zero_shot_iemocap",
+  "mtee.few_shot_mosei",
   "baselines.ef_lstm_mosei",
   "baselines.ef_lstm_iemocap",
   "baselines.lf_lstm_mosei",
@@ -55,7 +58,7 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
     params = system.init(key, batch, vectors)
     state = training.init_run(params, ())
     return training.train_step(
-      system.stages[-1], state, batch, vectors, run
+      system.stages[0], state, batch, vectors, run
     ).train.params
 
   shapes = jax.eval_shape(step, jax.random.key(0), batch)

@@ -26,15 +26,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     raise common.unknown(variant, VARIANTS)
   config = common.base()
   common.iemocap(config)
-  config.system = "mtee"
-  config.model = ml_collections.ConfigDict()
-  config.model.hidden = ml_collections.ConfigDict(
-    {"lexical": 300, "acoustic": 200, "visual": 100}
-  )
-  config.model.layers = 2
-  config.model.dropout = 0.15
-  config.model.readout = "last"
-  config.model.absent = "drop"
+  common.mtee(config)
   if variant == "utterances":
     common.utterances(config)
     config.model.hidden.update(lexical=25, acoustic=64, visual=16)

@@ -28,15 +28,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     raise common.unknown(variant, VARIANTS)
   config = common.base()
   common.mosei(config)
-  config.system = "mtee"
-  config.model = ml_collections.ConfigDict()
-  config.model.hidden = ml_collections.ConfigDict(
-    {"lexical": 300, "acoustic": 200, "visual": 100}
-  )
-  config.model.layers = 2
-  config.model.dropout = 0.15
-  config.model.readout = "last"
-  config.model.absent = "drop"
+  common.mtee(config)
   if variant == "readme":
     config.training.batch_size = 64
     config.optimizer.learning_rate = 1e-3

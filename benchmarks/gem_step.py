@@ -1,0 +1,136 @@
+r"""A GEM step against a plain one, and against one that solves on the host.
+
+  pip install quadprog
+  python benchmarks/gem_step.py --tasks=1 --tasks=5
+
+MTEE in the sizes of `configs/mtee/mosei.py:readme`: a batch of 64 and a memory
+of 64 samples for each task. The plain step is on the same rows as one batch;
+the step on the host has the same gradients, brings products and Gram matrix to
+NumPy, solves with quadprog in float64 and goes back. In turn, several rounds;
+the last line of the output is JSON.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import quadprog
+
+from configs.mtee import mosei
+from mmer_jax import benchmark, experiment, training
+from mmer_jax.data import pipeline
+
+
+def steps(tasks: int):
+  """The three compiled steps, and their arguments."""
+  config = mosei.get_config("readme")
+  with config.unlocked():
+    config.protocol.unseen = (("surprise",),)
+    config.few_shot.method = "gem"
+    config.few_shot.memory = config.training.batch_size
+  system = experiment.build_system(config)
+  table, vectors = benchmark.random_table(config)
+  vectors = jnp.asarray(vectors)
+  run = jax.tree.map(
+    lambda leaf: jnp.asarray(leaf[0]), benchmark.same_runs(config, table, 1)
+  )
+  size = config.training.batch_size
+  rows = np.random.default_rng(0).integers(
+    len(table.labels), size=(1 + tasks) * size
+  )
+  batch = jax.tree.map(jnp.asarray, pipeline.take(table, rows.astype(np.int32)))
+  params = jax.jit(system.init)(jax.random.key(0), batch, vectors)
+  state = training.init_run(params, ("projected",))
+  plain, gem = system.stages
+  eps, margin = config.few_shot.eps, config.few_shot.margin
+
+  def step_of(stage):
+    return jax.jit(
+      lambda state: training.train_step(stage, state, batch, vectors, run)
+    )
+
+  groups = jax.tree.map(
+    lambda leaf: leaf.reshape(1 + tasks, size, *leaf.shape[1:]), batch
+  )
+
+  @jax.jit
+  def gradients(params):
+    grads = jax.vmap(
+      lambda group: jax.grad(plain.loss, has_aux=True)(
+        params, group, vectors, run, jax.random.key(1)
+      )[0]
+    )(groups)
+    leaves = [leaf.reshape(1 + tasks, -1) for leaf in jax.tree.leaves(grads)]
+    return grads, sum(leaf @ leaf.T for leaf in leaves)
+
+  @jax.jit
+  def apply(state, grads, weights):
+    projected = jax.tree.map(
+      lambda leaf: leaf[0] + jnp.tensordot(weights, leaf[1:], 1), grads
+    )
+    given = gem._replace(
+      gradient=lambda *_: ((jnp.zeros(()), {"projected": 1.0}), projected)
+    )
+    return training.train_step(given, state, batch, vectors, run)
+
+  def on_host(state):
+    grads, gram = gradients(state.train.params)
+    gram = np.asarray(gram, np.float64)
+    weights = np.zeros(tasks)
+    if (gram[0, 1:] < 0).any():
+      inner = gram[1:, 1:]
+      inner = inner + eps * np.diag(inner).mean() * np.eye(tasks)
+      scale = np.diag(inner).mean()
+      weights = quadprog.solve_qp(
+        inner / scale,
+        -gram[0, 1:] / scale,
+        np.eye(tasks),
+        np.full(tasks, margin),
+      )[0]
+    return apply(state, grads, jnp.asarray(weights, jnp.float32))
+
+  logged = state.progress.sums
+  bare = {"loss": logged["loss"]}
+  without = state.replace(progress=state.progress.replace(sums=bare))
+  return {
+    "plain": (step_of(plain), without),
+    "gem": (step_of(gem), state),
+    "host": (on_host, state),
+  }
+
+
+def main() -> None:
+  """Times the steps in turn."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--tasks", type=int, action="append", required=True)
+  parser.add_argument("--rounds", type=int, default=8)
+  flags = parser.parse_args()
+  outcome = {}
+  for tasks in flags.tasks:
+    made = steps(tasks)
+    seconds = {name: [] for name in made}
+    for step, state in made.values():
+      jax.block_until_ready(step(state))
+    for _ in range(flags.rounds):
+      for name, (step, state) in made.items():
+        begun = time.perf_counter()
+        jax.block_until_ready(step(state))
+        seconds[name].append(time.perf_counter() - begun)
+    median = {
+      name: statistics.median(values) for name, values in seconds.items()
+    }
+    outcome[f"tasks_{tasks}"] = {
+      "median_step_seconds": median,
+      "gem_to_plain": median["gem"] / median["plain"],
+      "gem_to_host": median["gem"] / median["host"],
+    }
+  sys.stdout.write(json.dumps(outcome) + "\n")
+
+
+if __name__ == "__main__":
+  main()
