@@ -35,15 +35,16 @@ def steps(tasks: int):
     config.few_shot.memory = config.training.batch_size
   system = experiment.build_system(config)
   table, vectors = benchmark.random_table(config)
-  vectors = jnp.asarray(vectors)
   run = jax.tree.map(
-    lambda leaf: jnp.asarray(leaf[0]), benchmark.same_runs(config, table, 1)
+    lambda leaf: jnp.asarray(leaf[0]),
+    benchmark.same_runs(config, table, vectors, 1),
   )
   size = config.training.batch_size
   rows = np.random.default_rng(0).integers(
     len(table.labels), size=(1 + tasks) * size
   )
   batch = jax.tree.map(jnp.asarray, pipeline.take(table, rows.astype(np.int32)))
+  vectors = run.vectors
   params = jax.jit(system.init)(jax.random.key(0), batch, vectors)
   state = training.init_run(params, ("projected",))
   plain, gem = system.stages

@@ -98,7 +98,7 @@ def jax_step(repeats: int) -> list[float]:
   config = mosei.get_config("readme")
   system = experiment.build_system(config)
   table, vectors = benchmark.random_table(config)
-  runs = benchmark.same_runs(config, table, 1)
+  runs = benchmark.same_runs(config, table, vectors, 1)
   run = jax.tree.map(lambda leaf: leaf[0], runs)
   batch = pipeline.take(table, np.arange(BATCH))
   params = system.init(jax.random.key(0), batch, vectors)

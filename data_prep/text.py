@@ -17,16 +17,15 @@ A token without a vector is out of vocabulary: `skip` leaves it out, `zero`
 keeps its place as a row of zeros. Either way the manifest counts it.
 """
 
-import gzip
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from mmer_jax.data import schema
+from mmer_jax.data import schema, word_vectors
 from mmer_jax.errors import UserError
 
 TOKENISER = "words-1"
@@ -92,97 +91,12 @@ def pieces(word: str) -> list[str]:
   return [] if parts == [word] else parts
 
 
-class WordVectors(NamedTuple):
-  """The vectors of the words that were asked for.
-
-  Attributes:
-    dim: Of every vector in the file.
-    vectors: Word to float32 vector.
-  """
-
-  dim: int
-  vectors: dict[str, np.ndarray]
-
-
-def read_word_vectors(path: pathlib.Path, wanted: set[str]) -> WordVectors:
-  """Streams a file of word vectors and keeps what is wanted.
-
-  One word per line, then its numbers, separated by single spaces. A first line
-  of two integers (word2vec, fastText) is skipped. Some words of GloVe 840B
-  contain spaces: the last `dim` fields are the numbers. The first of two lines
-  for one word counts.
-
-  Args:
-    path: Text, or text packed with gzip (`.gz`).
-    wanted: Words to keep.
-
-  Raises:
-    UserError: A line has too few numbers or one that is not finite.
-  """
-  dim = None
-  vectors: dict[str, np.ndarray] = {}
-  for number, line in _lines(path):
-    spaces = line.count(b" ")
-    if dim is None:
-      if number == 1 and re.fullmatch(rb"\d+ \d+", line):
-        continue
-      dim = spaces
-      if dim == 0:
-        raise UserError(
-          f"{path} line {number}: expected a word and its numbers separated by"
-          f" single spaces, got {line[:40]!r}"
-        )
-    if spaces < dim:
-      raise UserError(
-        f"{path} line {number}: a word and {dim} numbers expected, as in the"
-        f" first line, got {spaces} numbers; is the file truncated?"
-      )
-    raw = line.split(b" ", 1)[0] if spaces == dim else _word(line, dim)
-    # Bytes that are no UTF-8 are a word that no corpus holds.
-    word = raw.decode("utf-8", errors="replace")
-    if word in wanted and word not in vectors:
-      vectors[word] = _numbers(line, dim, path, number)
-  if dim is None:
-    raise UserError(f"{path} holds no word vectors: it has no line")
-  return WordVectors(dim, vectors)
-
-
-def _word(line: bytes, dim: int) -> bytes:
-  return line.rsplit(b" ", dim)[0]
-
-
-def _numbers(
-  line: bytes, dim: int, path: pathlib.Path, number: int
-) -> np.ndarray:
-  fields = line.rsplit(b" ", dim)[1:]
-  try:
-    vector = np.array([float(field) for field in fields], np.float32)
-  except ValueError:
-    vector = np.array([np.nan])
-  if not np.isfinite(vector).all():
-    raise UserError(
-      f"{path} line {number}: expected {dim} finite numbers after the word,"
-      f" got {b' '.join(fields)[:60]!r}"
-    )
-  return vector
-
-
-def _lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
-  opener = gzip.open if path.suffix == ".gz" else open
-  try:
-    with opener(path, "rb") as file:
-      for number, line in enumerate(file, 1):
-        line = line.rstrip(b" \r\n")
-        if line:
-          yield number, line
-  except (OSError, EOFError) as error:
-    raise UserError(f"cannot read word vectors {path}: {error}") from error
-
-
 class Lexicon:
   """A corpus's words and what stands for each."""
 
-  def __init__(self, counts: Counter[str], vectors: WordVectors) -> None:
+  def __init__(
+    self, counts: Counter[str], vectors: word_vectors.WordVectors
+  ) -> None:
     self.dim = vectors.dim
     self._vectors = vectors.vectors
     self._resolved = {word: self._resolve(word) for word in counts}
@@ -251,7 +165,7 @@ def forms(counts: Iterable[str]) -> set[str]:
 def emotion_vectors(
   names: Sequence[str],
   words: dict[str, tuple[str, ...]],
-  vectors: WordVectors,
+  vectors: word_vectors.WordVectors,
 ) -> schema.EmotionVectors:
   """The first candidate word of each emotion that has a vector.
 
@@ -287,7 +201,7 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
   dim = None
   first: list[str] = []
   with_spaces = 0
-  for number, line in _lines(path):
+  for number, line in word_vectors.lines(path):
     if number == 1 and re.fullmatch(rb"\d+ \d+", line):
       continue
     spaces = line.count(b" ")
@@ -300,8 +214,10 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
       )
     with_spaces += spaces > dim
     if count < 5:
-      _numbers(line, dim, path, number)
-      first.append(_word(line, dim).decode("utf-8", errors="replace"))
+      word_vectors.numbers(line, dim, path, number)
+      first.append(
+        word_vectors.word_of(line, dim).decode("utf-8", errors="replace")
+      )
     count += 1
   return {
     "kind": "word vectors",

@@ -69,15 +69,13 @@ def benchmark(
   system = experiment.build_system(config)
   steps = steps or config.training.steps_per_dispatch
   batch_size = config.training.batch_size
-  table, emotions = random_table(config)
+  table, vectors = random_table(config)
   mesh = program.make_mesh(
     runs, batch_size, over_runs=config.mesh.runs, over_data=config.mesh.data
   )
-  settings = same_runs(config, table, runs)
+  settings = same_runs(config, table, vectors, runs)
   stage = system.stages[0]
-  compiled = program.build(
-    system, 0, rules, mesh, emotions=emotions, resident=True
-  )
+  compiled = program.build(system, 0, rules, mesh, resident=True)
   source = program.place(table, mesh)
   placed = program.place(settings, mesh, "runs")
   rows = np.random.default_rng(0).integers(
@@ -109,7 +107,7 @@ def benchmark(
         state, _ = dispatch(state)
   peak_memory, memory_source = _peak_memory()
   median = float(np.median(seconds))
-  flops = runs * _step_flops(stage, system, batch, emotions, settings)
+  flops = runs * _step_flops(stage, system, batch, settings)
   peak = max(*peaks, _matmul_peak(jnp.dtype(config.compute_dtype)))
   devices = int(np.prod(list(mesh.shape.values())))
   return {
@@ -188,7 +186,10 @@ def random_table(
 
 
 def same_runs(
-  config: ml_collections.ConfigDict, table: schema.Batch, runs: int
+  config: ml_collections.ConfigDict,
+  table: schema.Batch,
+  vectors: np.ndarray,
+  runs: int,
 ) -> training.Runs:
   """Settings of runs that differ in their seed alone."""
 
@@ -211,6 +212,8 @@ def same_runs(
     class_weight=np.ones((runs, 1, count), np.float32),
     mean=zeros,
     scale={m: np.ones_like(value) for m, value in zeros.items()},
+    vectors=np.repeat(vectors[None], runs, axis=0),
+    keep={},
   )
 
 
@@ -218,7 +221,6 @@ def _step_flops(
   stage: training.Stage,
   system: training.System,
   batch: schema.Batch,
-  emotions: np.ndarray,
   settings: training.Runs,
 ) -> float:
   """XLA's count for one step of one run.
@@ -227,19 +229,18 @@ def _step_flops(
   taken of a step whose recurrent loops are unrolled.
   """
   run = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), settings)
-  emotions = jnp.asarray(emotions)
 
   def step(run: training.Runs, batch: schema.Batch) -> training.RunState:
     key = training.stream_key(run.seed, "init", 0)
-    params = system.init(key, batch, emotions)
-    terms = stage.loss(params, batch, emotions, run, None)[1]
+    params = system.init(key, batch, run.vectors)
+    terms = stage.loss(params, batch, run.vectors, run, None)[1]
     return training.init_run(params, sorted(terms))
 
   state = jax.eval_shape(step, run, batch)
   with recurrent.unroll_scans():
     lowered = jax.jit(
       lambda state, batch, run: training.train_step(
-        stage, state, batch, emotions, run
+        stage, state, batch, run.vectors, run
       )
     ).lower(state, batch, run)
   return float(lowered.cost_analysis()["flops"])

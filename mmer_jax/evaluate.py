@@ -9,7 +9,7 @@ Writes WORKDIR/results/<name>.json and .md and prints the table.
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -37,6 +37,7 @@ def evaluate(
   split: str,
   modalities: Sequence[str] = (),
   emotions: Sequence[str] = (),
+  word_vectors: str = "",
   thresholds: str = "fixed",
   data_dir: str = "",
   setup: experiment.Experiment | None = None,
@@ -47,7 +48,10 @@ def evaluate(
     folder: The workdir.
     split: `train`, `validation` or `test` of each run's fold.
     modalities: What the model may see; empty for all it was trained on.
-    emotions: What it is judged on; empty for what it was trained on.
+    emotions: What it is judged on; empty for what it was trained on. One that
+      is new may be `name=word`, with the word whose vector stands for it.
+    word_vectors: A file with the words of new emotions; empty for the vectors
+      of the shards.
     thresholds: `fixed`, the config's, or `validation`, the best there of each
       emotion of the source training.
     data_dir: The shard folder, where it is not the one of training.
@@ -63,7 +67,9 @@ def evaluate(
   config = workdir.read_config(folder)
   trained = tuple(emotion["name"] for emotion in description["emotions"])
   if setup is None:
-    setup = _setup(config, description, trained, emotions, data_dir)
+    setup = _setup(
+      config, description, trained, emotions, word_vectors, data_dir
+    )
   _check_modalities(config, modalities)
   decision = setup.rules.decision
   if thresholds == "validation" and decision == "softmax":
@@ -73,8 +79,10 @@ def evaluate(
     )
 
   sides = (split, "validation") if thresholds == "validation" else (split,)
-  logits, progress = _predict(folder, setup, sides, modalities, len(trained))
-  judged = tuple(emotions) or trained
+  restored = restore(folder, setup, len(trained))
+  new = len(setup.corpus.emotions) - len(trained)
+  logits = _predict(setup, restored, sides, modalities, new)
+  judged = tuple(name.partition("=")[0] for name in emotions) or trained
   columns = [setup.corpus.emotions.index(emotion) for emotion in judged]
   labels = setup.corpus.labels[:, columns]
 
@@ -105,13 +113,22 @@ def evaluate(
       threshold = metrics.best_thresholds(
         *scores(stage, record, "validation"), np.asarray(seen)
       )
-    failed = int(progress.failed_step[record.run])
+    failed = int(restored.progress.failed_step[record.run])
+    # Where there are several stages, the first result is before all of them
+    # and the second after the source's.
+    learnt = record.unseen[: max(stage - 1, 0)]
+    taught = [
+      name in trained and (name not in record.unseen or name in learnt)
+      for name in judged
+    ]
     return results.run_result(
       run=record.run,
       seed=record.seed,
       fold=record.fold.name,
       setting=record.setting,
       unseen=record.unseen,
+      taught=np.asarray(taught),
+      select=config.training.select,
       emotions=judged,
       decision=decision,
       probs=probs,
@@ -168,6 +185,8 @@ def evaluate(
     # A sweep is decided on validation, and only there.
     if split == "validation":
       setting = results.best_setting(outcome)
+      if config.sweep.words:
+        outcome["words"] = results.best_words(outcome)
     else:
       file = folder / "results" / "validation.json"
       setting = workdir.read_json(file)["setting"]
@@ -191,11 +210,29 @@ def _setup(
   description: dict[str, Any],
   trained: Sequence[str],
   emotions: Sequence[str],
+  word_vectors: str,
   data_dir: str,
 ) -> experiment.Experiment:
-  unseen = tuple(name for name in emotions if name not in trained)
+  words = {}
+  for form in emotions:
+    name, equals, word = form.partition("=")
+    if name not in trained and (equals or word_vectors):
+      words[name] = word or name
+    elif equals:
+      raise errors.UserError(
+        f"--emotions has {form!r}, but the workdir was trained with a word for"
+        f" {name}; write {name} alone"
+      )
+  names = [form.partition("=")[0] for form in emotions]
+  unseen = tuple(name for name in names if name not in trained)
   with config.unlocked():
     config.data.emotions = tuple(trained) + unseen
+    config.data.words = (
+      *config.data.words,
+      *(f"{name}={word}" for name, word in words.items()),
+    )
+    if word_vectors:
+      config.data.word_vectors = word_vectors
     if data_dir:
       config.data.dir = str(pathlib.Path(data_dir).absolute())
   setup = experiment.build(config)
@@ -212,6 +249,12 @@ def _setup(
       f"--emotions names {', '.join(unseen)}, whose rows would enter the random"
       " split and mix the training rows with the test rows; train with"
       " another config.protocol.split"
+    )
+  known = setup.runs.vectors[:, : len(trained)]
+  if layout.digest(known) != description["vectors_sha256"]:
+    raise errors.UserError(
+      f"the word vectors of {', '.join(trained)} are not those of the training;"
+      " use the file and the shards that it had"
     )
   before = description["dataset"]["fingerprint"]
   now = setup.corpus.manifest["fingerprint"]
@@ -233,39 +276,42 @@ def _check_modalities(config: Any, modalities: Sequence[str]) -> None:
       )
 
 
-def _predict(
-  folder: pathlib.Path,
-  setup: experiment.Experiment,
-  sides: Sequence[str],
-  modalities: Sequence[str],
-  trained: int,
-) -> tuple[list[dict[str, np.ndarray]], training.Progress]:
-  """Predicts with what each stage selected.
+class Restored(NamedTuple):
+  """What a finished workdir knows.
+
+  Attributes:
+    params: What each stage selected, with the runs axis.
+    runs: The settings, normalised as in training.
+    progress: Where each run ended.
+  """
+
+  params: tuple[training.Params, ...]
+  runs: training.Runs
+  progress: training.Progress
+
+
+def restore(
+  folder: pathlib.Path, setup: experiment.Experiment, trained: int
+) -> Restored:
+  """Reads the selected parameters of a finished workdir.
 
   Args:
     folder: The workdir.
     setup: Its experiment; emotions that it was not trained on come last.
-    sides: The splits to predict.
-    modalities: Empty for all.
     trained: How many emotions the workdir has parameters for.
 
-  Returns:
-    Split to logits (r, n, k), the rows of each run's split first: before any
-    training (only where there are several stages), then after each stage; and
-    where each run ended.
+  Raises:
+    UserError: Training has not finished.
   """
   last = len(setup.system.stages) - 1
   batch = experiment.sample_batch(setup.config, setup.corpus)
-  compiled = setup.program(last, keep=tuple(modalities) or None)
   # The checkpoint has the emotions of training; new ones come after.
   new = len(setup.corpus.emotions) - trained
-  before = setup._replace(
-    corpus=setup.corpus._replace(vectors=setup.corpus.vectors[:trained])
-  ).program(last)
   roles = setup.runs.known.shape[1] - new
   saved = setup.runs.replace(
     known=setup.runs.known[:, :roles, :trained],
     class_weight=setup.runs.class_weight[:, :roles, :trained],
+    vectors=setup.runs.vectors[:, :trained],
   )
   store = checkpoints.Checkpoints(folder)
   try:
@@ -276,18 +322,45 @@ def _predict(
       )
     selected, restored, progress = store.restore_best(
       program.abstract_state(
-        before, saved, batch.replace(labels=batch.labels[:, :trained])
+        setup.program(last),
+        saved,
+        batch.replace(labels=batch.labels[:, :trained]),
       ),
       saved,
       program.replicated(setup.mesh),
     )
   finally:
     store.close()
-  # Normalised as in training, whatever rows the folds have by now.
-  runs = experiment.as_device(
-    setup.runs.replace(mean=restored.mean, scale=restored.scale), setup.mesh
-  )
-  params = [program.place(each, setup.mesh, "runs") for each in selected]
+  # Whatever rows the folds have by now.
+  runs = setup.runs.replace(mean=restored.mean, scale=restored.scale)
+  return Restored(selected, runs, progress)
+
+
+def _predict(
+  setup: experiment.Experiment,
+  restored: Restored,
+  sides: Sequence[str],
+  modalities: Sequence[str],
+  new: int,
+) -> list[dict[str, np.ndarray]]:
+  """Predicts with what each stage selected.
+
+  Args:
+    setup: The experiment.
+    restored: Its parameters.
+    sides: The splits to predict.
+    modalities: Empty for all.
+    new: How many emotions there are no parameters for.
+
+  Returns:
+    Split to logits (r, n, k), the rows of each run's split first: before any
+    training (only where there are several stages), then after each stage.
+  """
+  last = len(setup.system.stages) - 1
+  batch = experiment.sample_batch(setup.config, setup.corpus)
+  compiled = setup.program(last, keep=tuple(modalities) or None)
+  runs = experiment.as_device(restored.runs, setup.mesh)
+  params = [program.place(each, setup.mesh, "runs") for each in restored.params]
   if last or new:
     fresh = compiled.init(runs, program.place(batch, setup.mesh)).best_params
     params = [jax.tree.map(_extend, each, fresh) for each in params]
@@ -301,7 +374,7 @@ def _predict(
       for side in sides
     }
     for each in params
-  ], progress
+  ]
 
 
 def _extend(trained: jax.Array, fresh: jax.Array) -> jax.Array:
@@ -323,7 +396,13 @@ def define_flags() -> None:
     [],
     "Judge these alone, in this order. They may be emotions of the shards that"
     " training had no label of: mtee reads them from their word vectors, a"
-    " system without word vectors guesses with an untrained output.",
+    " system without word vectors guesses with an untrained output. Such a one"
+    " may be NAME=WORD, to be read from the vector of another word.",
+  )
+  flags.DEFINE_string(
+    "word_vectors",
+    "",
+    "File of word vectors for new --emotions; by default the shards' vectors.",
   )
   flags.DEFINE_enum(
     "thresholds",
@@ -348,6 +427,7 @@ def main(argv: Sequence[str]) -> None:
     split=flags.FLAGS.split,
     modalities=flags.FLAGS.modalities,
     emotions=flags.FLAGS.emotions,
+    word_vectors=flags.FLAGS.word_vectors,
     thresholds=flags.FLAGS.thresholds,
     data_dir=flags.FLAGS.data_dir,
   )

@@ -60,7 +60,6 @@ class Experiment(NamedTuple):
       number,
       self.rules._replace(early_stopping=stopping),
       self.mesh,
-      emotions=self.corpus.vectors,
       resident=self.config.data.resident,
       keep=keep,
     )
@@ -135,6 +134,9 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     system.init, jax.random.key(0), sample_batch(config, corpus), corpus.vectors
   )
   records = layout.make_records(config, corpus)
+  runs = layout.make_runs(config, corpus, records)
+  if system.open_vocabulary:
+    layout.check_vectors(corpus.emotions, runs.vectors)
   mesh = program.make_mesh(
     len(records),
     config.training.batch_size,
@@ -147,7 +149,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     system=system,
     rules=rules,
     records=records,
-    runs=layout.make_runs(config, corpus, records),
+    runs=runs,
     mesh=mesh,
   )
 
@@ -161,6 +163,7 @@ def load_corpus(config: ml_collections.ConfigDict) -> pipeline.Corpus:
     max_length=config.data.max_length.to_dict(),
     resident=config.data.resident,
     decision=config.protocol.decision,
+    without_emotion=config.data.without_emotion,
   )
 
 
@@ -184,6 +187,11 @@ def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
   """Checks and collects what all runs share."""
   choices = (
     ("protocol.decision", config.protocol.decision, ("binary", "softmax")),
+    (
+      "data.without_emotion",
+      config.data.without_emotion,
+      ("negative", "unlabelled"),
+    ),
     ("loss.class_weight", config.loss.class_weight, ("balanced", "none")),
     ("compute_dtype", config.compute_dtype, ("float32", "bfloat16")),
     (
@@ -196,6 +204,7 @@ def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
       config.few_shot.memory_tasks,
       ("one", "per_emotion"),
     ),
+    ("few_shot.optimizer", config.few_shot.optimizer, training.OPTIMIZERS),
   )
   for key, value, expected in choices:
     if value not in expected:
@@ -209,6 +218,12 @@ def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
       f' {config.protocol.decision!r}; set it to "binary"'
     )
   metrics.check_selectable(config.training.select)
+  curve_thresholds = tuple(config.training.curve_thresholds)
+  if curve_thresholds and config.protocol.decision != "binary":
+    raise errors.UserError(
+      "config.training.curve_thresholds are of binary decisions, got"
+      f" config.protocol.decision {config.protocol.decision!r}; set them to ()"
+    )
   return training.Rules(
     decision=config.protocol.decision,
     threshold=config.protocol.threshold,
@@ -216,6 +231,7 @@ def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
     factor=config.schedule.factor,
     patience=config.schedule.patience,
     early_stopping=config.training.early_stopping,
+    curve_thresholds=curve_thresholds,
   )
 
 
@@ -267,16 +283,19 @@ def comparable(config: dict[str, Any]) -> dict[str, Any]:
   """A config as JSON without the keys that may differ between two calls."""
   kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
   kept["data"] = {
-    k: v for k, v in config["data"].items() if k not in ("dir", "resident")
+    k: v
+    for k, v in config["data"].items()
+    if k not in ("dir", "resident", "word_vectors")
   }
   return kept
 
 
 def fix_paths(config: ml_collections.ConfigDict) -> None:
-  """Makes the shard folder absolute, so that a workdir can be moved about."""
-  if config.data.dir:
-    with config.unlocked():
-      config.data.dir = str(pathlib.Path(config.data.dir).absolute())
+  """Makes the paths absolute, so that a workdir can be moved about."""
+  for key in ("dir", "word_vectors"):
+    if config.data[key]:
+      with config.unlocked():
+        config.data[key] = str(pathlib.Path(config.data[key]).absolute())
 
 
 def as_device(runs: training.Runs, mesh: jax.sharding.Mesh) -> training.Runs:

@@ -1,7 +1,9 @@
 """Which runs a config has: left-out emotions x swept values x folds x seeds."""
 
+import hashlib
+import pathlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import ml_collections
@@ -9,9 +11,13 @@ import numpy as np
 from absl import logging
 
 from mmer_jax import errors, training
-from mmer_jax.data import few_shot, pipeline, splits
+from mmer_jax.data import few_shot, pipeline, splits, word_vectors
 
-_SWEEPABLE = ("learning_rate", "weight_decay", "clip_norm")
+_NUMBERS = ("learning_rate", "weight_decay", "clip_norm")
+
+# Swept values by name: numbers, words as `emotion=word,...`, modalities as
+# `lexical+acoustic`.
+Setting = dict[str, float | str]
 
 
 class RunRecord(NamedTuple):
@@ -30,18 +36,27 @@ class RunRecord(NamedTuple):
   run: int
   seed: int
   fold: splits.Fold
-  setting: dict[str, float]
+  setting: Setting
   unseen: tuple[str, ...]
   samples: tuple[np.ndarray, ...]
   memory: tuple[np.ndarray, ...]
 
   def describe(self) -> str:
     """Names the run in a message."""
-    swept = "".join(f", {key} {value:g}" for key, value in self.setting.items())
+    swept = f", {show(self.setting)}" if self.setting else ""
     unseen = f", without {' '.join(self.unseen)}" if self.unseen else ""
     return (
       f"run {self.run} (fold {self.fold.name}, seed {self.seed}{swept}{unseen})"
     )
+
+
+def show(setting: Mapping[str, float | str]) -> str:
+  """A setting for people."""
+
+  def text(value: float | str) -> str:
+    return value or "-" if isinstance(value, str) else f"{value:g}"
+
+  return ", ".join(f"{key} {text(value)}" for key, value in setting.items())
 
 
 def make_records(
@@ -49,17 +64,10 @@ def make_records(
 ) -> tuple[RunRecord, ...]:
   """Lays out unseen x settings x folds x seeds, the seeds fastest."""
   _check_unseen(config, corpus)
-  swept = {key: config.sweep[key] for key in _SWEEPABLE if config.sweep[key]}
-  settings: list[dict[str, float]] = [{}]
-  for key, values in swept.items():
-    wrong = [v for v in values if isinstance(v, str) or not v >= 0]
-    if wrong or len(set(values)) < len(values):
-      raise errors.UserError(
-        f"config.sweep.{key} is {tuple(values)}, expected different numbers"
-        " of at least 0"
-      )
+  settings: list[Setting] = [{}]
+  for key, values in _swept(config).items():
     settings = [
-      {**setting, key: float(value)} for setting in settings for value in values
+      {**setting, key: value} for setting in settings for value in values
     ]
   rows = splits.Rows(
     ids=corpus.columns["id"],
@@ -85,6 +93,48 @@ def make_records(
           )
           records.append(_low_resource(config, corpus, record))
   return tuple(records)
+
+
+def _swept(
+  config: ml_collections.ConfigDict,
+) -> dict[str, list[float] | list[str]]:
+  """The swept values of `config.sweep`, by name."""
+  found: dict[str, list[float] | list[str]] = {}
+  for key in _NUMBERS:
+    values = tuple(config.sweep[key])
+    wrong = [v for v in values if isinstance(v, str) or not v >= 0]
+    if wrong or len(set(values)) < len(values):
+      raise errors.UserError(
+        f"config.sweep.{key} is {values}, expected different numbers of at"
+        " least 0"
+      )
+    if values:
+      found[key] = [float(value) for value in values]
+  words = tuple(config.sweep.words)
+  if words:
+    wrong = [value for value in words if not isinstance(value, str)]
+    if wrong or len(set(words)) < len(words):
+      raise errors.UserError(
+        f"config.sweep.words is {words}, expected different texts"
+        ' "emotion=word,..."; "" is the words of the shards'
+      )
+    found["words"] = list(words)
+  subsets = tuple(config.sweep.modalities)
+  if subsets:
+    known = config.data.modalities
+    for subset in subsets:
+      if (
+        not isinstance(subset, tuple)
+        or not subset
+        or set(subset) - set(known)
+        or subsets.count(subset) > 1
+      ):
+        raise errors.UserError(
+          f"config.sweep.modalities has {subset!r}, expected different tuples"
+          f" of some of {', '.join(known)}"
+        )
+    found["modalities"] = ["+".join(subset) for subset in subsets]
+  return found
 
 
 def _check_unseen(
@@ -244,7 +294,84 @@ def make_runs(
     class_weight=np.stack(weights),
     mean=mean,
     scale=scale,
+    vectors=_vectors(config, corpus, records),
+    keep=_keep(config, records),
   )
+
+
+def _vectors(
+  config: ml_collections.ConfigDict,
+  corpus: pipeline.Corpus,
+  records: Sequence[RunRecord],
+) -> np.ndarray:
+  """The word vectors of every run: the shards', or those of other words."""
+  forms = [
+    word_vectors.parse_forms(
+      [*config.data.words, *str(record.setting.get("words", "")).split(",")],
+      corpus.emotions,
+    )
+    for record in records
+  ]
+  wanted = {word for form in forms for word in form.values()}
+  vectors = np.repeat(corpus.vectors[None], len(records), axis=0)
+  if not wanted:
+    return vectors
+  if not config.data.word_vectors:
+    raise errors.UserError(
+      "config.data.words or config.sweep.words names"
+      f" {', '.join(sorted(wanted))}, but config.data.word_vectors is empty;"
+      " set it to a file of word vectors"
+    )
+  table = word_vectors.read(pathlib.Path(config.data.word_vectors), wanted)
+  missing = sorted(wanted - set(table.vectors))
+  if missing:
+    raise errors.UserError(
+      f"{config.data.word_vectors} has no vector for {', '.join(missing)};"
+      " choose other words"
+    )
+  width = corpus.vectors.shape[1]
+  if table.dim != width:
+    raise errors.UserError(
+      f"{config.data.word_vectors} has vectors of {table.dim} dimensions, those"
+      f" of the shards have {width}; use the file that the shards were"
+      " converted with"
+    )
+  for run, form in enumerate(forms):
+    for emotion, word in form.items():
+      vectors[run, corpus.emotions.index(emotion)] = table.vectors[word]
+  return vectors
+
+
+def check_vectors(emotions: Sequence[str], vectors: np.ndarray) -> None:
+  """Refuses an emotion whose word vector the shards lack.
+
+  Raises:
+    UserError: A row of (r, k, e) is zero throughout.
+  """
+  for column, emotion in enumerate(emotions):
+    if vectors.shape[-1] and not vectors[:, column].any(axis=-1).all():
+      raise errors.UserError(
+        f"the shards have no word vector for {emotion}, which the system reads"
+        f' emotions by; set config.data.words=("{emotion}=WORD",) and'
+        " config.data.word_vectors, or choose other config.data.emotions"
+      )
+
+
+def digest(vectors: np.ndarray) -> str:
+  """SHA-256 of the word vectors of the runs."""
+  return hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+
+
+def _keep(
+  config: ml_collections.ConfigDict, records: Sequence[RunRecord]
+) -> dict[str, np.ndarray]:
+  if not config.sweep.modalities:
+    return {}
+  kept = [str(record.setting["modalities"]).split("+") for record in records]
+  return {
+    modality: np.asarray([modality in names for names in kept])
+    for modality in config.data.modalities
+  }
 
 
 def _roles(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from mmer_jax import errors, training
 from mmer_jax.data import pipeline, schema
@@ -131,7 +131,6 @@ def build(
   rules: training.Rules,
   mesh: Mesh,
   *,
-  emotions: np.ndarray,
   resident: bool,
   keep: Sequence[str] | None = None,
 ) -> Program:
@@ -142,7 +141,6 @@ def build(
     number: Which of its stages, from 0.
     rules: Shared by the runs.
     mesh: From `make_mesh`.
-    emotions: (k, e) word vectors.
     resident: Whether rows are gathered on the device, or batches are passed.
     keep: The modalities that `predict` may see; None for all.
 
@@ -150,7 +148,6 @@ def build(
     The functions.
   """
   stage = system.stages[number]
-  emotions = jnp.asarray(emotions, jnp.float32)
   over_runs = NamedSharding(mesh, PartitionSpec("runs"))
   everywhere = replicated(mesh)
   over_batch = NamedSharding(mesh, PartitionSpec("data"))
@@ -158,6 +155,7 @@ def build(
   def batch_of(source: Any, rows: Any, run: training.Runs) -> schema.Batch:
     batch = pipeline.take(source, rows) if resident else rows
     batch = pipeline.normalise(batch, run.mean, run.scale)
+    batch = pipeline.keep_modalities(batch, run.keep)
     return jax.lax.with_sharding_constraint(batch, over_batch)
 
   def over(fn: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
@@ -165,9 +163,9 @@ def build(
 
   def init(run: training.Runs, batch: schema.Batch) -> training.RunState:
     key = training.stream_key(run.seed, "init", 0)
-    params = system.init(key, batch, emotions)
+    params = system.init(key, batch, run.vectors)
     return training.init_run(
-      params, _terms(stage, params, batch, emotions, run)
+      params, _terms(stage, params, batch, run), stage.optimizer
     )
 
   def restart(
@@ -176,7 +174,8 @@ def build(
     params = state.best_params
     fresh = training.init_run(
       params,
-      _terms(stage, params, batch, emotions, run),
+      _terms(stage, params, batch, run),
+      stage.optimizer,
       state.train.step,
       (*state.finished, params),
     )
@@ -193,7 +192,7 @@ def build(
       state: training.RunState, row: Any
     ) -> tuple[training.RunState, None]:
       batch = batch_of(source, row, run)
-      return training.train_step(stage, state, batch, emotions, run), None
+      return training.train_step(stage, state, batch, run.vectors, run), None
 
     return jax.lax.scan(step, state, rows)[0]
 
@@ -208,8 +207,8 @@ def build(
     def one(_: None, row: Any) -> tuple[None, tuple[Array, ...]]:
       batch = batch_of(source, row, run)
       mask = batch.example_mask & batch.labelled
-      logits = system.predict(params, batch, emotions).logits
-      loss, _ = stage.loss(params, batch, emotions, run, None)
+      logits = system.predict(params, batch, run.vectors).logits
+      loss, _ = stage.loss(params, batch, run.vectors, run, None)
       count = mask.sum().astype(jnp.float32)
       return None, (logits, batch.labels, mask, loss * count, count)
 
@@ -229,8 +228,9 @@ def build(
     def one(_: None, row: Any) -> tuple[None, training.Prediction]:
       batch = batch_of(source, row, run)
       if keep is not None:
-        batch = pipeline.keep_modalities(batch, keep)
-      return None, system.predict(params, batch, emotions)
+        seen = {name: name in keep for name in batch.streams}
+        batch = pipeline.keep_modalities(batch, seen)
+      return None, system.predict(params, batch, run.vectors)
 
     prediction = jax.lax.scan(one, None, rows)[1]
     return jax.tree.map(
@@ -273,10 +273,9 @@ def _terms(
   stage: training.Stage,
   params: Any,
   batch: schema.Batch,
-  emotions: Float[Array, "k e"],
   run: training.Runs,
 ) -> tuple[str, ...]:
   terms = jax.eval_shape(
-    lambda params: stage.loss(params, batch, emotions, run, None)[1], params
+    lambda params: stage.loss(params, batch, run.vectors, run, None)[1], params
   )
   return tuple(sorted(terms))

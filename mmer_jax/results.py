@@ -15,7 +15,7 @@ import orbax.checkpoint
 import rich.table
 
 import mmer_jax
-from mmer_jax import metrics
+from mmer_jax import layout, metrics
 
 # The columns of the emotions' table; of one emotion, the mean accuracy is its
 # accuracy.
@@ -83,8 +83,10 @@ def run_result(
   run: int,
   seed: int,
   fold: str,
-  setting: dict[str, float],
+  setting: layout.Setting,
   unseen: Sequence[str],
+  taught: np.ndarray,
+  select: str,
   emotions: Sequence[str],
   decision: str,
   probs: np.ndarray,
@@ -95,6 +97,9 @@ def run_result(
   """Scores one run.
 
   A metric is None where no emotion defines it, and of a run that failed.
+  `selection` is the metric that training selects by, of the emotions that the
+  run was taught (`taught`, (k,) bool): what a sweep is decided on. Accuracy
+  stands in for the loss, which is no metric of a result.
   """
   probs = np.asarray(probs, np.float64)
   labels = np.asarray(labels, np.float64)
@@ -124,6 +129,13 @@ def run_result(
     },
     "confusion": counts,
     "unseen": list(unseen),
+    "selection": None
+    if failed_step is not None
+    else float(
+      metrics.compute(
+        decision, probs, labels, mask, threshold, emotions=taught
+      )["accuracy" if select == "loss" else select]
+    ),
   }
 
 
@@ -154,7 +166,7 @@ def build(
     runs: From `run_result`.
     baselines: Of every run, from `metrics.majority_baseline`.
   """
-  settings: list[dict[str, float]] = []
+  settings: list[layout.Setting] = []
   for run in runs:
     if run["setting"] not in settings:
       settings.append(run["setting"])
@@ -187,9 +199,7 @@ def build(
   return {**outcome, **_low_resource(runs, settings[0])}
 
 
-def choose(
-  outcome: dict[str, Any], setting: dict[str, float]
-) -> dict[str, Any]:
+def choose(outcome: dict[str, Any], setting: layout.Setting) -> dict[str, Any]:
   """Makes another setting's summary the one of the result."""
   (found,) = [
     entry["summary"]
@@ -256,17 +266,44 @@ def transfer(
   }
 
 
-def best_setting(outcome: dict[str, Any]) -> dict[str, float]:
-  """The setting with the best mean of the selection metric."""
+def best_setting(outcome: dict[str, Any]) -> layout.Setting:
+  """The setting with the best mean of the runs' `selection`."""
 
   def value(entry: dict[str, Any]) -> float:
-    name = outcome["select"]
-    # The loss is not a metric of a result; accuracy stands in for it.
-    name = "accuracy" if name == "loss" else name
-    mean = entry["summary"][name]["mean"]
+    runs = [r for r in outcome["runs"] if r["setting"] == entry["setting"]]
+    mean = summarise([run["selection"] for run in runs])["mean"]
     return -1.0 if mean is None else mean
 
   return max(outcome["settings"], key=value)["setting"]
+
+
+def best_words(outcome: dict[str, Any]) -> dict[str, str]:
+  """The best form of each emotion's word, of those that a sweep tried.
+
+  Source: Dai et al. 2020, section 6.2: the forms of each emotion are tried and
+  the best is kept. An emotion is judged by its own selection metric in the runs
+  that were taught it, so that the form of an unseen one is not chosen.
+
+  Returns:
+    Emotion to word, `""` for the one of the shards. Emotions for which no
+    setting names a form are left out.
+  """
+  select = outcome["select"]
+  select = "accuracy" if select == "loss" else select
+  tried: dict[str, dict[str, list[float]]] = {}
+  for run in outcome["runs"]:
+    forms = dict(
+      form.split("=", 1) for form in run["setting"]["words"].split(",") if form
+    )
+    for emotion, scores in run["per_emotion"].items():
+      if emotion not in run["unseen"] and scores[select] is not None:
+        words = tried.setdefault(emotion, {})
+        words.setdefault(forms.get(emotion, ""), []).append(scores[select])
+  return {
+    emotion: max(words, key=lambda word: float(np.mean(words[word])))
+    for emotion, words in tried.items()
+    if len(words) > 1
+  }
 
 
 def environment() -> dict[str, Any]:
@@ -306,7 +343,7 @@ def markdown(outcome: dict[str, Any]) -> str:
   if outcome["failed"]:
     parts.append(f"Runs that failed and are left out: {outcome['failed']}.")
   for heading, rows in _tables(outcome):
-    parts.append(_markdown_table(heading, rows))
+    parts.append(markdown_table(heading, rows))
   return "\n\n".join(parts) + "\n"
 
 
@@ -328,7 +365,7 @@ def to_rich(outcome: dict[str, Any]) -> rich.table.Table:
 
 
 def _low_resource(
-  runs: Sequence[dict[str, Any]], setting: dict[str, float]
+  runs: Sequence[dict[str, Any]], setting: layout.Setting
 ) -> dict[str, Any]:
   """What left-out emotions add to a result: a summary for each that was.
 
@@ -396,7 +433,8 @@ def _number(value: Any) -> float | None:
   return float(value) if np.isfinite(value) else None
 
 
-def _percent(entry: dict[str, Any]) -> str:
+def percent(entry: dict[str, Any]) -> str:
+  """A summary as text, `-` where there is none."""
   if entry["mean"] is None:
     return "-"
   text = f"{100 * entry['mean']:.1f}"
@@ -414,9 +452,9 @@ def _tables(
   summary = [
     [
       name,
-      _percent(outcome["summary"][name]),
+      percent(outcome["summary"][name]),
       str(outcome["summary"][name]["n"]),
-      _percent(summarise([outcome["majority_baseline"][name]])),
+      percent(summarise([outcome["majority_baseline"][name]])),
     ]
     for name in metrics.NAMES
   ]
@@ -427,7 +465,7 @@ def _tables(
     each.append(
       [
         emotion,
-        *(_percent(summarise([s[name] for s in scores])) for name in _SHOWN),
+        *(percent(summarise([s[name] for s in scores])) for name in _SHOWN),
         f"{np.mean(support):.0f}" if support else "-",
       ]
     )
@@ -454,27 +492,30 @@ def _tables(
         ["setting", *_SHOWN],
         [
           [
-            ", ".join(f"{k} {v:g}" for k, v in entry["setting"].items()),
-            *(_percent(entry["summary"][name]) for name in _SHOWN),
+            layout.show(entry["setting"]),
+            *(percent(entry["summary"][name]) for name in _SHOWN),
           ]
           for entry in outcome["settings"]
         ],
       )
     )
+  if "words" in outcome:
+    rows = [[name, word] for name, word in outcome["words"].items()]
+    tables.append((["emotion", "best word on validation"], rows))
   if "unseen" in outcome:
     rows = []
     for entry in outcome["unseen"]:
       for emotion, scores in entry["per_emotion"].items():
-        rows.append([emotion, *(_percent(scores[name]) for name in _SHOWN)])
+        rows.append([emotion, *(percent(scores[name]) for name in _SHOWN)])
       rest = f"all but {', '.join(entry['emotions'])}"
-      rows.append([rest, *(_percent(entry["rest"][name]) for name in _SHOWN)])
+      rows.append([rest, *(percent(entry["rest"][name]) for name in _SHOWN)])
     tables.append((["left out of the source training", *_SHOWN], rows))
   if "transfer" in outcome:
     tables.append(
       (
         ["weighted accuracy over tasks", "mean"],
         [
-          [name.replace("_", " "), _percent(entry)]
+          [name.replace("_", " "), percent(entry)]
           for name, entry in outcome["transfer"].items()
         ],
       )
@@ -482,9 +523,10 @@ def _tables(
   return tables
 
 
-def _markdown_table(
+def markdown_table(
   heading: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> str:
+  """A table in Markdown, the first column to the left."""
   lines = [
     "| " + " | ".join(heading) + " |",
     "|---" + "|---:" * (len(heading) - 1) + "|",

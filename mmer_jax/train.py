@@ -103,6 +103,7 @@ def train(
   *,
   console: rich.console.Console,
   tensorboard: bool = False,
+  source: pathlib.Path | None = None,
 ) -> bool:
   """Trains, or goes on with, the runs of a config.
 
@@ -111,6 +112,9 @@ def train(
     folder: The workdir.
     console: For the progress bar and the closing table.
     tensorboard: Whether to write event files too.
+    source: A finished workdir of the same config with
+      `config.few_shot.method="none"`: its training is taken for the first
+      stage, whose outcome is the same bit for bit.
 
   Returns:
     Whether training is finished; False after SIGTERM.
@@ -122,6 +126,8 @@ def train(
   experiment.fix_paths(config)
   _check_workdir(config, folder)
   setup = experiment.build(config)
+  if source is not None:
+    _check_source(setup, source)
   leader = jax.process_index() == 0
   writer = _event_writer(folder, tensorboard and leader)
   if leader:
@@ -143,7 +149,7 @@ def train(
         ),
       )
     if not position.done:
-      loop = _Loop(setup, folder, store, stopper, console, writer)
+      loop = _Loop(setup, folder, store, stopper, console, writer, source)
       if not loop.run(position):
         console.print(f"stopped and saved; the same command resumes {folder}")
         return False
@@ -174,7 +180,9 @@ class _Loop:
     stopper: Stopper,
     console: rich.console.Console,
     writer: "_Events",
+    source: pathlib.Path | None,
   ):
+    self._source_workdir = source
     self._setup, self._folder, self._store = setup, folder, store
     self._stopper, self._console, self._writer = stopper, console, writer
     config = setup.config
@@ -206,6 +214,11 @@ class _Loop:
         state = compiled.restart(state, self._runs, batch)
         position = Position(number, 0, 0, False)
         self._save(state, position)
+      elif self._store.latest() is None and self._source_workdir is not None:
+        state = self._take_over(
+          program.abstract_state(compiled, self._runs, batch)
+        )
+        continue
       elif self._store.latest() is None:
         state = compiled.init(self._runs, batch)
       else:
@@ -216,6 +229,18 @@ class _Loop:
       if not finished:
         return False
     return True
+
+  def _take_over(self, target: training.RunState) -> training.RunState:
+    """The first stage as another workdir has trained it, and its log."""
+    folder = self._source_workdir
+    if jax.process_index() == 0:
+      log = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+      workdir.write_text(self._folder / "metrics.jsonl", log)
+    store = checkpoints.Checkpoints(folder)
+    try:
+      return store.restore(target)
+    finally:
+      store.close()
 
   def _stage(
     self,
@@ -312,7 +337,7 @@ class _Loop:
       if not log["live"][run]:
         continue
       values = {
-        key: value[run].item()
+        key: value[run].tolist()
         for key, value in log.items()
         if key.startswith(("train_", "validation_", "step"))
       }
@@ -423,6 +448,7 @@ def describe(setup: experiment.Experiment) -> dict[str, Any]:
       {"name": name, "vector": vector.tolist()}
       for name, vector in zip(corpus.emotions, corpus.vectors, strict=True)
     ],
+    "vectors_sha256": layout.digest(setup.runs.vectors),
     "modalities": {
       modality: {"dim": dim, "length": length}
       for modality, (length, dim) in corpus.shapes.items()
@@ -468,6 +494,36 @@ def _check_workdir(
     )
 
 
+def _check_source(setup: experiment.Experiment, source: pathlib.Path) -> None:
+  """Refuses a workdir that does not end where the second stage begins."""
+  if len(setup.system.stages) < 2:
+    raise errors.UserError(
+      "--source stands in for the first of several stages, got"
+      f" config.few_shot.method {setup.config.few_shot.method!r}; leave it out"
+    )
+  before = experiment.comparable(workdir.read_config(source).to_dict())
+  now = experiment.comparable(setup.config.to_dict())
+  method = before.pop("few_shot")["method"]
+  now.pop("few_shot")
+  changed = sorted(_differences("config", before, now))
+  if method != "none":
+    changed.append(f"config.few_shot.method was {method!r}, expected 'none'")
+  if changed:
+    raise errors.UserError(
+      f"--source={source} was trained with another config"
+      f" ({'; '.join(changed)}); use one of the same config, or leave it out"
+    )
+  _check_data(setup, source)
+  store = checkpoints.Checkpoints(source)
+  try:
+    if not store.position()["done"]:
+      raise errors.UserError(
+        f"training in --source={source} has not finished; resume it first"
+      )
+  finally:
+    store.close()
+
+
 def _differences(key: str, before: Any, now: Any) -> Iterator[str]:
   if isinstance(before, dict) and isinstance(now, dict):
     for name in before.keys() | now.keys():
@@ -479,7 +535,13 @@ def _differences(key: str, before: Any, now: Any) -> Iterator[str]:
 def _check_data(setup: experiment.Experiment, folder: pathlib.Path) -> None:
   if not (folder / "run.json").exists():
     return
-  before = workdir.read_json(folder / "run.json")["dataset"]["fingerprint"]
+  description = workdir.read_json(folder / "run.json")
+  if description["vectors_sha256"] != layout.digest(setup.runs.vectors):
+    raise errors.UserError(
+      f"{folder} was begun with other word vectors of the emotions; use the"
+      " same config.data.word_vectors, or another --workdir"
+    )
+  before = description["dataset"]["fingerprint"]
   now = setup.corpus.manifest["fingerprint"]
   if before != now:
     raise errors.UserError(
@@ -495,6 +557,12 @@ def define_flags() -> None:
   flags.DEFINE_string("workdir", None, "Where everything is written.")
   flags.DEFINE_bool(
     "tensorboard", False, "Also write event files to WORKDIR/tensorboard."
+  )
+  flags.DEFINE_string(
+    "source",
+    "",
+    "Of a config with few-shot stages: a finished workdir of the same config"
+    ' with --config.few_shot.method="none", which is its first stage.',
   )
   flags.DEFINE_string(
     "coordinator",
@@ -518,6 +586,7 @@ def main(argv: Sequence[str]) -> None:
     pathlib.Path(flags.FLAGS.workdir),
     console=rich.console.Console(stderr=True),
     tensorboard=flags.FLAGS.tensorboard,
+    source=pathlib.Path(flags.FLAGS.source) if flags.FLAGS.source else None,
   )
 
 

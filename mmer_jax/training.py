@@ -15,6 +15,12 @@ from mmer_jax.data import schema
 
 Params = Any
 
+# Dai et al. 2020, Figures 4 and 5.
+CURVES = ("weighted_f1", "weighted_accuracy")
+
+_OPTIMIZERS = {"adam": optax.scale_by_adam(), "sgd": optax.identity()}
+OPTIMIZERS = tuple(_OPTIMIZERS)
+
 
 @flax.struct.dataclass
 class Runs:
@@ -35,6 +41,9 @@ class Runs:
       of a binary decision, the weight of a class under a softmax).
     mean: Modality name to the mean of the run's training rows.
     scale: Modality name to 1 / standard deviation of the same.
+    vectors: The word vectors of the emotions.
+    keep: Modality name to whether the run sees it; empty where all runs see
+      all.
   """
 
   seed: Int[Array, "*r"]
@@ -46,6 +55,8 @@ class Runs:
   class_weight: Float[Array, "*r s k"]
   mean: dict[str, Float[Array, "*r d"]]
   scale: dict[str, Float[Array, "*r d"]]
+  vectors: Float[Array, "*r k e"]
+  keep: dict[str, Bool[Array, "*r"]]
 
 
 class Prediction(NamedTuple):
@@ -71,9 +82,9 @@ LossFn = Callable[
   [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
   tuple[Scalar, dict[str, Scalar]],
 ]
-
-
-# The same arguments -> ((loss, terms), gradient).
+# (params, emotions) -> modality name to the emotions' places (k d) there.
+SpacesFn = Callable[[Params, Array], dict[str, Array]]
+# The arguments of a loss -> ((loss, terms), gradient).
 GradientFn = Callable[
   [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
   tuple[tuple[Scalar, dict[str, Scalar]], Params],
@@ -89,6 +100,7 @@ class Stage(NamedTuple):
     section: The part of the config with its epochs and early stopping.
     rate: Of the run's learning rate.
     gradient: What is descended, where it is not the loss's own gradient.
+    optimizer: `adam`, or `sgd`, which steps along the gradient itself.
   """
 
   name: str
@@ -96,6 +108,7 @@ class Stage(NamedTuple):
   section: str = "training"
   rate: float = 1.0
   gradient: GradientFn | None = None
+  optimizer: str = "adam"
 
 
 class System(NamedTuple):
@@ -106,12 +119,15 @@ class System(NamedTuple):
     stages: Run in order.
     predict: (params, batch, emotions) -> Prediction.
     open_vocabulary: Whether `predict` takes emotions it was not trained on.
+    spaces: Where the system puts the emotions; None where it has no place
+      for them.
   """
 
   init: InitFn
   stages: tuple[Stage, ...]
   predict: PredictFn
   open_vocabulary: bool
+  spaces: SpacesFn | None = None
 
 
 @flax.struct.dataclass
@@ -180,6 +196,8 @@ class Rules(NamedTuple):
     patience: Epochs without a lower validation loss that a plateau takes.
     early_stopping: Epochs without a better selection value that end a run;
       0 for never.
+    curve_thresholds: Of binary decisions: every epoch logs the metrics of
+      `CURVES` at each of them.
   """
 
   decision: str
@@ -188,6 +206,7 @@ class Rules(NamedTuple):
   factor: float
   patience: int
   early_stopping: int
+  curve_thresholds: tuple[float, ...]
 
 
 def stream_key(seed: Array, name: str, step: Array | int) -> PRNGKeyArray:
@@ -201,6 +220,7 @@ def stream_key(seed: Array, name: str, step: Array | int) -> PRNGKeyArray:
 def init_run(
   params: Params,
   terms: Sequence[str],
+  optimizer: str = "adam",
   first_step: Array | int = 0,
   finished: tuple[Params, ...] = (),
 ) -> RunState:
@@ -209,6 +229,7 @@ def init_run(
   Args:
     params: From `System.init`, or the best of the stage before.
     terms: Names of what the stage's loss logs beside its value.
+    optimizer: The stage's.
     first_step: Steps of the stages before.
     finished: What those selected.
   """
@@ -218,7 +239,7 @@ def init_run(
     train=TrainState(
       step=jnp.asarray(first_step, jnp.int32),
       params=params,
-      opt_state=optax.scale_by_adam().init(params),
+      opt_state=_OPTIMIZERS[optimizer].init(params),
     ),
     best_params=best_params,
     progress=Progress(
@@ -246,6 +267,8 @@ def train_step(
 ) -> RunState:
   """One update of one run: clip, L2, Adam, as PyTorch's Adam orders them.
 
+  Under `sgd` what is clipped and decayed is the step itself.
+
   Nothing changes where the batch holds no example, where the run has stopped,
   and where the loss or its gradient is not finite; the last stops the run and
   records the step.
@@ -268,7 +291,8 @@ def train_step(
     grads,
     train.params,
   )
-  updates, opt_state = optax.scale_by_adam().update(grads, train.opt_state)
+  optimizer = _OPTIMIZERS[stage.optimizer]
+  updates, opt_state = optimizer.update(grads, train.opt_state)
   rate = run.learning_rate * stage.rate * progress.rate_scale
   params = jax.tree.map(
     lambda param, update: param - rate * update, train.params, updates
@@ -381,8 +405,30 @@ def end_epoch(
     examples=jnp.zeros_like(progress.examples),
   )
   log["stopped"] = reset.stopped
+  if rules.curve_thresholds:
+    log.update(_curves(rules, probs, validation))
   best_params = _where(better, state.train.params, state.best_params)
   return state.replace(best_params=best_params, progress=reset), log
+
+
+def _curves(
+  rules: Rules, probs: Float[Array, "n k"], validation: Validation
+) -> dict[str, Float[Array, " thresholds"]]:
+  """The metrics of `CURVES` at every threshold, means over the emotions."""
+
+  def at(threshold: Scalar) -> dict[str, Scalar]:
+    values = metrics.compute(
+      rules.decision,
+      probs,
+      validation.labels,
+      validation.mask,
+      threshold,
+      emotions=validation.known,
+    )
+    return {f"validation_{name}_by_threshold": values[name] for name in CURVES}
+
+  # One after another: mapped, they would hold the ranks of the AUC for each.
+  return jax.lax.map(at, jnp.asarray(rules.curve_thresholds, jnp.float32))
 
 
 def probabilities(

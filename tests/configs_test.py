@@ -16,6 +16,7 @@ MODULES = (
   "mtee.zero_shot_mosei",
   "mtee.zero_shot_iemocap",
   "mtee.few_shot_mosei",
+  "mtee.ablation_mosei",
   "baselines.ef_lstm_mosei",
   "baselines.ef_lstm_iemocap",
   "baselines.lf_lstm_mosei",
@@ -50,7 +51,7 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
   vectors = jax.numpy.asarray(emotions)
   run = jax.tree.map(
     lambda leaf: jax.numpy.asarray(leaf[0]),
-    benchmark.same_runs(config, table, 1),
+    benchmark.same_runs(config, table, emotions, 1),
   )
   batch = pipeline.take(table, np.zeros(2, np.int32))
 

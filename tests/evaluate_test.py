@@ -14,6 +14,7 @@ import rich.console
 from configs import quickstart
 from configs.baselines import lf_lstm_mosei
 from mmer_jax import errors, evaluate, metrics, train, workdir
+from mmer_jax.data import shards as shards_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUIET = rich.console.Console(quiet=True)
@@ -111,6 +112,57 @@ def test_an_emotion_that_was_never_trained_is_judged_by_its_word(folder):
   assert (folder / "results" / "test-angry+happy+sad.json").exists()
 
 
+def vector_file(folder, path, **renamed):
+  """The shards' vectors in GloVe's format, under other words."""
+  config = workdir.read_json(folder / "config.json")
+  known = shards_lib.load_emotion_vectors(pathlib.Path(config["data"]["dir"]))
+  rows = dict(zip(known.names, known.vectors.tolist(), strict=True))
+  lines = [
+    f"{word} {' '.join(map(repr, rows[name]))}\n"
+    for word, name in renamed.items()
+  ]
+  path.write_text("".join(lines))
+  return str(path)
+
+
+def test_a_new_emotion_is_read_from_a_file_of_word_vectors(folder, tmp_path):
+  file = vector_file(
+    folder, tmp_path / "v.txt", angry="angry", mad="angry", calm="sad"
+  )
+  judged = ("angry", "happy", "sad")
+  plain = evaluate.evaluate(folder, split="test", emotions=judged)["runs"]
+
+  def read(word):
+    return evaluate.evaluate(
+      folder,
+      split="test",
+      emotions=(f"angry={word}" if word else "angry", "happy", "sad"),
+      word_vectors=file,
+    )["runs"]
+
+  assert read("") == plain
+  assert read("mad") == plain
+  assert read("calm") != plain
+  assert (folder / "results" / "test-angry=mad+happy+sad.json").exists()
+
+
+def test_word_vectors_that_do_not_fit_are_refused(folder, tmp_path):
+  file = vector_file(folder, tmp_path / "v.txt", mad="angry")
+  (tmp_path / "narrow.txt").write_text("mad 1 2 3\n")
+  for emotions, vectors, message in (
+    (("angry=cross",), file, "has no vector for cross"),
+    (("angry",), file, "has no vector for angry"),
+    (("sad=mad",), file, "was trained with a word for sad"),
+    (("angry=mad",), "", "config.data.word_vectors is empty"),
+    (("angry=mad",), str(tmp_path / "narrow.txt"), "vectors of 3 dimensions"),
+    (("angry=mad",), str(tmp_path / "none.txt"), "cannot read word vectors"),
+  ):
+    with pytest.raises(errors.UserError, match=message):
+      evaluate.evaluate(
+        folder, split="test", emotions=emotions, word_vectors=vectors
+      )
+
+
 def test_judging_fewer_emotions_renormalises_among_them(folder):
   outcome = evaluate.evaluate(folder, split="test", emotions=("sad", "happy"))
   assert outcome["majority_baseline"]["unweighted_accuracy"] == 0.5
@@ -179,6 +231,19 @@ def test_binary_decisions_count_rows_without_any_emotion(shards, tmp_path):
   support = sum(entry["support"] for entry in run["per_emotion"].values())
   assert run["examples"] > support
   assert run["confusion"] is None
+
+  fewer = trained(
+    shards,
+    tmp_path / "fewer",
+    **{
+      "protocol.decision": "binary",
+      "data.without_emotion": "unlabelled",
+      "training.epochs": 1,
+    },
+  )
+  run = evaluate.evaluate(fewer, split="test")["runs"][0]
+  support = sum(entry["support"] for entry in run["per_emotion"].values())
+  assert run["examples"] == support
 
 
 def test_results_do_not_depend_on_the_devices(folder, shards, tmp_path):

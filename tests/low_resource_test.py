@@ -218,6 +218,28 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   samples = description["runs"][0]["samples"]
   assert len(samples) == 2 and all(len(set(ids)) == len(ids) for ids in samples)
 
+  # The first stage from another workdir: the same, bit for bit.
+  first, rest = tmp_path / "first", tmp_path / "rest"
+  same = config.copy_and_resolve_references()
+  same.few_shot.method = "none"
+  train.train(same, first, console=QUIET)
+  train.train(
+    config.copy_and_resolve_references(), rest, console=QUIET, source=first
+  )
+  assert (rest / "metrics.jsonl").read_bytes() == (
+    whole / "metrics.jsonl"
+  ).read_bytes()
+  assert evaluate.evaluate(rest, split="test")["runs"] == outcome["runs"]
+  for wrong, at, message in (
+    (same, first, "stands in for the first of several stages"),
+    (config, whole, "method was 'gem', expected 'none'|joint"),
+    (make(shards, **{"few_shot.method": method}), first, "another config"),
+    (config, tmp_path / "none", "config.json is missing"),
+  ):
+    with pytest.raises(errors.UserError, match=message):
+      train.train(wrong, tmp_path / "new", console=QUIET, source=at)
+  assert not (tmp_path / "new").exists()
+
   # Stopped in the second stage, at the end of its first epoch.
   stopper = train.Stopper.agreed
 
@@ -243,6 +265,118 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   assert evaluate.evaluate(broken, split="test")["runs"] == outcome["runs"]
 
 
+def test_word_forms_are_runs_and_one_is_chosen_on_validation(shards, tmp_path):
+  config = make(shards, **{"protocol.unseen": ()})
+  vectors = experiment.build(config).corpus.vectors
+  file = tmp_path / "vectors.txt"
+  words = {"dread": EMOTIONS.index("fear"), "cheer": EMOTIONS.index("happy")}
+  file.write_text(
+    "".join(
+      f"{word} {' '.join(map(str, -vectors[row]))}\n"
+      for word, row in words.items()
+    )
+  )
+  sweep = ("", "fear=dread", "happy=cheer,fear=dread")
+  config = make(
+    shards,
+    **{
+      "protocol.unseen": (),
+      "data.word_vectors": str(file),
+      "sweep.words": sweep,
+    },
+  )
+  setup = experiment.build(config)
+  for record, own, forms in zip(
+    setup.records, setup.runs.vectors, sweep, strict=True
+  ):
+    assert record.setting == {"words": forms}
+    for row, name in enumerate(EMOTIONS):
+      sign = -1 if f"{name}=" in forms else 1
+      np.testing.assert_allclose(own[row], sign * vectors[row], rtol=1e-6)
+  train.train(config, tmp_path / "w", console=QUIET)
+  outcome = workdir.read_json(tmp_path / "w" / "results" / "validation.json")
+  scores = [run["metrics"]["weighted_accuracy"] for run in outcome["runs"]]
+  assert outcome["setting"] == {"words": sweep[int(np.argmax(scores))]}
+  # Only two emotions have forms to choose among.
+  assert set(outcome["words"]) == {"fear", "happy"}
+  each = [run["per_emotion"] for run in outcome["runs"]]
+  plain, *formed = [run["fear"]["weighted_accuracy"] for run in each]
+  assert outcome["words"]["fear"] == (
+    "dread" if np.mean(formed) > plain else ""
+  )
+
+  # The vectors are part of what a workdir is.
+  file.write_text(file.read_text().replace("dread ", "dread 1", 1))
+  with pytest.raises(errors.UserError, match="other word vectors"):
+    train.train(config, tmp_path / "w", console=QUIET)
+  with pytest.raises(errors.UserError, match="are not those of the training"):
+    evaluate.evaluate(tmp_path / "w", split="test")
+
+
+def test_a_run_without_a_modality_never_sees_it(shards):
+  """The other features of the modality that is not kept change nothing."""
+  config = make(
+    shards,
+    **{
+      "protocol.unseen": (),
+      "sweep.modalities": (("lexical", "acoustic"), ("visual",)),
+    },
+  )
+  setup = experiment.build(config)
+  runs = experiment.as_device(setup.runs, setup.mesh)
+  batch = experiment.sample_batch(config, setup.corpus)
+  compiled = setup.program(0)
+  rows = np.stack([setup.epoch(record, 0, 0) for record in setup.records])
+
+  def trained(source):
+    state = compiled.init(runs, batch)
+    return jax.tree.map(
+      np.asarray, compiled.train(state, runs, source, rows).train.params
+    )
+
+  streams = setup.source.streams
+  visual = streams["visual"]
+  other = setup.source.replace(
+    streams={
+      **streams,
+      "visual": visual.replace(features=visual.features[::-1] + 1),
+    }
+  )
+  same, changed = trained(setup.source), trained(other)
+  moved = [
+    [
+      float(np.abs(a[run] - b[run]).max())
+      for a, b in zip(
+        jax.tree.leaves(same), jax.tree.leaves(changed), strict=True
+      )
+    ]
+    for run in (0, 1)
+  ]
+  assert max(moved[0]) == 0
+  assert max(moved[1]) > 0
+
+
+def test_a_setting_is_chosen_without_the_unseen_emotion(shards, tmp_path):
+  config = make(
+    shards,
+    **{
+      "protocol.unseen": (("fear",),),
+      "sweep.learning_rate": (1e-3, 1e-2),
+    },
+  )
+  train.train(config, tmp_path, console=QUIET)
+  outcome = workdir.read_json(tmp_path / "results" / "validation.json")
+  for run in outcome["runs"]:
+    seen = [
+      scores["weighted_accuracy"]
+      for name, scores in run["per_emotion"].items()
+      if name != "fear"
+    ]
+    np.testing.assert_allclose(run["selection"], np.mean(seen))
+  best = max(outcome["runs"], key=lambda run: run["selection"])
+  assert outcome["setting"] == best["setting"]
+
+
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
@@ -265,6 +399,27 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
     ({"few_shot.memory_tasks": "two"}, "few_shot.memory_tasks is 'two'"),
     ({"few_shot.share": 0.0}, "few_shot.share is 0.0"),
     ({"few_shot.memory": 0}, "few_shot.memory is 0"),
+    ({"few_shot.optimizer": "rmsprop"}, "few_shot.optimizer is 'rmsprop'"),
+    ({"data.without_emotion": "maybe"}, "without_emotion is 'maybe'"),
+    ({"data.words": ("fear=scared",)}, "word_vectors is empty"),
+    ({"data.words": ("bored=dull",)}, "'bored=dull' is not of the kind"),
+    ({"sweep.words": ("", "")}, "expected different texts"),
+    ({"sweep.words": (1, 2)}, "expected different texts"),
+    ({"sweep.modalities": ("lexical",)}, "different tuples of some of"),
+    ({"sweep.modalities": (("audio",),)}, "different tuples of some of"),
+    ({"sweep.modalities": ((),)}, "different tuples of some of"),
+    (
+      {"sweep.modalities": (("visual",), ("visual",))},
+      "different tuples of some of",
+    ),
+    (
+      {
+        "training.curve_thresholds": (0.5,),
+        "protocol.decision": "softmax",
+        "protocol.unseen": (),
+      },
+      "curve_thresholds are of binary decisions",
+    ),
   ],
 )
 def test_a_mistake_is_named(shards, tmp_path, changes, message):

@@ -10,7 +10,6 @@ from mmer_jax import errors, program, training
 from mmer_jax.data import pipeline
 from tests import toy
 
-VECTORS = np.zeros((toy.EMOTIONS, 2), np.float32)
 TABLE = toy.table(60)
 BATCH = 8
 
@@ -21,7 +20,6 @@ def build(mesh, resident=True, rules=toy.RULES):
     0,
     rules,
     mesh,
-    emotions=VECTORS,
     resident=resident,
   )
 
@@ -150,7 +148,6 @@ def test_predict_sees_only_the_modalities_kept():
     0,
     toy.RULES,
     mesh,
-    emotions=VECTORS,
     resident=True,
     keep=("visual",),
   )

@@ -71,6 +71,7 @@ RULES = training.Rules(
   factor=0.1,
   patience=2,
   early_stopping=0,
+  curve_thresholds=(),
 )
 
 
@@ -90,4 +91,6 @@ def runs(seeds, learning_rate=1e-2, weight_decay=0.0, clip_norm=1.0):
     class_weight=np.ones((r, 1, EMOTIONS), np.float32),
     mean={"acoustic": np.full((r, 4), 2.0, np.float32)},
     scale={"acoustic": np.full((r, 4), 0.7, np.float32)},
+    vectors=np.zeros((r, EMOTIONS, 2), np.float32),
+    keep={},
   )

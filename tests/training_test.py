@@ -215,3 +215,20 @@ def test_the_epoch_means_are_over_examples():
     state = step(state, normalised(table, rows, run), run, stage)
   mean = state.progress.sums["loss"] / state.progress.examples
   np.testing.assert_allclose(mean, expected, rtol=1e-6)
+
+
+def test_sgd_steps_along_the_clipped_gradient():
+  run = one(toy.runs([3], learning_rate=0.5, clip_norm=0.05))
+  batch = normalised(toy.table(8), np.arange(8), run)
+  stage = toy.SYSTEM.stages[0]._replace(optimizer="sgd")
+  params = toy.init(jax.random.key(0), batch, VECTORS)
+  state = training.init_run(params, ("logit_norm",), "sgd")
+  key = training.stream_key(run.seed, "toy", 0)
+  grads = jax.grad(lambda p: toy.loss(p, batch, VECTORS, run, key)[0])(params)
+  norm = np.sqrt(sum(np.square(g).sum() for g in grads.values()))
+  assert norm > 0.05
+  after = step(state, batch, run, stage).train.params
+  for name, grad in grads.items():
+    np.testing.assert_allclose(
+      after[name], params[name] - 0.5 * 0.05 / norm * grad, rtol=1e-5
+    )

@@ -29,6 +29,7 @@ from data_prep import columns
 from data_prep import corpus as corpus_lib
 from data_prep import text as text_lib
 from mmer_jax.data import schema
+from mmer_jax.data import word_vectors as word_vectors_lib
 from mmer_jax.errors import UserError
 
 LABEL_FILES = ("auto", "ey", "y")
@@ -158,7 +159,7 @@ def build(
     }
     wanted = set().union(*words.values())
     vectors = text_lib.emotion_vectors(
-      labels.names, words, text_lib.read_word_vectors(word_vectors, wanted)
+      labels.names, words, word_vectors_lib.read(word_vectors, wanted)
     )
   keys = sorted({a.key for s in splits for a in s.features.values()})
   return corpus_lib.Corpus(

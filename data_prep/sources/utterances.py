@@ -41,6 +41,7 @@ from data_prep import corpus as corpus_lib
 from data_prep import tables
 from data_prep import text as text_lib
 from mmer_jax.data import schema
+from mmer_jax.data import word_vectors as word_vectors_lib
 from mmer_jax.errors import UserError
 
 _TEMPLATES = (
@@ -457,10 +458,10 @@ def _lexicon(
 
 def _emotions(
   spec: ml_collections.ConfigDict, path: pathlib.Path, wanted: set[str]
-) -> tuple[text_lib.WordVectors, schema.EmotionVectors]:
+) -> tuple[word_vectors_lib.WordVectors, schema.EmotionVectors]:
   words = dict(spec.emotion_words) or {name: (name,) for name in spec.emotions}
   wanted = wanted.union(*words.values())
-  vectors = text_lib.read_word_vectors(path, wanted)
+  vectors = word_vectors_lib.read(path, wanted)
   return vectors, text_lib.emotion_vectors(spec.emotions, words, vectors)
 
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+from jaxtyping import Array, Bool
 
 from mmer_jax import errors
 from mmer_jax.data import schema, shards
@@ -155,6 +156,7 @@ def load(
   max_length: dict[str, int],
   resident: bool,
   decision: str,
+  without_emotion: str,
 ) -> Corpus:
   """Reads a shard folder; every record's checksum is verified.
 
@@ -165,8 +167,9 @@ def load(
     max_length: Modality name to the longest sequence; 0 for the corpus's.
     resident: Whether features are kept in memory. If not, one pass verifies
       the shards and reads what is not a feature; features stream afterwards.
-    decision: `"softmax"` makes rows without any of `emotions` unlabelled;
-      under `"binary"` such a row is a negative of them all.
+    decision: `"softmax"` makes rows without any of `emotions` unlabelled.
+    without_emotion: Under `"binary"`, what such a row is: `"negative"` of them
+      all, or `"unlabelled"`.
 
   Returns:
     The corpus.
@@ -234,7 +237,8 @@ def load(
         ' but config.protocol.decision is "softmax", which expects one; use'
         ' "binary"'
       )
-    labelled_array = labelled_array & (label_array.sum(axis=1) == 1)
+  if decision == "softmax" or without_emotion == "unlabelled":
+    labelled_array = labelled_array & label_array.any(axis=1)
   if resident:
     table = ResidentTable(
       _as_batch(
@@ -320,16 +324,21 @@ def normalise(
 
 
 def keep_modalities(
-  batch: schema.Batch, modalities: Sequence[str]
+  batch: schema.Batch, keep: dict[str, bool | Bool[Array, ""]]
 ) -> schema.Batch:
-  """Makes every other modality absent."""
+  """Makes the modalities absent that are not to be kept.
+
+  Args:
+    batch: Utterances.
+    keep: Modality name to whether; one that is not named is kept.
+  """
   streams, present = dict(batch.streams), dict(batch.present)
-  for modality in set(streams) - set(modalities):
+  for modality, kept in keep.items():
     stream = streams[modality]
     streams[modality] = schema.Stream(
-      jnp.zeros_like(stream.features), jnp.zeros_like(stream.mask)
+      jnp.where(kept, stream.features, 0.0), stream.mask & kept
     )
-    present[modality] = jnp.zeros_like(present[modality])
+    present[modality] = present[modality] & kept
   return batch.replace(streams=streams, present=present)
 
 

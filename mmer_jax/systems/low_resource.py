@@ -43,6 +43,7 @@ def stages(
         section="few_shot",
         rate=settings.rate,
         gradient=gradient,
+        optimizer=settings.optimizer,
       )
       for number in range(1, 1 + len(config.protocol.unseen[0]))
     ),
@@ -56,7 +57,8 @@ def gem(
 
   Source: Lopez-Paz and Ranzato 2017, Eq. 11 and 12, as Dai et al. use it.
   Deviation: the projected gradient is clipped and goes through Adam, as any
-  other here, so that the step itself is not the projected direction.
+  other here, so that the step itself is not the projected direction; under
+  `config.few_shot.optimizer` `sgd` it is.
 
   Args:
     loss: Of a batch.

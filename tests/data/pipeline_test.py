@@ -215,7 +215,7 @@ def test_streaming_makes_the_batches_of_resident():
 
 def test_keeping_modalities_makes_the_others_absent():
   whole = table()
-  kept = pipeline.keep_modalities(whole, ("lexical",))
+  kept = pipeline.keep_modalities(whole, {"lexical": True, "visual": False})
   assert not np.asarray(kept.streams["visual"].mask).any()
   assert not np.asarray(kept.streams["visual"].features).any()
   assert not np.asarray(kept.present["visual"]).any()

@@ -1,13 +1,12 @@
 """Text to words, words to vectors."""
 
-import gzip
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from data_prep import text
-from mmer_jax.errors import UserError
+from mmer_jax.data import word_vectors
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_compounds_fall_into_treebank_pieces(word, pieces):
 
 
 def lexicon(written, words):
-  vectors = text.WordVectors(
+  vectors = word_vectors.WordVectors(
     2, {word: np.array([i, 1], np.float32) for i, word in enumerate(words, 1)}
   )
   return text.Lexicon(Counter(text.tokenise(written)), vectors)
@@ -83,51 +82,8 @@ def test_a_text_without_known_words_has_no_rows():
   assert rows.shape == (0, 2)
 
 
-def test_vectors_are_read_whatever_the_variety_of_the_format(tmp_path):
-  path = tmp_path / "vectors.txt"
-  # A word2vec header, a trailing space, a word with spaces, a repeated word,
-  # bytes that are no UTF-8.
-  path.write_bytes(
-    b"5 2\nhappy 1 2\nsad 3 4 \n. . 5 6\nhappy 9 9\n\xff\xfe 7 8\n"
-  )
-  vectors = text.read_word_vectors(path, {"happy", "sad", ". ."})
-  assert vectors.dim == 2
-  assert {k: v.tolist() for k, v in vectors.vectors.items()} == {
-    "happy": [1, 2],
-    "sad": [3, 4],
-    ". .": [5, 6],
-  }
-  packed = tmp_path / "vectors.txt.gz"
-  packed.write_bytes(gzip.compress(path.read_bytes()))
-  assert text.read_word_vectors(packed, {"sad"}).vectors["sad"].tolist() == [
-    3,
-    4,
-  ]
-
-
-@pytest.mark.parametrize(
-  ("content", "message"),
-  [
-    ("happy 1 2\nsad 3\n", "line 2: a word and 2 numbers"),
-    ("happy 1 2\nsad 3 x\n", "line 2: expected 2 finite numbers"),
-    ("happy 1 2\nsad 3 nan\n", "line 2: expected 2 finite numbers"),
-    ("", "no line"),
-    ("happy\t1\t2\n", "line 1: expected a word and its numbers"),
-  ],
-)
-def test_a_malformed_line_is_named(tmp_path, content, message):
-  path = tmp_path / "vectors.txt"
-  path.write_text(content)
-  with pytest.raises(UserError, match=message):
-    text.read_word_vectors(path, {"happy", "sad"})
-
-
-def test_only_wanted_words_are_kept(word_vectors):
-  assert set(text.read_word_vectors(word_vectors, {"sad"}).vectors) == {"sad"}
-
-
 def test_an_emotion_takes_the_first_word_that_has_a_vector():
-  vectors = text.WordVectors(2, {"sad": np.array([1, 2], np.float32)})
+  vectors = word_vectors.WordVectors(2, {"sad": np.array([1, 2], np.float32)})
   found = text.emotion_vectors(
     ("sadness", "disgust"),
     {"sadness": ("sadness", "sad"), "disgust": ("disgust",)},

@@ -73,6 +73,8 @@ def settings():
     class_weight=jnp.asarray([[0.5, 1.0, 2.0, 3.0]]),
     mean={},
     scale={},
+    vectors=vectors(),
+    keep={},
   )
 
 
@@ -158,7 +160,7 @@ def test_batch_order_and_batch_mates_change_nothing(name):
 def test_an_absent_modality_says_nothing(name, modality):
   """What it held before changes nothing; that it is gone does."""
   batch = example()
-  rest = [m for m in WIDTHS if m != modality]
+  rest = {modality: False}
   gone = pipeline.keep_modalities(batch, rest)
   other = pipeline.keep_modalities(
     batch.replace(
@@ -180,7 +182,7 @@ def test_an_absent_modality_says_nothing(name, modality):
 
 @every_system
 def test_with_nothing_present_the_scores_are_finite(name):
-  nothing = pipeline.keep_modalities(example(), ())
+  nothing = pipeline.keep_modalities(example(), dict.fromkeys(WIDTHS, False))
   assert np.isfinite(logits(name, nothing)).all()
 
 

@@ -102,13 +102,17 @@ def test_one_modality_alone_is_unweighted_under_reference():
   batch, emotions = shared.example(), shared.vectors()
   params = system.init(jax.random.key(0), batch, emotions)
   alone = system.predict(
-    params, pipeline.keep_modalities(batch, ("acoustic",)), emotions
+    params,
+    pipeline.keep_modalities(batch, {"lexical": False, "visual": False}),
+    emotions,
   )
   np.testing.assert_allclose(
     alone.logits, alone.per_modality["acoustic"], rtol=1e-6
   )
   dropped = build(absent="drop").predict(
-    params, pipeline.keep_modalities(batch, ("acoustic",)), emotions
+    params,
+    pipeline.keep_modalities(batch, {"lexical": False, "visual": False}),
+    emotions,
   )
   np.testing.assert_allclose(
     dropped.logits, alone.per_modality["acoustic"] / 3, rtol=1e-5, atol=1e-7

@@ -63,10 +63,16 @@ def build(config: ml_collections.ConfigDict) -> training.System:
   ) -> training.Prediction:
     return module.apply({"params": params}, batch, emotions, key=None)
 
+  def spaces(
+    params: training.Params, emotions: Float[Array, "k e"]
+  ) -> dict[str, Array]:
+    return model.spaces(params, hidden, emotions)
+
   loss = supervised.make_loss(config.protocol.decision, apply)
   return training.System(
     init=init,
     stages=low_resource.stages(config, loss),
     predict=predict,
     open_vocabulary=True,
+    spaces=spaces,
   )

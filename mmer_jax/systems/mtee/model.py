@@ -67,6 +67,7 @@ class Mtee(nn.Module):
       )
       space = emotions
       if modality != "lexical":
+        # `spaces` finds the map by its name.
         space = linear.Linear(width, name=f"map_{modality}")(emotions)
       scores[modality] = (encoded.forward + encoded.backward) @ space.T
     weights = {
@@ -80,6 +81,30 @@ class Mtee(nn.Module):
     return training.Prediction(
       fuse(scores, weights, batch.present, self.absent), scores
     )
+
+
+def spaces(
+  params: training.Params,
+  hidden: Mapping[str, int],
+  emotions: Float[Array, "k e"],
+) -> dict[str, Float[Array, "k d"]]:
+  """Where the emotions are in the space of each modality.
+
+  Source: Dai et al. 2020, Eq. 1 and 2; Figure 3 shows their distances.
+
+  Args:
+    params: Of `Mtee`.
+    hidden: Its attribute.
+    emotions: Word vectors, the lexical space.
+  """
+  mapped = {
+    modality: linear.Linear(width).apply(
+      {"params": params[f"map_{modality}"]}, emotions
+    )
+    for modality, width in hidden.items()
+    if modality != "lexical"
+  }
+  return {"lexical": emotions, **mapped}
 
 
 def fuse(

@@ -1,0 +1,127 @@
+"""Word vectors in GloVe's text format, and the words that emotions go by."""
+
+import gzip
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mmer_jax.errors import UserError
+
+
+class WordVectors(NamedTuple):
+  """The vectors of the words that were asked for.
+
+  Attributes:
+    dim: Of every vector in the file.
+    vectors: Word to float32 vector.
+  """
+
+  dim: int
+  vectors: dict[str, np.ndarray]
+
+
+def read(path: pathlib.Path, wanted: set[str]) -> WordVectors:
+  """Streams a file of word vectors and keeps what is wanted.
+
+  One word per line, then its numbers, separated by single spaces. A first line
+  of two integers (word2vec, fastText) is skipped. Some words of GloVe 840B
+  contain spaces: the last `dim` fields are the numbers. The first of two lines
+  for one word counts.
+
+  Args:
+    path: Text, or text packed with gzip (`.gz`).
+    wanted: Words to keep.
+
+  Raises:
+    UserError: A line has too few numbers or one that is not finite.
+  """
+  dim = None
+  vectors: dict[str, np.ndarray] = {}
+  for number, line in lines(path):
+    spaces = line.count(b" ")
+    if dim is None:
+      if number == 1 and re.fullmatch(rb"\d+ \d+", line):
+        continue
+      dim = spaces
+      if dim == 0:
+        raise UserError(
+          f"{path} line {number}: expected a word and its numbers separated by"
+          f" single spaces, got {line[:40]!r}"
+        )
+    if spaces < dim:
+      raise UserError(
+        f"{path} line {number}: a word and {dim} numbers expected, as in the"
+        f" first line, got {spaces} numbers; is the file truncated?"
+      )
+    raw = line.split(b" ", 1)[0] if spaces == dim else word_of(line, dim)
+    # Bytes that are no UTF-8 are a word that no corpus holds.
+    word = raw.decode("utf-8", errors="replace")
+    if word in wanted and word not in vectors:
+      vectors[word] = numbers(line, dim, path, number)
+  if dim is None:
+    raise UserError(f"{path} holds no word vectors: it has no line")
+  return WordVectors(dim, vectors)
+
+
+def word_of(line: bytes, dim: int) -> bytes:
+  """What stands before the numbers of a line."""
+  return line.rsplit(b" ", dim)[0]
+
+
+def numbers(
+  line: bytes, dim: int, path: pathlib.Path, number: int
+) -> np.ndarray:
+  """The numbers of a line.
+
+  Raises:
+    UserError: One is not finite.
+  """
+  fields = line.rsplit(b" ", dim)[1:]
+  try:
+    vector = np.array([float(field) for field in fields], np.float32)
+  except ValueError:
+    vector = np.array([np.nan])
+  if not np.isfinite(vector).all():
+    raise UserError(
+      f"{path} line {number}: expected {dim} finite numbers after the word,"
+      f" got {b' '.join(fields)[:60]!r}"
+    )
+  return vector
+
+
+def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
+  """The lines of a file, numbered from 1, without the empty ones."""
+  opener = gzip.open if path.suffix == ".gz" else open
+  try:
+    with opener(path, "rb") as file:
+      for number, line in enumerate(file, 1):
+        line = line.rstrip(b" \r\n")
+        if line:
+          yield number, line
+  except (OSError, EOFError) as error:
+    raise UserError(f"cannot read word vectors {path}: {error}") from error
+
+
+def parse_forms(
+  forms: Sequence[str], emotions: Sequence[str]
+) -> dict[str, str]:
+  """Reads `emotion=word` texts; empty ones say nothing, later ones win.
+
+  Raises:
+    UserError: A text is of another form, or names another emotion.
+  """
+  found = {}
+  for form in forms:
+    if not form:
+      continue
+    emotion, equals, word = form.partition("=")
+    if not equals or not word or emotion not in emotions:
+      raise UserError(
+        f"the word form {form!r} is not of the kind EMOTION=WORD with one of"
+        f" {', '.join(emotions)}"
+      )
+    found[emotion] = word
+  return found

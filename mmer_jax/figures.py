@@ -1,0 +1,275 @@
+r"""Draws what a finished workdir knows: PNG, SVG, and the data as JSON.
+
+Example:
+  python -m mmer_jax.figures --workdir=runs/mtee_mosei
+
+`distances`: how far the emotions are from one another in the lexical space and
+in the spaces they are mapped to (Dai et al. 2020, Figure 3), and the rank
+correlation of the latter with the former. `threshold_curves`: weighted F1 and
+weighted accuracy on validation at several thresholds, epoch by epoch (their
+Figures 4 and 5), where config.training.curve_thresholds asked for them.
+Needs matplotlib: pip install 'mmer_jax[report]'.
+"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import rich.console
+from absl import flags
+
+from mmer_jax import errors, evaluate, experiment, results, training, workdir
+from mmer_jax.data import schema
+
+_NAMES = {
+  "weighted_f1": "weighted F1",
+  "weighted_accuracy": "weighted accuracy",
+}
+
+
+def draw(folder: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
+  """Draws every figure that a workdir has the data for.
+
+  Args:
+    folder: A finished workdir.
+    out: Where the figures go.
+
+  Returns:
+    The PNGs.
+
+  Raises:
+    UserError: Training has not finished, or matplotlib is not installed.
+  """
+  pyplot = _pyplot()
+  config = workdir.read_config(folder)
+  setup = experiment.build(config)
+  drawn = []
+  if setup.system.spaces is not None:
+    content = distances(folder, setup)
+    drawn.append(_save(_draw_distances(pyplot, content), content, out))
+  if setup.rules.curve_thresholds:
+    content = threshold_curves(folder, setup)
+    drawn.append(_save(_draw_curves(pyplot, content), content, out))
+  return drawn
+
+
+def distances(
+  folder: pathlib.Path, setup: experiment.Experiment
+) -> dict[str, Any]:
+  """The emotions' Euclidean distances in each space, over the runs.
+
+  Returns:
+    For JSON: the mean distance matrix of each space, and, for each space that
+    the emotions are mapped to, a summary over runs of Spearman's correlation
+    of its distances with the lexical ones.
+  """
+  emotions = setup.corpus.emotions
+  restored = evaluate.restore(folder, setup, len(emotions))
+  spaces = jax.vmap(setup.system.spaces)(
+    restored.params[-1], restored.runs.vectors
+  )
+  places = {
+    name: np.asarray(spaces[name], np.float64)
+    for name in schema.MODALITIES
+    if name in spaces
+  }
+  # The lexical space of all runs is one, unless a sweep has other words.
+  apart = {
+    name: np.linalg.norm(found[:, :, None] - found[:, None], axis=-1)
+    for name, found in places.items()
+  }
+  pairs = np.triu_indices(len(emotions), 1)
+  lived = restored.progress.failed_step < 0
+  return {
+    "figure": "distances",
+    "emotions": list(emotions),
+    "runs": int(lived.sum()),
+    "spaces": {
+      name: found[lived].mean(axis=0).tolist() for name, found in apart.items()
+    },
+    "rank_correlation": {
+      name: results.summarise(
+        [
+          rank_correlation(own[pairs], lexical[pairs])
+          for own, lexical in zip(
+            found[lived], apart["lexical"][lived], strict=True
+          )
+        ]
+      )
+      for name, found in apart.items()
+      if name != "lexical"
+    },
+  }
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+  """Spearman's: Pearson's of the midranks; None where one is constant."""
+
+  def centred(values: np.ndarray) -> np.ndarray:
+    ordered = np.sort(values)
+    below = np.searchsorted(ordered, values, "left")
+    upto = np.searchsorted(ordered, values, "right")
+    return (below + upto) / 2 - len(values) / 2
+
+  a, b = centred(a), centred(b)
+  scale = np.sqrt((a @ a) * (b @ b))
+  return float(a @ b / scale) if scale > 0 else None
+
+
+def threshold_curves(
+  folder: pathlib.Path, setup: experiment.Experiment
+) -> dict[str, Any]:
+  """The validation metrics of `training.CURVES` by epoch and threshold.
+
+  Returns:
+    For JSON: of each metric (epochs, thresholds) means over the runs that were
+    still training, in the first stage, and how many these were.
+  """
+  by_epoch: dict[int, list[dict[str, Any]]] = {}
+  with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
+    for row in map(json.loads, lines):
+      if row["stage"] == 0 and "validation_loss" in row:
+        by_epoch.setdefault(row["epoch"], []).append(row)
+  epochs = sorted(by_epoch)
+  return {
+    "figure": "threshold_curves",
+    "thresholds": list(setup.rules.curve_thresholds),
+    "epochs": epochs,
+    "runs": [len(by_epoch[epoch]) for epoch in epochs],
+    "metrics": {
+      name: [
+        np.mean(
+          [row[f"validation_{name}_by_threshold"] for row in by_epoch[epoch]],
+          axis=0,
+        ).tolist()
+        for epoch in epochs
+      ]
+      for name in training.CURVES
+    },
+  }
+
+
+def _pyplot() -> Any:
+  try:
+    import matplotlib as mpl
+  except ImportError:
+    raise errors.UserError(
+      "figures need the package matplotlib, which is not installed;"
+      " pip install 'mmer_jax[report]'"
+    ) from None
+  # No display, and text in SVGs that can be searched and read out.
+  mpl.use("Agg")
+  mpl.rcParams.update(
+    {"svg.fonttype": "none", "svg.hashsalt": "mmer_jax", "font.size": 9}
+  )
+  import matplotlib.pyplot as plt
+
+  return plt
+
+
+def _draw_distances(plt: Any, content: dict[str, Any]) -> Any:
+  names, emotions = list(content["spaces"]), content["emotions"]
+  figure, axes = plt.subplots(
+    1,
+    len(names),
+    figsize=(3.6 * len(names), 3.6),
+    squeeze=False,
+    layout="constrained",
+  )
+  for index, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
+    matrix = np.asarray(content["spaces"][name])
+    image = axis.imshow(matrix, cmap="viridis")
+    title = name
+    if name in content["rank_correlation"]:
+      entry = content["rank_correlation"][name]
+      mean = entry["mean"]
+      title += "\nrank correlation " + ("-" if mean is None else f"{mean:.2f}")
+      if entry["ci95"][0] is not None:
+        title += f" ± {entry['ci95'][1] - mean:.2f}"
+    axis.set_title(title)
+    axis.set_xticks(range(len(emotions)), emotions, rotation=45, ha="right")
+    axis.set_yticks(range(len(emotions)), emotions if index == 0 else [])
+    middle = matrix.max() / 2
+    for (i, j), value in np.ndenumerate(matrix):
+      axis.text(
+        j,
+        i,
+        f"{value:.2g}",
+        ha="center",
+        va="center",
+        color="black" if value > middle else "white",
+        fontsize=7,
+      )
+    figure.colorbar(image, ax=axis, shrink=0.7)
+  figure.suptitle(
+    f"Euclidean distances between emotions, mean of {content['runs']} runs"
+  )
+  return figure
+
+
+def _draw_curves(plt: Any, content: dict[str, Any]) -> Any:
+  figure, axes = plt.subplots(
+    1, 2, figsize=(8.5, 3.6), sharex=True, layout="constrained"
+  )
+  colours = plt.get_cmap("viridis")(
+    np.linspace(0, 0.9, len(content["thresholds"]))
+  )
+  for axis, (name, values) in zip(
+    axes, content["metrics"].items(), strict=True
+  ):
+    for column, threshold in enumerate(content["thresholds"]):
+      axis.plot(
+        content["epochs"],
+        [100 * row[column] for row in values],
+        color=colours[column],
+        label=f"{threshold:g}",
+      )
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(f"{_NAMES[name]} on validation, %")
+    axis.grid(alpha=0.3)
+  axes[1].legend(title="threshold", loc="center left", bbox_to_anchor=(1, 0.5))
+  figure.suptitle(f"Means over {max(content['runs'])} runs while they train")
+  return figure
+
+
+def _save(
+  figure: Any, content: dict[str, Any], out: pathlib.Path
+) -> pathlib.Path:
+  out.mkdir(parents=True, exist_ok=True)
+  name = content["figure"]
+  workdir.write_json(out / f"{name}.json", content)
+  figure.savefig(out / f"{name}.svg", metadata={"Date": None})
+  figure.savefig(out / f"{name}.png", dpi=150)
+  _pyplot().close(figure)
+  return out / f"{name}.png"
+
+
+def define_flags() -> None:
+  """Defines the command line; importing this module does not."""
+  flags.DEFINE_string("workdir", None, "Of `mmer_jax.train`.")
+  flags.DEFINE_string("out", "", "Where they go; WORKDIR/figures by default.")
+  flags.mark_flag_as_required("workdir")
+
+
+def main(argv: Sequence[str]) -> None:
+  """Reads the flags."""
+  del argv
+  folder = pathlib.Path(flags.FLAGS.workdir)
+  out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else folder / "figures"
+  drawn = draw(folder, out)
+  console = rich.console.Console()
+  if not drawn:
+    raise errors.UserError(
+      f"{folder} has nothing to draw: its system has no space of emotions and"
+      " config.training.curve_thresholds is empty"
+    )
+  for path in drawn:
+    console.print(f"figure: {path}")
+
+
+if __name__ == "__main__":
+  define_flags()
+  errors.run(main)

@@ -1,0 +1,65 @@
+"""Word vectors in GloVe's text format, and word forms."""
+
+import gzip
+
+import pytest
+
+from mmer_jax.data import word_vectors
+from mmer_jax.errors import UserError
+
+
+def test_vectors_are_read_whatever_the_variety_of_the_format(tmp_path):
+  path = tmp_path / "vectors.txt"
+  # A word2vec header, a trailing space, a word with spaces, a repeated word,
+  # bytes that are no UTF-8.
+  path.write_bytes(
+    b"5 2\nhappy 1 2\nsad 3 4 \n. . 5 6\nhappy 9 9\n\xff\xfe 7 8\n"
+  )
+  vectors = word_vectors.read(path, {"happy", "sad", ". ."})
+  assert vectors.dim == 2
+  assert {k: v.tolist() for k, v in vectors.vectors.items()} == {
+    "happy": [1, 2],
+    "sad": [3, 4],
+    ". .": [5, 6],
+  }
+  packed = tmp_path / "vectors.txt.gz"
+  packed.write_bytes(gzip.compress(path.read_bytes()))
+  assert word_vectors.read(packed, {"sad"}).vectors["sad"].tolist() == [
+    3,
+    4,
+  ]
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("happy 1 2\nsad 3\n", "line 2: a word and 2 numbers"),
+    ("happy 1 2\nsad 3 x\n", "line 2: expected 2 finite numbers"),
+    ("happy 1 2\nsad 3 nan\n", "line 2: expected 2 finite numbers"),
+    ("", "no line"),
+    ("happy\t1\t2\n", "line 1: expected a word and its numbers"),
+  ],
+)
+def test_a_malformed_line_is_named(tmp_path, content, message):
+  path = tmp_path / "vectors.txt"
+  path.write_text(content)
+  with pytest.raises(UserError, match=message):
+    word_vectors.read(path, {"happy", "sad"})
+
+
+def test_only_wanted_words_are_kept(tmp_path):
+  path = tmp_path / "vectors.txt"
+  path.write_text("happy 1 2\nsad 3 4\n")
+  assert set(word_vectors.read(path, {"sad"}).vectors) == {"sad"}
+
+
+def test_forms_are_read_and_the_later_wins():
+  assert word_vectors.parse_forms(
+    ["", "sad=gloomy", "angry=mad", "sad=Sadness"], ("sad", "angry")
+  ) == {"sad": "Sadness", "angry": "mad"}
+
+
+@pytest.mark.parametrize("form", ["sad", "sad=", "bored=dull", "=sad"])
+def test_a_malformed_form_is_named(form):
+  with pytest.raises(UserError, match=f"{form!r} is not of the kind"):
+    word_vectors.parse_forms([form], ("sad", "angry"))

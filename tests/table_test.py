@@ -1,0 +1,166 @@
+"""One command for a whole table, and the figures beside it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import rich.console
+import scipy.stats
+
+from configs.mtee import ablation_mosei
+from mmer_jax import errors, figures, table, workdir
+
+ROOT = pathlib.Path(__file__).parents[1]
+SMALL = (
+  "--config.seeds=(0,)",
+  "--config.training.epochs=2",
+  "--config.training.batch_size=32",
+  "--config.model.hidden.acoustic=6",
+  "--config.model.hidden.visual=5",
+)
+
+
+def run(*words):
+  return subprocess.run(
+    [sys.executable, "-m", *words],
+    cwd=ROOT,
+    check=False,
+    capture_output=True,
+    text=True,
+  )
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("table") / "shards"
+  done = run(
+    "data_prep.convert",
+    "--source=synthetic",
+    "--preset=tiny_mosei",
+    "--num_examples=300",
+    f"--output={folder}",
+  )
+  assert not done.returncode, done.stderr
+  return folder
+
+
+@pytest.fixture(scope="module")
+def filled(shards, tmp_path_factory):
+  """Table 6 by the command: seven subsets as runs of one program."""
+  folder = tmp_path_factory.mktemp("table") / "table_6"
+  done = run(
+    "mmer_jax.table",
+    "--config=configs/mtee/ablation_mosei.py:synthetic",
+    f"--config.data.dir={shards}",
+    f"--workdir={folder}",
+    *SMALL,
+  )
+  assert not done.returncode, done.stderr
+  assert "Only A" in done.stdout
+  return folder
+
+
+def test_the_whole_table_comes_of_one_command(filled):
+  content = json.loads((filled / "table.json").read_text())
+  (section,) = content["sections"]
+  assert [row["name"] for row in section["rows"]] == [
+    "T+A+V",
+    "T+A",
+    "T+V",
+    "A+V",
+    "Only T",
+    "Only A",
+    "Only V",
+  ]
+  result = workdir.read_json(filled / "mtee" / "results" / "test.json")
+  for row, run_ in zip(section["rows"], result["runs"], strict=True):
+    np.testing.assert_allclose(
+      row["ours"][2]["mean"], run_["per_emotion"]["fear"]["weighted_accuracy"]
+    )
+  assert section["rows"][3]["paper"][2] == 0.655
+  page = (filled / "table.md").read_text()
+  assert "# Dai et al. 2020, Table 6" in page and "[65.5]" in page
+  assert content["programs"]["mtee"]["runs"] == 7
+
+
+def test_the_same_command_again_trains_nothing(filled, shards):
+  saved = filled / "mtee" / "checkpoints"
+  before = saved.stat().st_mtime_ns, (filled / "table.json").read_text()
+  config = ablation_mosei.get_config("synthetic").unlock()
+  config.data.dir = str(shards)
+  config.seeds = (0,)
+  config.training.epochs = 2
+  config.training.batch_size = 32
+  config.model.hidden.update(acoustic=6, visual=5)
+  content = table.fill(
+    ablation_mosei.get_table(config),
+    filled,
+    split="test",
+    console=rich.console.Console(quiet=True),
+  )
+  assert workdir.finite(content) == json.loads(before[1])
+  assert saved.stat().st_mtime_ns == before[0]
+
+
+def test_the_figures_are_drawn_from_the_data_beside_them(filled):
+  folder = filled / "figures" / "mtee"
+  for name in ("distances", "threshold_curves"):
+    assert (folder / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    ElementTree.parse(folder / f"{name}.svg")
+  distances = json.loads((folder / "distances.json").read_text())
+  assert list(distances["spaces"]) == ["lexical", "acoustic", "visual"]
+  described = workdir.read_json(filled / "mtee" / "run.json")["emotions"]
+  vectors = np.array([emotion["vector"] for emotion in described])
+  apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
+  np.testing.assert_allclose(distances["spaces"]["lexical"], apart, rtol=1e-5)
+  for matrix in distances["spaces"].values():
+    np.testing.assert_allclose(matrix, np.transpose(matrix), rtol=1e-6)
+    assert np.diag(matrix).max() == 0 and np.max(matrix) > 0
+  assert distances["rank_correlation"]["acoustic"]["n"] == 7
+
+  curves = json.loads((folder / "threshold_curves.json").read_text())
+  rows = [
+    json.loads(line)
+    for line in (filled / "mtee" / "metrics.jsonl").read_text().splitlines()
+  ]
+  assert curves["epochs"] == [1, 2] and curves["runs"] == [7, 7]
+  middle = curves["thresholds"].index(0.5)
+  for name, values in curves["metrics"].items():
+    # At the config's threshold the curve is the metric that is logged anyway.
+    expected = [
+      np.mean([r[f"validation_{name}"] for r in rows if r["epoch"] == epoch])
+      for epoch in (1, 2)
+    ]
+    np.testing.assert_allclose(
+      [row[middle] for row in values], expected, rtol=1e-5
+    )
+    assert np.ptp(values[0]) > 0
+
+
+def test_rank_correlation_is_spearmans():
+  rng = np.random.default_rng(0)
+  for _ in range(20):
+    a, b = rng.integers(6, size=(2, 15)).astype(float)
+    np.testing.assert_allclose(
+      figures.rank_correlation(a, b),
+      scipy.stats.spearmanr(a, b).statistic,
+      atol=1e-12,
+    )
+  assert figures.rank_correlation(np.ones(4), np.arange(4.0)) is None
+
+
+def test_a_config_without_a_table_is_named():
+  with pytest.raises(errors.UserError, match="defines no get_table"):
+    table.load(ROOT / "configs" / "mtee" / "mosei.py", None)
+
+
+def test_a_workdir_without_anything_to_draw_is_named(tmp_path):
+  done = run("mmer_jax.figures", f"--workdir={tmp_path}")
+  assert done.returncode == 2
+  assert (
+    done.stderr.count("\n") == 1 and "config.json is missing" in done.stderr
+  )
