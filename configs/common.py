@@ -231,6 +231,10 @@ def synthetic(config: ml_collections.ConfigDict) -> None:
   config.training.batch_size = 64
   config.training.epochs = 16
   config.training.early_stopping = 5
+  # As many samples as 1 % of CMU-MOSEI's positives are, and steps that move.
+  config.few_shot.share = 0.06
+  config.few_shot.rate = 3.0
+  config.few_shot.epochs = 12
   config.benchmark.dims.update(lexical=25, acoustic=20, visual=12)
   config.benchmark.vector_dim = 25
 
