@@ -440,7 +440,9 @@ def test_an_epoch_is_cut_into_equal_dispatches():
   assert train.plan_epoch([1], 64, 8) == train.Plan(1, 1)
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "benchmark"])
+@pytest.mark.parametrize(
+  "module", ["train", "evaluate", "benchmark", "table", "figures"]
+)
 def test_help_shows_an_example(module):
   shown = subprocess.run(
     [sys.executable, "-m", f"mmer_jax.{module}", "--help"],
@@ -453,7 +455,8 @@ def test_help_shows_an_example(module):
 
 def test_training_and_evaluating_import_neither_tensorflow_nor_torch():
   code = (
-    "import sys, mmer_jax.train, mmer_jax.evaluate, mmer_jax.benchmark\n"
+    "import sys, mmer_jax.benchmark, mmer_jax.evaluate, mmer_jax.figures\n"
+    "import mmer_jax.table, mmer_jax.train\n"
     "bad = {'tensorflow', 'torch', 'data_prep'} & set(sys.modules)\n"
     "sys.exit(', '.join(bad) or 0)"
   )
