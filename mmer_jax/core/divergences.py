@@ -278,22 +278,10 @@ def _bandwidths(sigma: Sigma, dtype: jnp.dtype) -> Float[Array, " s"]:
 
 
 def _centre(x: _Set, y: _Set) -> Float[Array, " d"]:
-  """The mean of the rows of both, a constant.
-
-  No distance depends on it, so that it need not be exact; but the first sum
-  of many rows far from the origin is too rough, and the second corrects it.
-  """
+  """The mean of the rows of both, a constant: no distance depends on it."""
   count = x.groups.sum() + y.groups.sum()
-  centre = jnp.zeros_like(x.rows[0])
-  for _ in range(2):
-    total = sum(
-      jnp.where(_real(part)[:, None], part.rows - centre[None, :], 0.0).sum(
-        axis=0
-      )
-      for part in (x, y)
-    )
-    centre = centre + total / jnp.maximum(count, 1.0)
-  return jax.lax.stop_gradient(centre)
+  total = x.rows.sum(axis=0) + y.rows.sum(axis=0)
+  return jax.lax.stop_gradient(total / jnp.maximum(count, 1.0))
 
 
 def _real(x: _Set) -> Bool[Array, " n"]:
