@@ -59,6 +59,13 @@ def base() -> ml_collections.ConfigDict:
   config.few_shot.margin = 0.5
   config.few_shot.eps = 1e-3
 
+  # Utterances without a label: whether a stage uses them, how many at most (0
+  # for all), and how many of each class a first classifier picks for it (0
+  # for all as they are).
+  config.unlabelled = ml_collections.ConfigDict(
+    {"use": False, "count": 0, "per_class": 0}
+  )
+
   config.loss = ml_collections.ConfigDict()
   config.loss.class_weight = "balanced"
 
@@ -84,6 +91,7 @@ def base() -> ml_collections.ConfigDict:
   config.sweep.learning_rate = ()
   config.sweep.weight_decay = ()
   config.sweep.clip_norm = ()
+  config.sweep.unlabelled = ()
 
   # Devices along the runs and along each batch; 0 for automatic.
   config.mesh = ml_collections.ConfigDict({"runs": 0, "data": 0})

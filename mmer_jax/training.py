@@ -89,6 +89,11 @@ class Stage(NamedTuple):
     section: The part of the config with its epochs and early stopping.
     rate: Of the run's learning rate.
     gradient: What is descended, where it is not the loss's own gradient.
+    fresh: Whether it begins with new parameters, and not with those that the
+      stage before selected.
+    unlabelled: Whether unlabelled rows stand behind those of each batch, as
+      many: see `data.unlabelled`.
+    following: Whether the rows of the next batch stand behind them all.
   """
 
   name: str
@@ -96,6 +101,9 @@ class Stage(NamedTuple):
   section: str = "training"
   rate: float = 1.0
   gradient: GradientFn | None = None
+  fresh: bool = False
+  unlabelled: bool = False
+  following: bool = False
 
 
 class System(NamedTuple):

@@ -55,7 +55,7 @@ class MultiHeadAttention(nn.Module):
   """Attention in several heads, whose outputs one layer maps back.
 
   Source: Vaswani et al. 2017, section 3.2.2.
-  Deviation: a head has floor(e / h) columns, where h need not divide e. Keys
+  Deviation: a head has floor(e / h) columns, one at least. Keys
     have no bias: a softmax does not see it.
 
   Attributes:
@@ -74,7 +74,7 @@ class MultiHeadAttention(nn.Module):
     mask: Bool[Array, "b t s"],
   ) -> Float[Array, "b t e"]:
     """Every query reads the steps of the memory that its mask allows."""
-    width = queries.shape[-1] // self.heads
+    width = max(queries.shape[-1] // self.heads, 1)
 
     def project(name: str, x: Array, use_bias: bool) -> Array:
       layer = linear.Linear(
