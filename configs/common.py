@@ -59,11 +59,11 @@ def base() -> ml_collections.ConfigDict:
   config.few_shot.margin = 0.5
   config.few_shot.eps = 1e-3
 
-  # Utterances without a label: whether a stage uses them, how many at most (0
-  # for all), and how many of each class a first classifier picks for it (0
-  # for all as they are).
+  # Utterances without a label: whether a stage uses them; how many of each
+  # class a first classifier picks for it, 0 for all as they are; how many of
+  # those, -1 for all.
   config.unlabelled = ml_collections.ConfigDict(
-    {"use": False, "count": 0, "per_class": 0}
+    {"use": False, "per_class": 0, "count": -1}
   )
 
   config.loss = ml_collections.ConfigDict()

@@ -212,10 +212,23 @@ class _Loop:
         state = self._store.restore(
           program.abstract_state(compiled, self._runs, batch)
         )
+      if number and stage.unlabelled:
+        self._pick(compiled, state)
       state, finished = self._stage(number, stage, compiled, state, position)
       if not finished:
         return False
     return True
+
+  def _pick(self, compiled: program.Program, state: training.RunState) -> None:
+    """Picks unlabelled rows by what the stage before has learnt.
+
+    Nothing of it is saved: what resumes predicts the same again.
+    """
+    rows = next(self._setup.feed(iter([self._setup.pool()])))
+    prediction = compiled.predict(
+      state.finished[-1], self._runs, self._source, rows
+    )
+    self._setup = self._setup.picked(program.fetch(prediction.logits))
 
   def _stage(
     self,
@@ -442,6 +455,7 @@ def describe(setup: experiment.Experiment) -> dict[str, Any]:
           "train": len(record.fold.train),
           "validation": len(record.fold.validation),
           "test": len(record.fold.test),
+          "unlabelled": len(record.pool),
         },
       }
       for record in setup.records
