@@ -78,6 +78,13 @@ def base() -> ml_collections.ConfigDict:
   config.few_shot.margin = 0.5
   config.few_shot.eps = 1e-3
 
+  # Utterances without a label: whether a stage uses them; how many of each
+  # class a first classifier picks for it, 0 for all as they are; how many of
+  # those, -1 for all.
+  config.unlabelled = ml_collections.ConfigDict(
+    {"use": False, "per_class": 0, "count": -1}
+  )
+
   config.loss = ml_collections.ConfigDict()
   config.loss.class_weight = "balanced"
 
@@ -109,6 +116,7 @@ def base() -> ml_collections.ConfigDict:
   # words of the shards. Subsets of modalities, as (("lexical",), ...).
   config.sweep.words = ()
   config.sweep.modalities = ()
+  config.sweep.unlabelled = ()
 
   # Devices along the runs and along each batch; 0 for automatic.
   config.mesh = ml_collections.ConfigDict({"runs": 0, "data": 0})

@@ -151,6 +151,7 @@ def evaluate(
         }
         for name, after in zip(names, stages[1:], strict=True)
       ]
+    if record.unseen and len(names) > 1:
       run["transfer"] = results.transfer(
         [after["per_emotion"] for after in stages[1:]],
         stages[0]["per_emotion"],

@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from mmer_jax import errors, layout, metrics, program, systems, training
-from mmer_jax.data import few_shot, pipeline, schema
+from mmer_jax.data import few_shot, pipeline, schema, unlabelled
 
 # Keys that do not change what a run computes (beyond rounding): a workdir
 # may be resumed, and its results compared, with other values of them.
@@ -75,7 +75,7 @@ class Experiment(NamedTuple):
 
   def stage_rows(self, record: layout.RunRecord, number: int) -> np.ndarray:
     """The rows that a run trains on in a stage, with their roles."""
-    if not number:
+    if not number or not record.samples:
       return record.fold.train
     count = len(self.corpus.labels)
     first = number
@@ -91,7 +91,11 @@ class Experiment(NamedTuple):
   def epoch(
     self, record: layout.RunRecord, number: int, epoch: int
   ) -> np.ndarray:
-    """The rows of a run's epoch, (steps, width), and its memory behind them."""
+    """The rows of a run's epoch, (steps, width).
+
+    Behind the rows of a batch come what its stage wants there: a memory, or
+    unlabelled rows, or those of the next batch.
+    """
     batches = pipeline.epoch_rows(
       self.stage_rows(record, number),
       self.config.training.batch_size,
@@ -99,18 +103,43 @@ class Experiment(NamedTuple):
       stage=number,
       epoch=epoch,
     )
-    if not number or not record.memory:
-      return batches
-    return few_shot.with_memory(batches, record.memory[number - 1])
+    if number and record.memory:
+      return few_shot.with_memory(batches, record.memory[number - 1])
+    stage = self.system.stages[number]
+    if stage.unlabelled:
+      batches = unlabelled.beside(
+        batches, record.pool, seed=record.seed, stage=number, epoch=epoch
+      )
+    if stage.following:
+      following = np.roll(batches, -1, axis=0)
+      batches = np.concatenate([batches, following], axis=1)
+    return batches
 
   def rows(self, split: str) -> np.ndarray:
     """The rows of a split of every run, in order, as (r, s, b)."""
+    return self._stack([getattr(record.fold, split) for record in self.records])
+
+  def pool(self) -> np.ndarray:
+    """The unlabelled rows of every run, in order, as (r, s, b)."""
+    return self._stack([record.pool for record in self.records])
+
+  def picked(self, logits: np.ndarray) -> "Experiment":
+    """Balances the unlabelled rows by what a stage predicts for `pool`.
+
+    Args:
+      logits: (r, n, k) of the rows of `pool`, fillers included.
+    """
+    classes = logits.argmax(axis=-1)
+    records = tuple(
+      layout.pick(self.config, record, classes[record.run][: len(record.pool)])
+      for record in self.records
+    )
+    return self._replace(records=records)
+
+  def _stack(self, rows: Sequence[np.ndarray]) -> np.ndarray:
     size = self.config.training.batch_size
     return pipeline.stack_runs(
-      [
-        pipeline.in_batches(getattr(record.fold, split), size)
-        for record in self.records
-      ]
+      [pipeline.in_batches(each, size) for each in rows]
     )
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from absl import logging
 
 from mmer_jax import errors, training
-from mmer_jax.data import few_shot, pipeline, splits, word_vectors
+from mmer_jax.data import few_shot, pipeline, splits, unlabelled, word_vectors
 
-_NUMBERS = ("learning_rate", "weight_decay", "clip_norm")
+_NUMBERS = ("learning_rate", "weight_decay", "clip_norm", "unlabelled")
 
 # Swept values by name: numbers, words as `emotion=word,...`, modalities as
 # `lexical+acoustic`.
@@ -31,6 +31,7 @@ class RunRecord(NamedTuple):
     unseen: The emotions that its source training does not see.
     samples: The rows of each later stage's new emotion.
     memory: (t, slots) rows that each later stage keeps; empty where none does.
+    pool: The unlabelled rows: before a classifier has picked some, all.
   """
 
   run: int
@@ -40,6 +41,7 @@ class RunRecord(NamedTuple):
   unseen: tuple[str, ...]
   samples: tuple[np.ndarray, ...]
   memory: tuple[np.ndarray, ...]
+  pool: np.ndarray
 
   def describe(self) -> str:
     """Names the run in a message."""
@@ -89,9 +91,19 @@ def make_records(
         for seed in config.seeds:
           fold = folds_by_seed[seed][position]
           record = RunRecord(
-            len(records), int(seed), fold, setting, tuple(unseen), (), ()
+            run=len(records),
+            seed=int(seed),
+            fold=fold,
+            setting=setting,
+            unseen=tuple(unseen),
+            samples=(),
+            memory=(),
+            pool=_pool(config, rows, fold),
           )
-          records.append(_low_resource(config, corpus, record))
+          record = _low_resource(config, corpus, record)
+          if not config.unlabelled.per_class:
+            record = _limit(config, record)
+          records.append(record)
   return tuple(records)
 
 
@@ -134,6 +146,58 @@ def _swept(
           f" of some of {', '.join(known)}"
         )
     found["modalities"] = ["+".join(subset) for subset in subsets]
+  return found
+
+
+def pick(
+  config: ml_collections.ConfigDict, record: RunRecord, classes: np.ndarray
+) -> RunRecord:
+  """Balances a run's unlabelled rows by what a classifier takes them for.
+
+  Args:
+    config: With how many of each class, and how many in all.
+    record: With the whole pool.
+    classes: (n,) of the rows of the pool.
+  """
+  names, counts = np.unique(classes, return_counts=True)
+  logging.info(
+    "%s: %d unlabelled utterances by predicted class: %s",
+    record.describe(),
+    len(classes),
+    dict(zip(names.tolist(), counts.tolist(), strict=True)),
+  )
+  stream = zlib.crc32(b"balance_unlabelled")
+  rows = unlabelled.balance(
+    record.pool,
+    classes,
+    per_class=config.unlabelled.per_class,
+    rng=np.random.default_rng([record.seed, stream]),
+  )
+  return _limit(config, record._replace(pool=rows))
+
+
+def _limit(config: ml_collections.ConfigDict, record: RunRecord) -> RunRecord:
+  """Keeps as many unlabelled rows as the run may have; more hold fewer."""
+  count = int(record.setting.get("unlabelled", config.unlabelled.count))
+  if count < 0:
+    return record
+  stream = zlib.crc32(b"limit_unlabelled")
+  rng = np.random.default_rng([record.seed, stream])
+  return record._replace(pool=rng.permutation(record.pool)[:count])
+
+
+def _pool(
+  config: ml_collections.ConfigDict, rows: splits.Rows, fold: splits.Fold
+) -> np.ndarray:
+  if not config.unlabelled.use:
+    return np.zeros(0, np.int64)
+  found = unlabelled.pool(rows, fold)
+  if not len(found):
+    raise errors.UserError(
+      f"config.unlabelled.use is True, but fold {fold.name} has no unlabelled"
+      " utterance outside of what it holds out; use shards with unlabelled"
+      " rows, or set it to False"
+    )
   return found
 
 

@@ -29,7 +29,7 @@ class Program(NamedTuple):
     number: Of the stage, from 0.
     init: (runs, batch) -> state.
     restart: (state) -> state at the start of this stage, from the best
-      parameters of the one before.
+      parameters of the one before, or from new ones.
     train: (state, runs, source, rows (r K b)) -> state. Donates the state.
     end_epoch: (state, runs, source, rows (r V b)) -> (state, log). Donates
       the state.
@@ -171,13 +171,16 @@ def build(
   def restart(
     state: training.RunState, run: training.Runs, batch: schema.Batch
   ) -> training.RunState:
-    params = state.best_params
+    params = selected = state.best_params
+    if stage.fresh:
+      key = training.stream_key(run.seed, "init", number)
+      params = system.init(key, batch, run.vectors)
     fresh = training.init_run(
       params,
       _terms(stage, params, batch, run),
       stage.optimizer,
       state.train.step,
-      (*state.finished, params),
+      (*state.finished, selected),
     )
     # A run that failed stays so: there is nothing to go on from.
     failed = state.progress.failed_step

@@ -225,6 +225,8 @@ class _Loop:
         state = self._store.restore(
           program.abstract_state(compiled, self._runs, batch)
         )
+      if number and stage.unlabelled:
+        self._pick(compiled, state)
       state, finished = self._stage(number, stage, compiled, state, position)
       if not finished:
         return False
@@ -241,6 +243,17 @@ class _Loop:
       return store.restore(target)
     finally:
       store.close()
+
+  def _pick(self, compiled: program.Program, state: training.RunState) -> None:
+    """Picks unlabelled rows by what the stage before has learnt.
+
+    Nothing of it is saved: what resumes predicts the same again.
+    """
+    rows = next(self._setup.feed(iter([self._setup.pool()])))
+    prediction = compiled.predict(
+      state.finished[-1], self._runs, self._source, rows
+    )
+    self._setup = self._setup.picked(program.fetch(prediction.logits))
 
   def _stage(
     self,
@@ -468,6 +481,7 @@ def describe(setup: experiment.Experiment) -> dict[str, Any]:
           "train": len(record.fold.train),
           "validation": len(record.fold.validation),
           "test": len(record.fold.test),
+          "unlabelled": len(record.pool),
         },
       }
       for record in setup.records

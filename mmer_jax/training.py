@@ -101,6 +101,11 @@ class Stage(NamedTuple):
     rate: Of the run's learning rate.
     gradient: What is descended, where it is not the loss's own gradient.
     optimizer: `adam`, or `sgd`, which steps along the gradient itself.
+    fresh: Whether it begins with new parameters, and not with those that the
+      stage before selected.
+    unlabelled: Whether unlabelled rows stand behind those of each batch, as
+      many: see `data.unlabelled`.
+    following: Whether the rows of the next batch stand behind them all.
   """
 
   name: str
@@ -109,6 +114,9 @@ class Stage(NamedTuple):
   rate: float = 1.0
   gradient: GradientFn | None = None
   optimizer: str = "adam"
+  fresh: bool = False
+  unlabelled: bool = False
+  following: bool = False
 
 
 class System(NamedTuple):

@@ -11,6 +11,10 @@ from mmer_jax.data import pipeline
 
 MODULES = (
   "quickstart",
+  "dae_mmd.fully",
+  "dae_mmd.semi",
+  "dae_mmd.ablation",
+  "dae_mmd.meld",
   "mtee.mosei",
   "mtee.iemocap",
   "mtee.zero_shot_mosei",

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
@@ -10,9 +11,13 @@ class Linear(nn.Module):
 
   Attributes:
     features: Width of the output.
+    dtype: Of the matmul, whose sums are in the input's; None for that one.
+    use_bias: Whether there is a b.
   """
 
   features: int
+  dtype: str | None = None
+  use_bias: bool = True
 
   @nn.compact
   def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n h"]:
@@ -23,5 +28,11 @@ class Linear(nn.Module):
       return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
     kernel = self.param("kernel", uniform, (x.shape[-1], self.features))
+    dtype = self.dtype or x.dtype
+    product = jnp.matmul(
+      x.astype(dtype), kernel.astype(dtype), preferred_element_type=x.dtype
+    )
+    if not self.use_bias:
+      return product
     bias = self.param("bias", uniform, (self.features,))
-    return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
+    return product + bias.reshape((1,) * (x.ndim - 1) + bias.shape)

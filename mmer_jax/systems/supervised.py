@@ -37,12 +37,22 @@ def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
     logits = apply(params, batch, emotions, key)
-    labels, real = batch.labels, batch.example_mask & batch.labelled
-    weight = run.class_weight[batch.role]
-    if decision == "softmax":
-      return masked.mean(losses.cross_entropy(logits, labels, weight), real), {}
-    known = run.known[batch.role]
-    values = losses.binary_cross_entropy(logits, labels, weight, known)
-    return masked.mean(values, real & known.any(axis=-1)), {}
+    return classification(decision, logits, batch, run), {}
 
   return loss
+
+
+def classification(
+  decision: str,
+  logits: Float[Array, "b k"],
+  batch: schema.Batch,
+  run: training.Runs,
+) -> Scalar:
+  """The loss of `make_loss` from the logits of a batch."""
+  labels, real = batch.labels, batch.example_mask & batch.labelled
+  weight = run.class_weight[batch.role]
+  if decision == "softmax":
+    return masked.mean(losses.cross_entropy(logits, labels, weight), real)
+  known = run.known[batch.role]
+  values = losses.binary_cross_entropy(logits, labels, weight, known)
+  return masked.mean(values, real & known.any(axis=-1))

@@ -9,6 +9,7 @@ import pytest
 
 from configs import quickstart
 from configs.baselines import ef_lstm_mosei, lf_lstm_mosei
+from configs.dae_mmd import fully
 from mmer_jax import systems, training
 from mmer_jax.data import pipeline, schema
 
@@ -16,6 +17,7 @@ WIDTHS = {"lexical": 8, "acoustic": 5, "visual": 3}
 STEPS, ROWS, EMOTIONS = 6, 7, 4
 
 CONFIGS = {
+  "dae_mmd": fully,
   "mtee": quickstart,
   "ef_lstm": ef_lstm_mosei,
   "lf_lstm": lf_lstm_mosei,

@@ -1,0 +1,144 @@
+"""Attention and the blocks of the transformer, for padded sequences.
+
+Wherever padding lies, nothing attends to it, and it comes out as zeros.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from mmer_jax.core import linear, recurrent
+
+
+def attend(
+  queries: Float[Array, "b t h c"],
+  keys: Float[Array, "b s h c"],
+  values: Float[Array, "b s h c"],
+  mask: Bool[Array, "b t s"],
+) -> Float[Array, "b t h c"]:
+  """Means of values, weighted by how well their keys fit each query.
+
+  Source: Vaswani et al. 2017, Eq. 1, once for each head.
+  Deviation: none.
+
+  Args:
+    queries: One row a step and head.
+    keys: Of the steps that are attended to.
+    values: Of the same.
+    mask: Which steps each query may see. One that may see none gets zeros.
+
+  Returns:
+    One row a query and head.
+  """
+  scores = jnp.einsum("bthc,bshc->bhts", queries, keys)
+  scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+  weights = jax.nn.softmax(
+    scores * queries.shape[-1] ** -0.5, axis=-1, where=mask[:, None]
+  )
+  return jnp.einsum("bhts,bshc->bthc", weights.astype(values.dtype), values)
+
+
+def positions(steps: int, width: int) -> Float[Array, "t e"]:
+  """Sines and cosines of the steps, in turn.
+
+  Source: Vaswani et al. 2017, section 3.5.
+  Deviation: of an odd width the last column is a sine without its cosine.
+  """
+  column = jnp.arange(width)
+  frequency = 10000.0 ** (-(column - column % 2) / width)
+  angle = jnp.arange(steps)[:, None] * frequency[None, :]
+  return jnp.where((column % 2 == 0)[None, :], jnp.sin(angle), jnp.cos(angle))
+
+
+class MultiHeadAttention(nn.Module):
+  """Attention in several heads, whose outputs one layer maps back.
+
+  Source: Vaswani et al. 2017, section 3.2.2.
+  Deviation: a head has floor(e / h) columns, one at least. Keys
+    have no bias: a softmax does not see it.
+
+  Attributes:
+    heads: h.
+    dtype: Of the matmuls.
+  """
+
+  heads: int
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self,
+    queries: Float[Array, "b t e"],
+    memory: Float[Array, "b s e"],
+    mask: Bool[Array, "b t s"],
+  ) -> Float[Array, "b t e"]:
+    """Every query reads the steps of the memory that its mask allows."""
+    width = max(queries.shape[-1] // self.heads, 1)
+
+    def project(name: str, x: Array, use_bias: bool) -> Array:
+      layer = linear.Linear(
+        self.heads * width, dtype=self.dtype, use_bias=use_bias, name=name
+      )
+      heads = layer(x).reshape(*x.shape[:2], self.heads, width)
+      return heads.astype(self.dtype)
+
+    found = attend(
+      project("query", queries, True),
+      project("key", memory, False),
+      project("value", memory, True),
+      mask,
+    )
+    found = found.reshape(*found.shape[:2], -1).astype(queries.dtype)
+    return linear.Linear(queries.shape[-1], dtype=self.dtype, name="out")(found)
+
+
+class Block(nn.Module):
+  """A block of a transformer: an encoder's, or a decoder's with a memory.
+
+  Attention to the steps themselves, to the memory where there is one, and a
+  layer of 4e rectified units; after each, dropout, the residual and the norm.
+
+  Source: Vaswani et al. 2017, section 3.1, as Liang et al. 2020, section 3.1,
+    use it.
+  Deviation: a decoder sees later steps too: it gets all at once and generates
+    none.
+
+  Attributes:
+    heads: Of the attention.
+    dropout: On what each part adds.
+    dtype: Of the matmuls.
+  """
+
+  heads: int
+  dropout: float
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, "b t e"],
+    mask: Bool[Array, "b t"],
+    memory: Float[Array, "b s e"] | None = None,
+    memory_mask: Bool[Array, "b s"] | None = None,
+    *,
+    key: PRNGKeyArray | None,
+  ) -> Float[Array, "b t e"]:
+    """Returns zeros at padding."""
+    width = x.shape[-1]
+    keys = [None] * 3 if key is None else jax.random.split(key, 3)
+
+    def add(part: int, x: Array, change: Array) -> Array:
+      change = recurrent.dropout(change, self.dropout, keys[part])
+      return nn.LayerNorm(epsilon=1e-5, name=f"norm_{part}")(x + change)
+
+    own = MultiHeadAttention(self.heads, self.dtype, name="self")
+    x = add(0, x, own(x, x, mask[:, :, None] & mask[:, None, :]))
+    if memory is not None:
+      reads = MultiHeadAttention(self.heads, self.dtype, name="memory")
+      both = mask[:, :, None] & memory_mask[:, None, :]
+      x = add(1, x, reads(x, memory, both))
+    wide = linear.Linear(4 * width, dtype=self.dtype, name="wide")(x)
+    narrow = linear.Linear(width, dtype=self.dtype, name="narrow")
+    x = add(2, x, narrow(jax.nn.relu(wide)))
+    return jnp.where(mask[..., None], x, 0.0)

@@ -1,0 +1,331 @@
+"""The networks of DAE + MMD: an auto-encoder a modality and a classifier."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from mmer_jax.core import attention, linear
+from mmer_jax.data import schema
+
+
+class Output(NamedTuple):
+  """What the networks make of a batch.
+
+  Attributes:
+    logits: Of the emotions.
+    latents: Modality name to one vector a video; zeros where it is absent.
+    errors: Modality name to the reconstruction's mean squared error, Eq. 2;
+      0 where it is absent.
+  """
+
+  logits: Float[Array, "b k"]
+  latents: dict[str, Float[Array, "b z"]]
+  errors: dict[str, Float[Array, " b"]]
+
+
+class Convolution(NamedTuple):
+  """A row of Table 3: square kernels over the (time, feature) plane."""
+
+  kernel: int
+  stride: int
+  padding: int
+  channels: int
+
+
+class DaeMmd(nn.Module):
+  """Auto-encoders, whose latent vectors side by side are classified.
+
+  Source: Liang et al. 2020, section 3.1, Table 3 and the classifier of Eq. 5.
+  Deviation: the paper's features are always all there; here an absent
+    modality has a latent vector of zeros. The classifier's sizes are ours.
+
+  Attributes:
+    dense: Modality name to the sizes of a `DenseAutoEncoder`.
+    sequence: Modality name to the `steps`, `convolutions` and `sizes` of a
+      `SequenceAutoEncoder`.
+    heads: Of every transformer.
+    blocks: Of each of its sides.
+    dropout: In it.
+    classifier: Width of its hidden layer.
+    emotions: How many outputs.
+    padding: `masked`, or `literal` for the paper's: a sequence that is there
+      counts as real to its end.
+    dtype: Of the matmuls.
+  """
+
+  dense: Mapping[str, tuple[int, ...]]
+  sequence: Mapping[str, Mapping[str, Any]]
+  heads: int
+  blocks: int
+  dropout: float
+  classifier: int
+  emotions: int
+  padding: str
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self, batch: schema.Batch, *, key: PRNGKeyArray | None
+  ) -> Output:
+    """Encodes, reconstructs and classifies."""
+    latents, errors = {}, {}
+    for index, modality in enumerate(sorted(batch.streams)):
+      stream, there = batch.streams[modality], batch.present[modality]
+      mask = stream.mask
+      if modality in self.dense:
+        coder = DenseAutoEncoder(
+          sizes=self.dense[modality], dtype=self.dtype, name=modality
+        )
+      else:
+        coder = SequenceAutoEncoder(
+          **self.sequence[modality],
+          heads=self.heads,
+          blocks=self.blocks,
+          dropout=self.dropout,
+          dtype=self.dtype,
+          name=modality,
+        )
+        if self.padding == "literal":
+          mask = jnp.broadcast_to(there[:, None], mask.shape)
+      at = None if key is None else jax.random.fold_in(key, index)
+      features = jnp.where(stream.mask[..., None], stream.features, 0.0)
+      latent, error = coder(features, mask, key=at)
+      latents[modality] = jnp.where(there[:, None], latent, 0.0)
+      errors[modality] = jnp.where(there, error, 0.0)
+    joined = jnp.concatenate([latents[m] for m in sorted(latents)], axis=-1)
+    hidden = linear.Linear(self.classifier, dtype=self.dtype, name="hidden")
+    out = linear.Linear(self.emotions, name="out")
+    return Output(out(jax.nn.relu(hidden(joined))), latents, errors)
+
+
+class DenseAutoEncoder(nn.Module):
+  """Linear layers down to the latent vector and the same ones back.
+
+  Source: Liang et al. 2020, Table 3, row A, and Figure 3.
+  Deviation: features of single frames are averaged over the real ones first;
+    the paper's are of the whole utterance.
+
+  Attributes:
+    sizes: Of the encoder's layers, the latent vector's last.
+    dtype: Of the matmuls.
+  """
+
+  sizes: tuple[int, ...]
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self,
+    frames: Float[Array, "b t d"],
+    mask: Bool[Array, "b t"],
+    *,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Float[Array, "b z"], Float[Array, " b"]]:
+    """Returns the latent vector and the mean squared error."""
+    del key  # Nothing is random.
+    count = jnp.maximum(mask.sum(axis=1), 1).astype(frames.dtype)
+    target = frames.sum(axis=1) / count[:, None]
+    latent = _layers("encode", self.sizes, self.dtype, target)
+    back = (*self.sizes[-2::-1], target.shape[-1])
+    decoded = _layers("decode", back, self.dtype, latent)
+    return latent, jnp.square(decoded - target).mean(axis=-1)
+
+
+class SequenceAutoEncoder(nn.Module):
+  """A transformer, convolutions and linear layers to the latent, and back.
+
+  Source: Liang et al. 2020, Table 3, rows V and L, and Figure 4; the target is
+    the input reversed (section 3.1).
+  Deviation: padding is masked in the attention and in the error, and zero in
+    the plane that is convolved; real frames are reversed in their own places.
+    A plane of any size passes through the same kernels: what is smaller than
+    a kernel is padded up to it, and the way back has the sizes of the way
+    there. "Hidden units as 1" is read as one output layer. Norms after each
+    part, rectified units, 4e, sines as positions: ours.
+
+  Attributes:
+    steps: The plane's; what is shorter is padded and what is longer cut.
+    heads: Of the attention.
+    blocks: Of the transformer, on either side.
+    dropout: In it.
+    convolutions: On the way to the latent vector.
+    sizes: Of the linear layers after them, the latent vector's last.
+    dtype: Of the matmuls.
+  """
+
+  steps: int
+  heads: int
+  blocks: int
+  dropout: float
+  convolutions: tuple[tuple[int, int, int, int], ...]
+  sizes: tuple[int, ...]
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self,
+    frames: Float[Array, "b t d"],
+    mask: Bool[Array, "b t"],
+    *,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Float[Array, "b z"], Float[Array, " b"]]:
+    """Returns the latent vector and the mean squared error."""
+    frames, mask = _fit(frames, self.steps), _fit(mask, self.steps)
+    convolutions = [Convolution(*each) for each in self.convolutions]
+    encoded = self._transform("encoder", frames, mask, key, memory=False)
+
+    plane, shapes = encoded[..., None], []
+    for index, each in enumerate(convolutions):
+      shapes.append(plane.shape[1:])
+      plane = jax.nn.relu(
+        PlaneConvolution(each, self.dtype, name=f"convolution_{index}")(plane)
+      )
+    flat = plane.reshape(plane.shape[0], -1)
+    latent = _layers("encode", self.sizes, self.dtype, flat)
+
+    back = (*self.sizes[-2::-1], flat.shape[-1])
+    plane = _layers("decode", back, self.dtype, latent).reshape(plane.shape)
+    for index in reversed(range(len(convolutions))):
+      height, width, channels = shapes[index]
+      each = convolutions[index]._replace(channels=channels)
+      plane = PlaneDeconvolution(
+        each, (height, width), self.dtype, name=f"deconvolution_{index}"
+      )(jax.nn.relu(plane))
+    decoded = self._transform("decoder", plane[..., 0], mask, key, memory=True)
+    output = linear.Linear(frames.shape[-1], dtype=self.dtype, name="output")
+    errors = jnp.square(output(decoded) - reverse(frames, mask)).mean(axis=-1)
+    count = jnp.maximum(mask.sum(axis=1), 1).astype(errors.dtype)
+    return latent, jnp.where(mask, errors, 0.0).sum(axis=1) / count
+
+  def _transform(
+    self,
+    name: str,
+    x: Float[Array, "b t e"],
+    mask: Bool[Array, "b t"],
+    key: PRNGKeyArray | None,
+    *,
+    memory: bool,
+  ) -> Float[Array, "b t e"]:
+    x = x + attention.positions(*x.shape[1:])[None].astype(x.dtype)
+    x = jnp.where(mask[..., None], x, 0.0)
+    reads = (x, mask) if memory else ()
+    for index in range(self.blocks):
+      at = None
+      if key is not None:
+        at = jax.random.fold_in(key, index + memory * self.blocks)
+      x = attention.Block(
+        self.heads, self.dropout, self.dtype, name=f"{name}_{index}"
+      )(x, mask, *reads, key=at)
+    return x
+
+
+class PlaneConvolution(nn.Module):
+  """A convolution over a plane, at least one cell wide on either side.
+
+  Attributes:
+    setting: Kernel, stride, padding and channels.
+    dtype: Of the products.
+  """
+
+  setting: Convolution
+  dtype: str
+
+  @nn.compact
+  def __call__(self, plane: Float[Array, "b t e c"]) -> Float[Array, "b u f o"]:
+    """Convolves; of n cells, floor((n + 2 p - k) / s) + 1 are left."""
+    kernel, stride, padding, _ = self.setting
+    pads = [
+      (padding, padding + max(kernel - size - 2 * padding, 0))
+      for size in plane.shape[1:3]
+    ]
+    return _convolve(self, plane, (stride, stride), (1, 1), pads)
+
+
+class PlaneDeconvolution(nn.Module):
+  """The transposed convolution, back to a plane of a given size.
+
+  Attributes:
+    setting: Kernel, stride and padding of the way there; channels here.
+    size: Steps and columns.
+    dtype: Of the products.
+  """
+
+  setting: Convolution
+  size: tuple[int, int]
+  dtype: str
+
+  @nn.compact
+  def __call__(self, plane: Float[Array, "b u f o"]) -> Float[Array, "b t e c"]:
+    """Convolves the plane, its cells set a stride apart."""
+    kernel, stride, padding, _ = self.setting
+    before = kernel - 1 - padding
+    # What is left to the size is PyTorch's output padding, or is cut.
+    pads = [
+      (before, wanted + kernel - 2 - (cells - 1) * stride - before)
+      for cells, wanted in zip(plane.shape[1:3], self.size, strict=True)
+    ]
+    return _convolve(self, plane, (1, 1), (stride, stride), pads)
+
+
+def reverse(
+  frames: Float[Array, "b t d"], mask: Bool[Array, "b t"]
+) -> Float[Array, "b t d"]:
+  """Puts the real frames into each other's places, the last first.
+
+  Source: Liang et al. 2020, section 3.1, after Srivastava et al. 2015.
+  Deviation: padding stays where it is.
+  """
+  places = jnp.argsort(~mask, axis=1, stable=True)
+  rank = jnp.cumsum(mask, axis=1) - 1
+  mirrored = jnp.maximum(mask.sum(axis=1, keepdims=True) - 1 - rank, 0)
+  source = jnp.take_along_axis(places, mirrored, axis=1)
+  reversed_ = jnp.take_along_axis(frames, source[..., None], axis=1)
+  return jnp.where(mask[..., None], reversed_, 0.0)
+
+
+def _layers(
+  name: str, sizes: tuple[int, ...], dtype: str, x: Float[Array, "b d"]
+) -> Float[Array, "b e"]:
+  """Linear layers of the module that calls, rectified in between."""
+  for index, size in enumerate(sizes):
+    x = x if index == 0 else jax.nn.relu(x)
+    x = linear.Linear(size, dtype=dtype, name=f"{name}_{index}")(x)
+  return x
+
+
+def _fit(x: Array, steps: int) -> Array:
+  """Cuts or fills the second axis."""
+  x = x[:, :steps]
+  return jnp.pad(x, [(0, 0), (0, steps - x.shape[1])] + [(0, 0)] * (x.ndim - 2))
+
+
+def _convolve(
+  module: PlaneConvolution | PlaneDeconvolution,
+  plane: Array,
+  stride: tuple[int, int],
+  apart: tuple[int, int],
+  pads: list[tuple[int, int]],
+) -> Array:
+  """The convolution with the module's parameters, drawn as PyTorch draws."""
+  kernel, channels = module.setting.kernel, module.setting.channels
+  bound = (kernel * kernel * plane.shape[-1]) ** -0.5
+
+  def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+  shape = (kernel, kernel, plane.shape[-1], channels)
+  weights = module.param("kernel", uniform, shape)
+  bias = module.param("bias", uniform, (channels,))
+  found = jax.lax.conv_general_dilated(
+    plane.astype(module.dtype),
+    weights.astype(module.dtype),
+    stride,
+    pads,
+    lhs_dilation=apart,
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+  )
+  return found.astype(plane.dtype) + bias[None, None, None, :]

@@ -1,0 +1,199 @@
+"""Unlabelled utterances on the whole road: picked, trained on, resumed."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import rich.console
+
+from configs.dae_mmd import semi
+from mmer_jax import errors, evaluate, experiment, layout, train, workdir
+from mmer_jax.data import pipeline
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUIET = rich.console.Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("semi") / "shards"
+  subprocess.run(
+    [
+      sys.executable,
+      "-m",
+      "data_prep.convert",
+      "--source=synthetic",
+      "--preset=tiny",
+      "--num_examples=300",
+      f"--output={folder}",
+    ],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+  )
+  return folder
+
+
+def make(shards, **changes):
+  """Rows of the fourth emotion are the unlabelled ones."""
+  config = semi.get_config("smoke")
+  with config.unlocked():
+    config.data.dir = str(shards)
+    config.data.emotions = ("neutral", "happy", "sad")
+    config.data.modalities = ("acoustic", "lexical")
+    config.data.normalise = ("acoustic", "lexical")
+    config.seeds = (0, 1)
+    config.protocol.folds = (1, 2)
+    config.training.batch_size = 32
+    config.training.epochs = 2
+    config.training.steps_per_dispatch = 3
+    config.training.early_stopping = 0
+    config.unlabelled.per_class = 20
+    # Linear layers for both: they compile in no time.
+    config.model.dense.lexical = (12, 8)
+    config.update_from_flattened_dict(changes)
+  return config
+
+
+def roles_of(setup, rows):
+  """Labelled, unlabelled and filling places, by column."""
+  batch = pipeline.take(setup.corpus.table.batch, rows)
+  return batch.labelled, batch.example_mask & ~batch.labelled
+
+
+def test_a_batch_is_as_many_labelled_and_unlabelled_rows(shards):
+  setup = experiment.build(make(shards))
+  assert [stage.name for stage in setup.system.stages] == [
+    "vanilla",
+    "semi_supervised",
+  ]
+  for record in setup.records:
+    held_out = np.concatenate([record.fold.validation, record.fold.test])
+    sessions = setup.corpus.columns["session"]
+    assert len(record.pool) > 20
+    assert not set(sessions[record.pool]) & set(sessions[held_out])
+    first, second = (setup.epoch(record, number, 0) for number in (0, 1))
+    assert first.shape[1] == 32 and second.shape == (len(first), 64)
+    labelled, other = roles_of(setup, second)
+    assert labelled[:, :32].sum() == len(record.fold.train)
+    assert other[:, 32:].all() and not labelled[:, 32:].any()
+    assert set(second[:, 32:].ravel()) <= set(record.pool)
+
+
+def test_the_next_batch_stands_behind_the_batch(shards):
+  setup = experiment.build(
+    make(shards, **{"model.matching.unpaired": "cross_batch"})
+  )
+  rows = setup.epoch(setup.records[0], 1, 0)
+  assert rows.shape[1] == 128
+  np.testing.assert_array_equal(rows[:, 64:], np.roll(rows[:, :64], -1, axis=0))
+
+
+def test_the_first_classifier_picks_as_many_of_each_class(shards):
+  setup = experiment.build(make(shards))
+  n = setup.pool().shape[1] * 32
+  logits = np.random.default_rng(0).normal(size=(4, n, 3))
+  picked = setup.picked(logits)
+  for before, after in zip(setup.records, picked.records, strict=True):
+    where = {row: i for i, row in enumerate(before.pool.tolist())}
+    classes = [
+      logits[before.run, where[row]].argmax() for row in after.pool.tolist()
+    ]
+    assert np.bincount(classes).tolist() == [20, 20, 20]
+
+
+def test_more_unlabelled_rows_hold_fewer(shards):
+  setup = experiment.build(
+    make(
+      shards,
+      **{
+        "unlabelled.per_class": 0,
+        "sweep.unlabelled": (0, 10, 25),
+        "seeds": (3,),
+        "protocol.folds": (1,),
+      },
+    )
+  )
+  pools = [record.pool.tolist() for record in setup.records]
+  assert [len(pool) for pool in pools] == [0, 10, 25]
+  assert pools[2][:10] == pools[1]
+  assert [record.setting for record in setup.records] == [
+    {"unlabelled": 0.0},
+    {"unlabelled": 10.0},
+    {"unlabelled": 25.0},
+  ]
+  assert [stage.name for stage in setup.system.stages] == ["semi_supervised"]
+
+
+class Interrupted(Exception):
+  """In the place of a signal."""
+
+
+def lines(folder, name="metrics.jsonl"):
+  text = (folder / name).read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+def test_both_stages_train_and_what_resumes_picks_the_same(
+  shards, tmp_path, monkeypatch
+):
+  config = make(shards)
+  whole, broken = tmp_path / "whole", tmp_path / "broken"
+  train.train(config, whole, console=QUIET)
+  rows = lines(whole)
+  assert {row["stage_name"] for row in rows} == {"vanilla", "semi_supervised"}
+  last = rows[-1]
+  assert last["train_paired_acoustic_lexical"] != 0
+  assert last["train_unlabelled_reconstruction_acoustic"] > 0
+  assert last["train_unlabelled_latent_variance_lexical"] > 0
+  assert not any("paired" in key for key in rows[0])
+  described = workdir.read_json(whole / "run.json")["runs"][0]["rows"]
+  assert described["unlabelled"] > 20
+
+  # After the first epoch of the second stage's two.
+  made = train._Loop._save
+
+  def save_and_stop(self, state, position):
+    made(self, state, position)
+    if (position.stage, position.epoch) == (1, 1):
+      raise Interrupted
+
+  with monkeypatch.context() as patch:
+    patch.setattr(train._Loop, "_save", save_and_stop)
+    with pytest.raises(Interrupted):
+      train.train(config, broken, console=QUIET)
+  train.train(config, broken, console=QUIET)
+  assert lines(broken) == rows
+  outcome = evaluate.evaluate(whole, split="test")
+  assert outcome["runs"] == evaluate.evaluate(broken, split="test")["runs"]
+  assert [stage["stage"] for stage in outcome["runs"][0]["stages"]] == [
+    "vanilla",
+    "semi_supervised",
+  ]
+  assert "transfer" not in outcome["runs"][0]
+
+
+def test_the_second_stage_begins_with_new_parameters(shards):
+  setup = experiment.build(make(shards))
+  runs = experiment.as_device(setup.runs, setup.mesh)
+  batch = experiment.sample_batch(setup.config, setup.corpus)
+  state = setup.program(0).init(runs, batch)
+  trained = jax.tree.map(lambda leaf: leaf + 1.0, state.best_params)
+  state = setup.program(1).restart(
+    state.replace(best_params=trained), runs, batch
+  )
+  jax.tree.map(np.testing.assert_array_equal, state.finished[0], trained)
+  weights = state.train.params["hidden"]["kernel"]
+  assert np.abs(np.asarray(weights)).max() < 1.0
+  assert (np.asarray(weights[0]) != np.asarray(weights[1])).any()
+
+
+def test_without_unlabelled_rows_it_says_so(shards):
+  setup = experiment.build(make(shards))
+  labelled = np.ones_like(setup.corpus.labelled)
+  with pytest.raises(errors.UserError, match="has no unlabelled utterance"):
+    layout.make_records(setup.config, setup.corpus._replace(labelled=labelled))
