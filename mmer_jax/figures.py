@@ -8,6 +8,9 @@ in the spaces they are mapped to (Dai et al. 2020, Figure 3), and the rank
 correlation of the latter with the former. `threshold_curves`: weighted F1 and
 weighted accuracy on validation at several thresholds, epoch by epoch (their
 Figures 4 and 5), where config.training.curve_thresholds asked for them.
+`losses`: every logged term of the loss, epoch by epoch. `confusion`: what was
+chosen for what is true, and `sweep`: a metric over a swept number, both of
+WORKDIR/results/test.json where it is there.
 Needs matplotlib: pip install 'mmer_jax[report]'.
 """
 
@@ -21,7 +24,15 @@ import numpy as np
 import rich.console
 from absl import flags
 
-from mmer_jax import errors, evaluate, experiment, results, training, workdir
+from mmer_jax import (
+  errors,
+  evaluate,
+  experiment,
+  layout,
+  results,
+  training,
+  workdir,
+)
 from mmer_jax.data import schema
 
 _NAMES = {
@@ -43,17 +54,37 @@ def draw(folder: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     UserError: Training has not finished, or matplotlib is not installed.
   """
-  pyplot = _pyplot()
-  config = workdir.read_config(folder)
-  setup = experiment.build(config)
-  drawn = []
+  setup = experiment.build(workdir.read_config(folder))
+  contents = [losses(folder)]
   if setup.system.spaces is not None:
-    content = distances(folder, setup)
-    drawn.append(_save(_draw_distances(pyplot, content), content, out))
+    contents.append(distances(folder, setup))
   if setup.rules.curve_thresholds:
-    content = threshold_curves(folder, setup)
-    drawn.append(_save(_draw_curves(pyplot, content), content, out))
-  return drawn
+    contents.append(threshold_curves(folder, setup))
+  results_file = folder / "results" / "test.json"
+  if results_file.exists():
+    outcome = workdir.read_json(results_file)
+    contents += [confusion(outcome), sweep(outcome)]
+  return [save(content, out) for content in contents if content is not None]
+
+
+def save(content: dict[str, Any], out: pathlib.Path) -> pathlib.Path:
+  """Draws one figure: `<name>.json`, `.svg` and `.png`.
+
+  Args:
+    content: Of one of the functions below.
+    out: The folder.
+
+  Returns:
+    The PNG.
+  """
+  name, plt = content["figure"], _pyplot()
+  figure = _DRAWERS[name](plt, content)
+  out.mkdir(parents=True, exist_ok=True)
+  workdir.write_json(out / f"{name}.json", content)
+  figure.savefig(out / f"{name}.svg", metadata={"Date": None})
+  figure.savefig(out / f"{name}.png", dpi=150)
+  plt.close(figure)
+  return out / f"{name}.png"
 
 
 def distances(
@@ -128,11 +159,7 @@ def threshold_curves(
     For JSON: of each metric (epochs, thresholds) means over the runs that were
     still training, in the first stage, and how many these were.
   """
-  by_epoch: dict[int, list[dict[str, Any]]] = {}
-  with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
-    for row in map(json.loads, lines):
-      if row["stage"] == 0 and "validation_loss" in row:
-        by_epoch.setdefault(row["epoch"], []).append(row)
+  by_epoch = _by_epoch(folder)[setup.system.stages[0].name]
   epochs = sorted(by_epoch)
   return {
     "figure": "threshold_curves",
@@ -150,6 +177,109 @@ def threshold_curves(
       for name in training.CURVES
     },
   }
+
+
+def losses(folder: pathlib.Path) -> dict[str, Any]:
+  """Every term of the loss by stage and epoch.
+
+  Returns:
+    For JSON: stage to its epochs and to each term, means over the runs that
+    were still training.
+  """
+  stages = {}
+  for stage, by_epoch in _by_epoch(folder).items():
+    epochs = sorted(by_epoch)
+    terms = [
+      key
+      for key in by_epoch[epochs[0]][0]
+      if key.startswith("train_") or key == "validation_loss"
+    ]
+    stages[stage] = {
+      "epochs": epochs,
+      "terms": {
+        term: [
+          results.summarise([row[term] for row in by_epoch[epoch]])["mean"]
+          for epoch in epochs
+        ]
+        for term in terms
+      },
+    }
+  return {"figure": "losses", "stages": stages}
+
+
+def confusion(outcome: dict[str, Any]) -> dict[str, Any] | None:
+  """Shares of what was chosen for each true emotion, over the runs.
+
+  Returns:
+    For JSON: the emotions and, for each setting, (k, k) shares of the pooled
+    counts, rows the truth. None where decisions are binary.
+  """
+  settings: list[dict[str, Any]] = []
+  for run in outcome["runs"]:
+    if run["confusion"] is None:
+      continue
+    for entry in settings:
+      if entry["setting"] == run["setting"]:
+        entry["counts"] = entry["counts"] + np.asarray(run["confusion"])
+        break
+    else:
+      counts = np.asarray(run["confusion"])
+      settings.append({"setting": run["setting"], "counts": counts})
+  if not settings:
+    return None
+  return {
+    "figure": "confusion",
+    "emotions": list(outcome["runs"][0]["per_emotion"]),
+    "settings": [
+      {
+        "setting": entry["setting"],
+        "shares": (
+          entry["counts"]
+          / np.maximum(entry["counts"].sum(axis=1, keepdims=True), 1)
+        ).tolist(),
+      }
+      for entry in settings
+    ],
+  }
+
+
+def sweep(outcome: dict[str, Any]) -> dict[str, Any] | None:
+  """Metrics over the one swept number, with intervals.
+
+  Returns:
+    For JSON: what was swept, its values, and summaries of some metrics at
+    each. None where not one number alone was swept.
+  """
+  settings = outcome.get("settings", [])
+  keys = {key for entry in settings for key in entry["setting"]}
+  if len(keys) != 1:
+    return None
+  (key,) = keys
+  values = [entry["setting"][key] for entry in settings]
+  if any(isinstance(value, str) for value in values):
+    return None
+  return {
+    "figure": "sweep",
+    "key": key,
+    "values": values,
+    "metrics": {
+      name: [entry["summary"][name] for entry in settings]
+      for name in ("weighted_average_precision", "unweighted_accuracy")
+    },
+  }
+
+
+def _by_epoch(
+  folder: pathlib.Path,
+) -> dict[str, dict[int, list[dict[str, Any]]]]:
+  """The lines of `metrics.jsonl` by stage and epoch, without failures."""
+  found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+  with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
+    for row in map(json.loads, lines):
+      if "validation_loss" in row:
+        stage = found.setdefault(row["stage_name"], {})
+        stage.setdefault(row["epoch"], []).append(row)
+  return found
 
 
 def _pyplot() -> Any:
@@ -235,16 +365,92 @@ def _draw_curves(plt: Any, content: dict[str, Any]) -> Any:
   return figure
 
 
-def _save(
-  figure: Any, content: dict[str, Any], out: pathlib.Path
-) -> pathlib.Path:
-  out.mkdir(parents=True, exist_ok=True)
-  name = content["figure"]
-  workdir.write_json(out / f"{name}.json", content)
-  figure.savefig(out / f"{name}.svg", metadata={"Date": None})
-  figure.savefig(out / f"{name}.png", dpi=150)
-  _pyplot().close(figure)
-  return out / f"{name}.png"
+def _draw_losses(plt: Any, content: dict[str, Any]) -> Any:
+  stages = content["stages"]
+  terms = list(dict.fromkeys(t for s in stages.values() for t in s["terms"]))
+  columns = min(4, len(terms))
+  rows = -(-len(terms) // columns)
+  figure, axes = plt.subplots(
+    rows,
+    columns,
+    figsize=(3.2 * columns, 2.4 * rows),
+    squeeze=False,
+    layout="constrained",
+  )
+  for axis in axes.flat[len(terms) :]:
+    axis.set_axis_off()
+  for axis, term in zip(axes.flat, terms, strict=False):
+    for stage, entry in stages.items():
+      if term in entry["terms"]:
+        values = [np.nan if v is None else v for v in entry["terms"][term]]
+        axis.plot(entry["epochs"], values, marker=".", label=stage)
+    axis.set_title(term.replace("_", " "))
+    axis.set_xlabel("epoch")
+    axis.grid(alpha=0.3)
+  axes.flat[0].legend(fontsize=7)
+  figure.suptitle("Terms of the loss, means over the runs while they train")
+  return figure
+
+
+def _draw_confusion(plt: Any, content: dict[str, Any]) -> Any:
+  settings, emotions = content["settings"], content["emotions"]
+  figure, axes = plt.subplots(
+    1,
+    len(settings),
+    figsize=(3.4 * len(settings) + 0.6, 3.6),
+    squeeze=False,
+    layout="constrained",
+  )
+  for index, (axis, entry) in enumerate(zip(axes[0], settings, strict=True)):
+    shares = np.asarray(entry["shares"])
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), value in np.ndenumerate(shares):
+      axis.text(
+        j,
+        i,
+        f"{100 * value:.1f}",
+        ha="center",
+        va="center",
+        color="white" if value > 0.5 else "black",
+      )
+    axis.set_xticks(range(len(emotions)), emotions, rotation=45, ha="right")
+    axis.set_yticks(range(len(emotions)), emotions if index == 0 else [])
+    axis.set_xlabel("chosen")
+    axis.set_title(layout.show(entry["setting"]))
+  axes[0, 0].set_ylabel("true")
+  figure.suptitle("Test, % of each true emotion")
+  return figure
+
+
+def _draw_sweep(plt: Any, content: dict[str, Any]) -> Any:
+  figure, axis = plt.subplots(figsize=(4.8, 3.6), layout="constrained")
+  for name, entries in content["metrics"].items():
+    means = [_percent(entry["mean"]) for entry in entries]
+    low, high = (
+      [_percent(entry["ci95"][side]) for entry in entries] for side in (0, 1)
+    )
+    axis.plot(
+      content["values"], means, marker="o", label=name.replace("_", " ")
+    )
+    axis.fill_between(content["values"], low, high, alpha=0.2)
+  axis.set_xlabel(content["key"].replace("_", " "))
+  axis.set_ylabel("test, %")
+  axis.grid(alpha=0.3)
+  axis.legend()
+  return figure
+
+
+def _percent(value: float | None) -> float:
+  return np.nan if value is None else 100 * value
+
+
+_DRAWERS = {
+  "confusion": _draw_confusion,
+  "distances": _draw_distances,
+  "losses": _draw_losses,
+  "sweep": _draw_sweep,
+  "threshold_curves": _draw_curves,
+}
 
 
 def define_flags() -> None:
@@ -261,11 +467,6 @@ def main(argv: Sequence[str]) -> None:
   out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else folder / "figures"
   drawn = draw(folder, out)
   console = rich.console.Console()
-  if not drawn:
-    raise errors.UserError(
-      f"{folder} has nothing to draw: its system has no space of emotions and"
-      " config.training.curve_thresholds is empty"
-    )
   for path in drawn:
     console.print(f"figure: {path}")
 

@@ -119,9 +119,22 @@ def of_seen(heading: str, metric: str) -> Column:
   return Column(heading, lambda run: _mean_of_seen(run, metric))
 
 
-def of_all(heading: str, metric: str) -> Column:
-  """A metric as the result of a run has it."""
-  return Column(heading, lambda run: run["metrics"][metric])
+def of_all(heading: str, metric: str, modalities: str = "") -> Column:
+  """A metric as the result of a run has it.
+
+  Args:
+    heading: Of the column.
+    metric: Its name.
+    modalities: Of a sweep over them, the one whose runs are in the column; `""`
+      for all runs.
+  """
+
+  def value(run: dict[str, Any]) -> float | None:
+    if modalities and run["setting"]["modalities"] != modalities:
+      return None
+    return run["metrics"][metric]
+
+  return Column(heading, value)
 
 
 def lost(heading: str, metric: str) -> Column:
@@ -215,17 +228,19 @@ def _differences(
   column: Column,
   runs: Sequence[dict[str, Any]],
   others: Sequence[dict[str, Any]],
-) -> list[float | None]:
-  def key(run: dict[str, Any]) -> tuple[Any, ...]:
-    return run["seed"], run["fold"], tuple(run["unseen"])
+) -> list[float]:
+  def by_key(
+    runs: Sequence[dict[str, Any]],
+  ) -> dict[tuple[Any, ...], float]:
+    values = [(run, column.value(run)) for run in runs]
+    return {
+      (run["seed"], run["fold"], tuple(run["unseen"])): value
+      for run, value in values
+      if value is not None
+    }
 
-  partners = {key(run): run for run in others}
-  pairs = [
-    (column.value(run), column.value(partners[key(run)]))
-    for run in runs
-    if key(run) in partners
-  ]
-  return [None if a is None or b is None else a - b for a, b in pairs]
+  ours, theirs = by_key(runs), by_key(others)
+  return [ours[key] - theirs[key] for key in ours if key in theirs]
 
 
 def markdown(content: dict[str, Any]) -> str:

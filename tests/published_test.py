@@ -12,6 +12,10 @@ TABLES = (
   "mtee.zero_shot_iemocap",
   "mtee.few_shot_mosei",
   "mtee.ablation_mosei",
+  "dae_mmd.fully",
+  "dae_mmd.semi",
+  "dae_mmd.meld",
+  "dae_mmd.ablation",
 )
 CASES = [
   (name, variant)

@@ -108,7 +108,7 @@ def test_the_same_command_again_trains_nothing(filled, shards):
 
 def test_the_figures_are_drawn_from_the_data_beside_them(filled):
   folder = filled / "figures" / "mtee"
-  for name in ("distances", "threshold_curves"):
+  for name in ("distances", "threshold_curves", "losses"):
     assert (folder / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     ElementTree.parse(folder / f"{name}.svg")
   distances = json.loads((folder / "distances.json").read_text())
@@ -141,6 +141,63 @@ def test_the_figures_are_drawn_from_the_data_beside_them(filled):
     assert np.ptp(values[0]) > 0
 
 
+def test_losses_confusion_and_sweeps_are_drawn_of_what_is_there(tmp_path):
+  """A workdir's files by hand: two stages, two settings of a number."""
+  rows = [
+    {
+      "stage_name": stage,
+      "epoch": epoch,
+      "run": run_,
+      "train_loss": epoch + run_,
+      "validation_loss": 1.0,
+      **({"train_mmd": 0.5 * run_} if stage == "semi" else {}),
+    }
+    for stage in ("vanilla", "semi")
+    for epoch in (1, 2)
+    for run_ in (0, 1)
+  ]
+  rows.append({"stage_name": "semi", "epoch": 2, "run": 2, "failed_step": 3})
+  (tmp_path / "metrics.jsonl").write_text(
+    "".join(json.dumps(row) + "\n" for row in rows)
+  )
+  found = figures.losses(tmp_path)["stages"]
+  assert list(found) == ["vanilla", "semi"]
+  assert found["vanilla"]["terms"]["train_loss"] == [1.5, 2.5]
+  assert found["semi"]["terms"]["train_mmd"] == [0.25, 0.25]
+
+  summary = {
+    name: {"mean": 0.5, "std": 0.1, "ci95": [0.4, 0.6], "n": 2}
+    for name in ("weighted_average_precision", "unweighted_accuracy")
+  }
+  outcome = {
+    "runs": [
+      {
+        "setting": {"unlabelled": float(count)},
+        "confusion": [[3, 1], [count, 0]],
+        "per_emotion": {"sad": {}, "happy": {}},
+      }
+      for count in (2, 2, 4)
+    ],
+    "settings": [
+      {"setting": {"unlabelled": count}, "summary": summary}
+      for count in (2.0, 4.0)
+    ],
+  }
+  content = figures.confusion(outcome)
+  assert [entry["shares"] for entry in content["settings"]] == [
+    [[0.75, 0.25], [1.0, 0.0]],
+    [[0.75, 0.25], [1.0, 0.0]],
+  ]
+  assert figures.sweep(outcome)["values"] == [2.0, 4.0]
+  words = [{"setting": {"words": word}} for word in ("", "a=b")]
+  assert figures.sweep({"settings": words}) is None
+  assert figures.sweep({}) is None
+  binary = {"runs": [{**outcome["runs"][0], "confusion": None}]}
+  assert figures.confusion(binary) is None
+  for drawn in (figures.losses(tmp_path), content, figures.sweep(outcome)):
+    assert figures.save(drawn, tmp_path / "out").stat().st_size > 5000
+
+
 def test_rank_correlation_is_spearmans():
   rng = np.random.default_rng(0)
   for _ in range(20):
@@ -158,7 +215,7 @@ def test_a_config_without_a_table_is_named():
     table.load(ROOT / "configs" / "mtee" / "mosei.py", None)
 
 
-def test_a_workdir_without_anything_to_draw_is_named(tmp_path):
+def test_a_folder_that_is_no_workdir_is_named(tmp_path):
   done = run("mmer_jax.figures", f"--workdir={tmp_path}")
   assert done.returncode == 2
   assert (

@@ -3,8 +3,56 @@
 import ml_collections
 
 from configs import common
+from mmer_jax import published
 
 EVERY = ("acoustic", "visual", "lexical")
+
+# Subsets in the order of Table 4, by the paper's letters.
+_SUBSETS = {
+  "A": ("acoustic",),
+  "V": ("visual",),
+  "L": ("lexical",),
+  "A+V": ("acoustic", "visual"),
+  "A+L": ("acoustic", "lexical"),
+  "A+V+L": EVERY,
+}
+# WAP and UA of Tables 4 and 5.
+FULLY = {
+  "A": (57.2, 58.5),
+  "V": (52.5, 45.4),
+  "L": (65.4, 64.8),
+  "A+V": (63.2, 60.8),
+  "A+L": (70.3, 68.6),
+  "A+V+L": (73.0, 72.5),
+}
+# Weighted F1 and accuracy are not in the paper.
+COLUMNS = (
+  published.of_all("WAP", "weighted_average_precision"),
+  published.of_all("UA", "unweighted_accuracy"),
+  published.of_all("W-F1", "weighted_f1"),
+  published.of_all("accuracy", "accuracy"),
+)
+
+
+def subsets(config: ml_collections.ConfigDict) -> dict[str, tuple[str, ...]]:
+  """The subsets that a config has the modalities for."""
+  known = set(config.data.modalities)
+  return {name: each for name, each in _SUBSETS.items() if set(each) <= known}
+
+
+def row(
+  name: str,
+  program: str,
+  printed: tuple[float, ...],
+  subset: str = "",
+) -> published.Row:
+  """A row of `COLUMNS`; `subset` is that of a sweep over modalities."""
+  setting: dict[str, float | str] = {}
+  if subset:
+    setting = {"modalities": "+".join(_SUBSETS[subset])}
+  return published.Row(
+    name, program, (*printed, None, None) if printed else (), setting=setting
+  )
 
 
 def base() -> ml_collections.ConfigDict:
