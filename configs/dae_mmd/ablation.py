@@ -6,9 +6,8 @@ r"""What each part of the loss brings: Liang et al. 2020, Table 7.
 Targets, WAP and UA in percent, for A+V+L: fully supervised without both 72.7
 and 71.5, MMD alone 72.0 and 71.5, reconstruction alone 72.5 and 71.7, both
 73.0 and 72.5; semi-supervised with MMD alone 72.9 and 71.5, with both 75.6 and
-74.5. They are not checked here. With MMD alone the variance of the latent
-vectors falls (section 5's collapse): see `train_latent_variance_*` in
-`metrics.jsonl`.
+74.5. They are not checked here. Whether the latent vectors collapse with MMD
+alone (section 5) is in `train_latent_variance_*` of `metrics.jsonl`.
 
 Variants: `none`, `mmd`, `reconstruction`, `both`, `semi_mmd`, `semi_both`; each
 on the public utterance file as `utterances_none` and so on; `smoke`.
