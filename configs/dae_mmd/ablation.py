@@ -5,9 +5,9 @@ r"""What each part of the loss brings: Liang et al. 2020, Table 7.
 
 The table trains all six rows; `mmer_jax.train` with the same config trains the
 fourth, fully supervised with both parts. The paper's numbers, WAP and UA for
-A+V+L, stand in the table. They are not checked here. With MMD alone the
-variance of the latent vectors falls (section 5's collapse): see the figures of
-the losses, which have `latent_variance_*`.
+A+V+L, stand in the table. They are not checked here. Whether the latent vectors
+collapse with MMD alone (section 5) is in the figures of the losses, as
+`latent_variance_*`.
 
 Variants: `full`, `utterances` (the public utterance file, A+L), `smoke`.
 """

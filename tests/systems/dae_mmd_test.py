@@ -161,8 +161,7 @@ def numpy_deconvolution(plane, kernel, bias, stride, padding, size):
     for i, j in np.ndindex(k, k):
       t, e = u * stride + i - padding, v * stride + j - padding
       if 0 <= t < size[0] and 0 <= e < size[1]:
-        # XLA does not turn the kernel around, PyTorch does.
-        out[t, e] += plane[u, v] @ kernel[k - 1 - i, k - 1 - j]
+        out[t, e] += plane[u, v] @ kernel[i, j]
   return out
 
 
@@ -181,7 +180,12 @@ def test_convolutions_equal_a_loop_there_and_back(size, setting):
   got = convolution.apply({"params": params}, plane)
   small = tuple(max((n + 2 * padding - kernel) // stride + 1, 1) for n in size)
   assert got.shape == (2, *small, 3)
-  weights = {name: np.asarray(leaf) for name, leaf in params.items()}
+  weights = {
+    "kernel": np.asarray(params["kernel"]["kernel"]).reshape(
+      kernel, kernel, 2, 3
+    ),
+    "bias": np.asarray(params["kernel"]["bias"]),
+  }
   for row in range(2):
     np.testing.assert_allclose(
       got[row],
@@ -197,8 +201,17 @@ def test_convolutions_equal_a_loop_there_and_back(size, setting):
     )
   back = model.PlaneDeconvolution(there._replace(channels=2), size, "float32")
   params = back.init(jax.random.key(1), got)["params"]
+  params["bias"] = jnp.array([0.3, -0.2])
   again = back.apply({"params": params}, got)
-  weights = {name: np.asarray(leaf) for name, leaf in params.items()}
+  # The same kernel's layout: from 3 channels to 2 at each of its places.
+  weights = {
+    "kernel": np.moveaxis(
+      np.asarray(params["kernel"]["kernel"]).reshape(3, kernel, kernel, 2),
+      0,
+      2,
+    ),
+    "bias": np.asarray(params["bias"]),
+  }
   for row in range(2):
     np.testing.assert_allclose(
       again[row],

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mmer_jax.core import attention, linear
@@ -226,9 +227,12 @@ class SequenceAutoEncoder(nn.Module):
 class PlaneConvolution(nn.Module):
   """A convolution over a plane, at least one cell wide on either side.
 
+  A product of matrices, of the patches and the kernel: under the runs axis it
+  is one product a run, where a convolution would become a grouped one.
+
   Attributes:
     setting: Kernel, stride, padding and channels.
-    dtype: Of the products.
+    dtype: Of the product.
   """
 
   setting: Convolution
@@ -237,12 +241,23 @@ class PlaneConvolution(nn.Module):
   @nn.compact
   def __call__(self, plane: Float[Array, "b t e c"]) -> Float[Array, "b u f o"]:
     """Convolves; of n cells, floor((n + 2 p - k) / s) + 1 are left."""
-    kernel, stride, padding, _ = self.setting
-    pads = [
-      (padding, padding + max(kernel - size - 2 * padding, 0))
+    kernel, stride, padding, channels = self.setting
+    cells = [
+      max((size + 2 * padding - kernel) // stride + 1, 1)
       for size in plane.shape[1:3]
     ]
-    return _convolve(self, plane, (stride, stride), (1, 1), pads)
+    pads = [(0, 0)] + [
+      (padding, max(padding, (count - 1) * stride + kernel - size - padding))
+      for count, size in zip(cells, plane.shape[1:3], strict=True)
+    ]
+    padded = jnp.pad(plane, [*pads, (0, 0)])
+    rows, columns = ((count - 1) * stride + 1 for count in cells)
+    patches = [
+      padded[:, i : i + rows : stride, j : j + columns : stride]
+      for i, j in np.ndindex(kernel, kernel)
+    ]
+    layer = linear.Linear(channels, dtype=self.dtype, name="kernel")
+    return layer(jnp.concatenate(patches, axis=-1))
 
 
 class PlaneDeconvolution(nn.Module):
@@ -250,8 +265,9 @@ class PlaneDeconvolution(nn.Module):
 
   Attributes:
     setting: Kernel, stride and padding of the way there; channels here.
-    size: Steps and columns.
-    dtype: Of the products.
+    size: Steps and columns. Beyond what the kernels reach is the bias alone,
+      which is PyTorch's output padding.
+    dtype: Of the product.
   """
 
   setting: Convolution
@@ -260,15 +276,33 @@ class PlaneDeconvolution(nn.Module):
 
   @nn.compact
   def __call__(self, plane: Float[Array, "b u f o"]) -> Float[Array, "b t e c"]:
-    """Convolves the plane, its cells set a stride apart."""
-    kernel, stride, padding, _ = self.setting
-    before = kernel - 1 - padding
-    # What is left to the size is PyTorch's output padding, or is cut.
-    pads = [
-      (before, wanted + kernel - 2 - (cells - 1) * stride - before)
-      for cells, wanted in zip(plane.shape[1:3], self.size, strict=True)
-    ]
-    return _convolve(self, plane, (1, 1), (stride, stride), pads)
+    """Every cell adds its patch where the convolution would have read it."""
+    kernel, stride, padding, channels = self.setting
+    layer = linear.Linear(
+      kernel * kernel * channels,
+      dtype=self.dtype,
+      use_bias=False,
+      name="kernel",
+    )
+    patches = jnp.split(layer(plane), kernel * kernel, axis=-1)
+
+    def spread(patch: Array, at: tuple[int, int]) -> Array:
+      # How far each cell is moved, what is left behind the last, the stride.
+      pads = [
+        (
+          i - padding,
+          size - (count - 1) * stride - 1 - (i - padding),
+          stride - 1,
+        )
+        for i, size, count in zip(at, self.size, patch.shape[1:3], strict=True)
+      ]
+      nothing = jnp.zeros((), patch.dtype)
+      return jax.lax.pad(patch, nothing, [(0, 0, 0), *pads, (0, 0, 0)])
+
+    taps = np.ndindex(kernel, kernel)
+    total = sum(map(spread, patches, taps))
+    bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
+    return total + bias[None, None, None, :]
 
 
 def reverse(
@@ -301,31 +335,3 @@ def _fit(x: Array, steps: int) -> Array:
   """Cuts or fills the second axis."""
   x = x[:, :steps]
   return jnp.pad(x, [(0, 0), (0, steps - x.shape[1])] + [(0, 0)] * (x.ndim - 2))
-
-
-def _convolve(
-  module: PlaneConvolution | PlaneDeconvolution,
-  plane: Array,
-  stride: tuple[int, int],
-  apart: tuple[int, int],
-  pads: list[tuple[int, int]],
-) -> Array:
-  """The convolution with the module's parameters, drawn as PyTorch draws."""
-  kernel, channels = module.setting.kernel, module.setting.channels
-  bound = (kernel * kernel * plane.shape[-1]) ** -0.5
-
-  def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-  shape = (kernel, kernel, plane.shape[-1], channels)
-  weights = module.param("kernel", uniform, shape)
-  bias = module.param("bias", uniform, (channels,))
-  found = jax.lax.conv_general_dilated(
-    plane.astype(module.dtype),
-    weights.astype(module.dtype),
-    stride,
-    pads,
-    lhs_dilation=apart,
-    dimension_numbers=("NHWC", "HWIO", "NHWC"),
-  )
-  return found.astype(plane.dtype) + bias[None, None, None, :]
