@@ -148,7 +148,7 @@ def test_losses_confusion_and_sweeps_are_drawn_of_what_is_there(tmp_path):
       "stage_name": stage,
       "epoch": epoch,
       "run": run_,
-      "train_loss": epoch + run_,
+      "train_loss": float(epoch + run_),
       "validation_loss": 1.0,
       **({"train_mmd": 0.5 * run_} if stage == "semi" else {}),
     }
