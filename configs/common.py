@@ -69,6 +69,9 @@ def base() -> ml_collections.ConfigDict:
   # The paper gives neither; ours. `rate` is of the source's learning rate.
   config.few_shot.epochs = 20
   config.few_shot.early_stopping = 5
+  # "" for config.training.select, over all emotions taught so far (Table 4);
+  # "last" for the last epoch, whatever was forgotten by then.
+  config.few_shot.select = ""
   config.few_shot.rate = 1.0
   # GEM: samples kept of each task, and what a task is ("one": the source, as
   # in the paper; "per_emotion"). Lopez-Paz and Ranzato's margin and ridge.

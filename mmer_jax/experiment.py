@@ -54,11 +54,15 @@ class Experiment(NamedTuple):
     self, number: int, keep: Sequence[str] | None = None
   ) -> program.Program:
     """The compiled functions of a stage."""
-    stopping = self.section(number).early_stopping
+    section = self.section(number)
+    rules = self.rules._replace(
+      early_stopping=section.early_stopping,
+      select=section.select or self.config.training.select,
+    )
     return program.build(
       self.system,
       number,
-      self.rules._replace(early_stopping=stopping),
+      rules,
       self.mesh,
       resident=self.config.data.resident,
       keep=keep,
@@ -246,7 +250,9 @@ def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
       f" per emotion, got config.protocol.decision"
       f' {config.protocol.decision!r}; set it to "binary"'
     )
-  metrics.check_selectable(config.training.select)
+  metrics.check_selectable("training.select", config.training.select)
+  if config.few_shot.select not in ("", "last"):
+    metrics.check_selectable("few_shot.select", config.few_shot.select)
   curve_thresholds = tuple(config.training.curve_thresholds)
   if curve_thresholds and config.protocol.decision != "binary":
     raise errors.UserError(

@@ -33,8 +33,12 @@ DECISIONS = ("binary", "softmax")
 _CHANCE = {"auc": 0.5, "weighted_accuracy": 0.5}
 
 
-def check_selectable(name: str) -> None:
+def check_selectable(key: str, name: str) -> None:
   """Refuses a metric that cannot pick a checkpoint.
+
+  Args:
+    key: Of the config, for a message.
+    name: Of the metric.
 
   Raises:
     UserError: The name is of a test metric, or unknown.
@@ -44,11 +48,11 @@ def check_selectable(name: str) -> None:
     return
   if name.startswith("test"):
     raise errors.UserError(
-      f"config.training.select is {name!r}, but selection sees validation"
+      f"config.{key} is {name!r}, but selection sees validation"
       f" only; expected one of {', '.join(choices)}"
     )
   raise errors.UserError(
-    f"config.training.select is {name!r}, expected one of {', '.join(choices)}"
+    f"config.{key} is {name!r}, expected one of {', '.join(choices)}"
   )
 
 

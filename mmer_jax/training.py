@@ -199,7 +199,8 @@ class Rules(NamedTuple):
   Attributes:
     decision: `"binary"` or `"softmax"`.
     threshold: Of a binary decision.
-    select: The validation metric that picks the checkpoint, or `"loss"`.
+    select: The validation metric that picks the checkpoint; `"loss"`, or
+      `"last"` for the last epoch's.
     factor: Of the learning rate at a plateau.
     patience: Epochs without a lower validation loss that a plateau takes.
     early_stopping: Epochs without a better selection value that end a run;
@@ -365,7 +366,12 @@ def end_epoch(
     rules.threshold,
     emotions=validation.known,
   )
-  value = -validation.loss if rules.select == "loss" else scores[rules.select]
+  if rules.select == "loss":
+    value = -validation.loss
+  elif rules.select == "last":
+    value = progress.epoch.astype(jnp.float32)
+  else:
+    value = scores[rules.select]
   # Metrics are finite by design; a model whose validation loss is not must
   # not be selected by them.
   better = live & (value > progress.best) & jnp.isfinite(validation.loss)

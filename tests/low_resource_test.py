@@ -399,6 +399,8 @@ def test_a_setting_is_chosen_without_the_unseen_emotion(shards, tmp_path):
     ({"few_shot.memory_tasks": "two"}, "few_shot.memory_tasks is 'two'"),
     ({"few_shot.share": 0.0}, "few_shot.share is 0.0"),
     ({"few_shot.memory": 0}, "few_shot.memory is 0"),
+    ({"few_shot.select": "first"}, "few_shot.select is 'first'"),
+    ({"training.select": "last"}, "training.select is 'last'"),
     ({"few_shot.optimizer": "rmsprop"}, "few_shot.optimizer is 'rmsprop'"),
     ({"data.without_emotion": "maybe"}, "without_emotion is 'maybe'"),
     ({"data.words": ("fear=scared",)}, "word_vectors is empty"),

@@ -270,11 +270,13 @@ def test_the_majority_baseline_predicts_what_training_has_most():
 
 def test_selection_takes_validation_metrics_only():
   for name in ("loss", *metrics.NAMES):
-    metrics.check_selectable(name)
+    metrics.check_selectable("training.select", name)
   with pytest.raises(errors.UserError, match="selection sees validation only"):
-    metrics.check_selectable("test_accuracy")
-  with pytest.raises(errors.UserError, match="expected one of loss, accuracy"):
-    metrics.check_selectable("acc")
+    metrics.check_selectable("training.select", "test_accuracy")
+  with pytest.raises(
+    errors.UserError, match="config.few_shot.select is 'acc', expected one of"
+  ):
+    metrics.check_selectable("few_shot.select", "acc")
 
 
 def test_thresholds_have_the_best_weighted_accuracy_of_a_grid():

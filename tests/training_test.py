@@ -146,7 +146,7 @@ class Reference:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("select", ["loss", "accuracy"])
+@pytest.mark.parametrize("select", ["loss", "accuracy", "last"])
 def test_plateau_selection_and_early_stopping_follow_the_rules(seed, select):
   rng = np.random.default_rng(seed)
   rules = toy.RULES._replace(select=select, patience=2, early_stopping=7)
@@ -164,7 +164,8 @@ def test_plateau_selection_and_early_stopping_follow_the_rules(seed, select):
     loss = np.float32(rng.choice([1.0, 0.9, 0.8, 0.7]) + 0.01 * rng.random())
     logits = rng.normal(size=(12, 3)).astype(np.float32)
     hits = (logits.argmax(1) == labels.argmax(1)).mean()
-    reference.end(loss, -loss if select == "loss" else np.float32(hits))
+    value = {"loss": -loss, "accuracy": np.float32(hits), "last": epoch}[select]
+    reference.end(loss, value)
     state, log = training.end_epoch(
       rules,
       state,

@@ -57,8 +57,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     common.utterances(config)
     config.model.hidden.update(lexical=25, acoustic=64, visual=16)
     config.model.dropout = 0.3
-    # Selection is on the source emotions, which are learnt early.
+    # The paper has 20 to 50 steps. Selection is on the source emotions, which
+    # are learnt early.
     config.training.early_stopping = 6
+    config.data.max_length.lexical = 20
     config.few_shot.epochs = 12
     config.few_shot.early_stopping = 4
     unseen = ("excited", "surprised")
