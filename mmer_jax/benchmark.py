@@ -44,6 +44,7 @@ def benchmark(
   runs: int,
   dispatches: int,
   steps: int = 0,
+  stage: int = 0,
   trace: str = "",
 ) -> dict[str, Any]:
   """Times the training step of a config.
@@ -56,6 +57,7 @@ def benchmark(
     runs: How many runs share the program.
     dispatches: How many are timed, after the first.
     steps: Steps per dispatch; 0 for the config's.
+    stage: Number of the stage, from 0.
     trace: Folder for a profile of three more dispatches; empty for none.
 
   Returns:
@@ -67,6 +69,11 @@ def benchmark(
     if value < 1:
       raise errors.UserError(f"--{name} is {value}, expected at least 1")
   system = experiment.build_system(config)
+  if not 0 <= stage < len(system.stages):
+    raise errors.UserError(
+      f"--stage is {stage}, expected one of the config's 0 to"
+      f" {len(system.stages) - 1}"
+    )
   steps = steps or config.training.steps_per_dispatch
   batch_size = config.training.batch_size
   table, vectors = random_table(config)
@@ -74,15 +81,16 @@ def benchmark(
     runs, batch_size, over_runs=config.mesh.runs, over_data=config.mesh.data
   )
   settings = same_runs(config, table, vectors, runs)
-  stage = system.stages[0]
-  compiled = program.build(system, 0, rules, mesh, resident=True)
+  timed = system.stages[stage]
+  width = batch_size * (1 + timed.unlabelled) * (1 + timed.following)
+  compiled = program.build(system, stage, rules, mesh, resident=True)
   source = program.place(table, mesh)
   placed = program.place(settings, mesh, "runs")
   rows = np.random.default_rng(0).integers(
-    len(table.example_mask), size=(runs, steps, batch_size), dtype=np.int32
+    len(table.example_mask), size=(runs, steps, width), dtype=np.int32
   )
   rows = program.place(rows, mesh, "runs", None, "data")
-  batch = pipeline.take(table, np.zeros(batch_size, np.int32))
+  batch = pipeline.take(table, np.zeros(width, np.int32))
 
   state = compiled.init(placed, program.place(batch, mesh))
   begun = time.perf_counter()
@@ -107,7 +115,7 @@ def benchmark(
         state, _ = dispatch(state)
   peak_memory, memory_source = _peak_memory()
   median = float(np.median(seconds))
-  flops = runs * _step_flops(stage, system, batch, settings)
+  flops = runs * _step_flops(timed, system, batch, settings)
   peak = max(*peaks, _matmul_peak(jnp.dtype(config.compute_dtype)))
   devices = int(np.prod(list(mesh.shape.values())))
   return {
@@ -115,7 +123,9 @@ def benchmark(
     "config_sha256": experiment.digest(config),
     "compute_dtype": config.compute_dtype,
     "runs": runs,
+    "stage": timed.name,
     "batch_size": batch_size,
+    "rows_per_step": width,
     "steps_per_dispatch": steps,
     "dispatches": dispatches,
     "mesh": dict(mesh.shape),
@@ -303,6 +313,7 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     "steps", 0, "Steps per dispatch; 0 for config.training.steps_per_dispatch."
   )
+  flags.DEFINE_integer("stage", 0, "Number of the stage to time, from 0.")
   flags.DEFINE_string("trace", "", "Also write a profile here.")
   flags.mark_flags_as_required(["config", "out"])
 
@@ -315,6 +326,7 @@ def main(argv: Sequence[str]) -> None:
     runs=flags.FLAGS.runs,
     dispatches=flags.FLAGS.dispatches,
     steps=flags.FLAGS.steps,
+    stage=flags.FLAGS.stage,
     trace=flags.FLAGS.trace,
   )
   workdir.write_json(pathlib.Path(flags.FLAGS.out), outcome)

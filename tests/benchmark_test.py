@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs import quickstart
+from configs.dae_mmd import semi
 from mmer_jax import benchmark, errors
 
 
@@ -56,3 +57,18 @@ def test_a_trace_is_written(tmp_path):
 def test_counts_of_zero_are_refused():
   with pytest.raises(errors.UserError, match="--runs is 0"):
     benchmark.benchmark(smoke(), runs=0, dispatches=1)
+
+
+def test_a_later_stage_is_timed_with_its_unlabelled_rows():
+  config = semi.get_config("smoke")
+  with config.unlocked():
+    # Linear layers alone: they compile in no time.
+    config.data.modalities = ("acoustic", "lexical")
+    config.model.dense.lexical = (12, 8)
+  first = benchmark.benchmark(config, runs=1, dispatches=1)
+  second = benchmark.benchmark(config, runs=1, dispatches=1, stage=1)
+  assert (first["stage"], first["rows_per_step"]) == ("vanilla", 2)
+  assert (second["stage"], second["rows_per_step"]) == ("semi_supervised", 4)
+  assert second["flops_per_step"] > 1.5 * first["flops_per_step"]
+  with pytest.raises(errors.UserError, match="--stage is 2, expected"):
+    benchmark.benchmark(config, runs=1, dispatches=1, stage=2)
