@@ -103,6 +103,16 @@ def of_unseen(heading: str, emotion: str, metric: str) -> Column:
   return Column(heading, value)
 
 
+def of_all_unseen(heading: str, metric: str) -> Column:
+  """The mean over the emotions that a run leaves out."""
+  return Column(
+    heading,
+    lambda run: results.summarise(
+      [run["per_emotion"][emotion][metric] for emotion in run["unseen"]]
+    )["mean"],
+  )
+
+
 def of_others(heading: str, emotion: str, metric: str) -> Column:
   """The mean over the others, over the runs that leave an emotion out."""
 
