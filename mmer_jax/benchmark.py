@@ -74,6 +74,11 @@ def benchmark(
       f"--stage is {stage}, expected one of the config's 0 to"
       f" {len(system.stages) - 1}"
     )
+  if system.stages[stage].gradient is not None:
+    raise errors.UserError(
+      f"--stage is {stage}, whose batches hold a memory that the benchmark does"
+      " not make up; use benchmarks/gem_step.py"
+    )
   steps = steps or config.training.steps_per_dispatch
   batch_size = config.training.batch_size
   table, vectors = random_table(config)

@@ -7,6 +7,7 @@ import pytest
 
 from configs import quickstart
 from configs.dae_mmd import semi
+from configs.mtee import few_shot_mosei
 from mmer_jax import benchmark, errors
 
 
@@ -72,3 +73,6 @@ def test_a_later_stage_is_timed_with_its_unlabelled_rows():
   assert second["flops_per_step"] > 1.5 * first["flops_per_step"]
   with pytest.raises(errors.UserError, match="--stage is 2, expected"):
     benchmark.benchmark(config, runs=1, dispatches=1, stage=2)
+  few_shot = few_shot_mosei.get_config("smoke")
+  with pytest.raises(errors.UserError, match="use benchmarks/gem_step.py"):
+    benchmark.benchmark(few_shot, runs=1, dispatches=1, stage=1)

@@ -70,8 +70,17 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
   assert len(jax.tree.leaves(shapes)) > 4
 
 
+# The others of a system are the same program or nearly so, and compile as long.
+_LONG = ("dae_mmd.fully", "dae_mmd.ablation", "dae_mmd.meld")
+
+
 @pytest.mark.parametrize(
-  "name", [name for name in MODULES if name != "quickstart"]
+  "name",
+  [
+    pytest.param(name, marks=pytest.mark.long if name in _LONG else ())
+    for name in MODULES
+    if name != "quickstart"
+  ],
 )
 def test_a_smoke_config_takes_two_finite_steps(name):
   outcome = benchmark.benchmark(load(name, "smoke"), runs=2, dispatches=1)
