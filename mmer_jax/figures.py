@@ -64,6 +64,8 @@ def draw(folder: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
   if results_file.exists():
     outcome = workdir.read_json(results_file)
     contents += [confusion(outcome), sweep(outcome)]
+  if jax.process_index():
+    return []
   return [save(content, out) for content in contents if content is not None]
 
 

@@ -111,8 +111,6 @@ def fill(
   if jax.process_index() == 0:
     workdir.write_json(folder / "table.json", content)
     workdir.write_text(folder / "table.md", published.markdown(content))
-  for name in table.figures:
-    figures.draw(folder / name, folder / "figures" / name)
   return content
 
 
@@ -189,6 +187,9 @@ def main(argv: Sequence[str]) -> None:
   for each in to_rich(content):
     out.print(each)
   out.print(f"table: {folder / 'table.md'}")
+  for name in table.figures:
+    for drawn in figures.draw(folder / name, folder / "figures" / name):
+      out.print(f"figure: {drawn}")
 
 
 if __name__ == "__main__":
