@@ -53,6 +53,7 @@ def trained(shards, folder, module=quickstart, **changes):
     config.protocol.split = "leave_one_session_out"
     config.protocol.folds = (1, 2)
     config.protocol.decision = "softmax"
+    config.model.layers = 1
     config.model.hidden.update(lexical=25, acoustic=8, visual=6)
     config.update_from_flattened_dict(changes)
   train.train(config, folder, console=QUIET)

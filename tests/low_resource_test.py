@@ -57,6 +57,7 @@ def make(shards, module=quickstart, **changes):
     config.few_shot.share = 0.3
     config.few_shot.epochs = 2
     config.few_shot.memory = 40
+    config.model.layers = 1
     config.model.hidden.update(lexical=25, acoustic=6, visual=5)
     config.update_from_flattened_dict(changes)
   return config
@@ -175,7 +176,12 @@ def _leaves(tree):
 
 
 @pytest.mark.parametrize(
-  "method", ["gem", pytest.param("joint", marks=pytest.mark.long)]
+  "method",
+  [
+    "fine_tune",
+    pytest.param("joint", marks=pytest.mark.long),
+    pytest.param("gem", marks=pytest.mark.long),
+  ],
 )
 def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   config = make(
@@ -217,28 +223,6 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   description = workdir.read_json(whole / "run.json")
   samples = description["runs"][0]["samples"]
   assert len(samples) == 2 and all(len(set(ids)) == len(ids) for ids in samples)
-
-  # The first stage from another workdir: the same, bit for bit.
-  first, rest = tmp_path / "first", tmp_path / "rest"
-  same = config.copy_and_resolve_references()
-  same.few_shot.method = "none"
-  train.train(same, first, console=QUIET)
-  train.train(
-    config.copy_and_resolve_references(), rest, console=QUIET, source=first
-  )
-  assert (rest / "metrics.jsonl").read_bytes() == (
-    whole / "metrics.jsonl"
-  ).read_bytes()
-  assert evaluate.evaluate(rest, split="test")["runs"] == outcome["runs"]
-  for wrong, at, message in (
-    (same, first, "stands in for the first of several stages"),
-    (config, whole, "method was 'gem', expected 'none'|joint"),
-    (make(shards, **{"few_shot.method": method}), first, "another config"),
-    (config, tmp_path / "none", "config.json is missing"),
-  ):
-    with pytest.raises(errors.UserError, match=message):
-      train.train(wrong, tmp_path / "new", console=QUIET, source=at)
-  assert not (tmp_path / "new").exists()
 
   # Stopped in the second stage, at the end of its first epoch.
   stopper = train.Stopper.agreed
@@ -375,6 +359,41 @@ def test_a_setting_is_chosen_without_the_unseen_emotion(shards, tmp_path):
     np.testing.assert_allclose(run["selection"], np.mean(seen))
   best = max(outcome["runs"], key=lambda run: run["selection"])
   assert outcome["setting"] == best["setting"]
+
+
+def test_a_first_stage_may_come_from_another_workdir(shards, tmp_path):
+  """The same, bit for bit, as if it had been trained here."""
+  whole, first, rest = (tmp_path / name for name in ("whole", "first", "rest"))
+
+  def config(method="gem", **changes):
+    return make(
+      shards,
+      **{
+        "few_shot.method": method,
+        "protocol.unseen": (("surprise",),),
+        **changes,
+      },
+    )
+
+  train.train(config(), whole, console=QUIET)
+  train.train(config("none"), first, console=QUIET)
+  train.train(config(), rest, console=QUIET, source=first)
+  logs = [(folder / "metrics.jsonl").read_bytes() for folder in (whole, rest)]
+  assert logs[0] == logs[1]
+  results = [
+    workdir.read_json(folder / "results" / "validation.json")["runs"]
+    for folder in (whole, rest)
+  ]
+  assert results[0] == results[1]
+  for wrong, at, message in (
+    (config("none"), first, "stands in for the first of several stages"),
+    (config(), whole, "method was 'gem', expected 'none'"),
+    (config(**{"training.epochs": 3}), first, "epochs was 2, now 3"),
+    (config(), tmp_path / "none", "config.json is missing"),
+  ):
+    with pytest.raises(errors.UserError, match=message):
+      train.train(wrong, tmp_path / "new", console=QUIET, source=at)
+  assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ SMALL = (
   "--config.seeds=(0,)",
   "--config.training.epochs=2",
   "--config.training.batch_size=32",
+  "--config.model.layers=1",
   "--config.model.hidden.acoustic=6",
   "--config.model.hidden.visual=5",
 )
@@ -95,6 +96,7 @@ def test_the_same_command_again_trains_nothing(filled, shards):
   config.seeds = (0,)
   config.training.epochs = 2
   config.training.batch_size = 32
+  config.model.layers = 1
   config.model.hidden.update(acoustic=6, visual=5)
   content = table.fill(
     ablation_mosei.get_table(config),
