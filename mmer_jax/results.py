@@ -500,7 +500,7 @@ def _tables(
       )
     )
   if "words" in outcome:
-    rows = [[name, word] for name, word in outcome["words"].items()]
+    rows = [[name, word or "-"] for name, word in outcome["words"].items()]
     tables.append((["emotion", "best word on validation"], rows))
   if "unseen" in outcome:
     rows = []
