@@ -289,6 +289,7 @@ def test_two_processes_train_what_one_does(tiny, tmp_path):
   np.testing.assert_allclose(rows[0], rows[1], rtol=1e-5)
 
 
+@pytest.mark.long
 def test_swept_values_become_runs(tiny, tmp_path):
   config = small(tiny, **{"sweep.learning_rate": (1e-3, 1e-2)})
   with config.unlocked():

@@ -432,7 +432,12 @@ def test_a_part_of_weight_zero_is_not_there():
 
 @pytest.mark.parametrize(
   "modalities",
-  [("acoustic",), ("lexical",), ("visual", "lexical"), ("acoustic", "lexical")],
+  [
+    ("acoustic",),
+    ("visual", "lexical"),
+    pytest.param(("lexical",), marks=pytest.mark.long),
+    pytest.param(("acoustic", "lexical"), marks=pytest.mark.long),
+  ],
 )
 def test_any_subset_of_modalities_trains(modalities):
   config = tiny()
