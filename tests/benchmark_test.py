@@ -60,6 +60,7 @@ def test_counts_of_zero_are_refused():
     benchmark.benchmark(smoke(), runs=0, dispatches=1)
 
 
+@pytest.mark.long
 def test_a_later_stage_is_timed_with_its_unlabelled_rows():
   config = semi.get_config("smoke")
   with config.unlocked():

@@ -37,7 +37,19 @@ def load(name, variant):
   return importlib.import_module(f"configs.{name}").get_config(variant)
 
 
-@pytest.mark.parametrize(("name", "variant"), CASES)
+@pytest.mark.parametrize(
+  ("name", "variant"),
+  [
+    # Auto-encoders take seconds to trace; `dae_mmd_test` has Table 3's sizes.
+    pytest.param(
+      *case,
+      marks=pytest.mark.long
+      if case[0].startswith("dae_mmd") and case[1] != "smoke"
+      else (),
+    )
+    for case in CASES
+  ],
+)
 def test_a_config_is_locked_complete_and_traced(name, variant):
   config = load(name, variant)
   assert config.is_locked

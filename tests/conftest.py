@@ -32,7 +32,13 @@ jaxtyping.install_import_hook(
 )
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture
+def keys_are_used_once():
+  """A random key that is used twice raises; tracing takes a quarter longer."""
+  with jax.debug_key_reuse(True):
+    yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from tests import toy
 TABLE = toy.table(60)
 BATCH = 8
 
+pytestmark = pytest.mark.usefixtures("keys_are_used_once")
+
 
 def build(mesh, resident=True, rules=toy.RULES):
   return program.build(

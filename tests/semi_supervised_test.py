@@ -138,6 +138,7 @@ def lines(folder, name="metrics.jsonl"):
   return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.long
 def test_both_stages_train_and_what_resumes_picks_the_same(
   shards, tmp_path, monkeypatch
 ):

@@ -23,6 +23,8 @@ CONFIGS = {
   "lf_lstm": lf_lstm_mosei,
 }
 
+pytestmark = pytest.mark.usefixtures("keys_are_used_once")
+
 
 def config(name, decision="softmax", dtype="float32"):
   made = CONFIGS[name].get_config("smoke")
