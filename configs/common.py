@@ -81,11 +81,11 @@ def base() -> ml_collections.ConfigDict:
   config.few_shot.margin = 0.5
   config.few_shot.eps = 1e-3
 
-  # Utterances without a label: whether a stage uses them; how many of each
-  # class a first classifier picks for it, 0 for all as they are; how many of
-  # those, -1 for all.
+  # Utterances without a label: whether a stage uses them; a shard folder of
+  # more of them, of the same features; how many of each class a first
+  # classifier picks, 0 for all as they are; how many of those, -1 for all.
   config.unlabelled = ml_collections.ConfigDict(
-    {"use": False, "per_class": 0, "count": -1}
+    {"use": False, "dir": "", "per_class": 0, "count": -1}
   )
 
   config.loss = ml_collections.ConfigDict()

@@ -166,10 +166,7 @@ def evaluate(
   outcome = results.build(
     system=config.system,
     config_sha256=description["config_sha256"],
-    dataset={
-      "name": setup.corpus.manifest["name"],
-      "fingerprint": setup.corpus.manifest["fingerprint"],
-    },
+    dataset=setup.corpus.dataset,
     split=split,
     protocol={
       **config.protocol.to_dict(),
@@ -258,7 +255,7 @@ def _setup(
       " use the file and the shards that it had"
     )
   before = description["dataset"]["fingerprint"]
-  now = setup.corpus.manifest["fingerprint"]
+  now = setup.corpus.dataset["fingerprint"]
   if before != now and not data_dir:
     raise errors.UserError(
       f"the shards in {config.data.dir} have fingerprint {now[:12]}, the"

@@ -16,6 +16,8 @@ from mmer_jax.data import few_shot, pipeline, schema, unlabelled
 # Keys that do not change what a run computes (beyond rounding): a workdir
 # may be resumed, and its results compared, with other values of them.
 PLACEMENT_KEYS = ("benchmark", "checkpoint", "mesh")
+# Where files lie.
+_PATHS = {"data": ("dir", "word_vectors"), "unlabelled": ("dir",)}
 
 
 class Experiment(NamedTuple):
@@ -188,16 +190,35 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
 
 
 def load_corpus(config: ml_collections.ConfigDict) -> pipeline.Corpus:
-  """Reads the shards that `config.data` names."""
-  return pipeline.load(
+  """Reads the shards that `config.data` and `config.unlabelled` name.
+
+  Raises:
+    UserError: A folder is not as the config says, or the unlabelled shards
+      are not of the same features.
+  """
+  resident = config.data.resident
+  corpus = pipeline.load(
     config.data.dir,
     modalities=config.data.modalities,
     emotions=config.data.emotions,
     max_length=config.data.max_length.to_dict(),
-    resident=config.data.resident,
+    resident=resident,
     decision=config.protocol.decision,
     without_emotion=config.data.without_emotion,
   )
+  if not (config.unlabelled.use and config.unlabelled.dir):
+    return corpus
+  other = pipeline.load(
+    config.unlabelled.dir,
+    modalities=config.data.modalities,
+    emotions=(),
+    max_length=config.data.max_length.to_dict(),
+    resident=resident,
+    # Whatever their labels are, they are not looked at.
+    decision="binary",
+    without_emotion="negative",
+  )
+  return unlabelled.join(corpus, other, resident=resident)
 
 
 def build_system(config: ml_collections.ConfigDict) -> training.System:
@@ -317,20 +338,20 @@ def digest(config: ml_collections.ConfigDict) -> str:
 def comparable(config: dict[str, Any]) -> dict[str, Any]:
   """A config as JSON without the keys that may differ between two calls."""
   kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
-  kept["data"] = {
-    k: v
-    for k, v in config["data"].items()
-    if k not in ("dir", "resident", "word_vectors")
-  }
+  for section, paths in _PATHS.items():
+    other = (*paths, "resident")
+    kept[section] = {k: v for k, v in config[section].items() if k not in other}
   return kept
 
 
 def fix_paths(config: ml_collections.ConfigDict) -> None:
   """Makes the paths absolute, so that a workdir can be moved about."""
-  for key in ("dir", "word_vectors"):
-    if config.data[key]:
-      with config.unlocked():
-        config.data[key] = str(pathlib.Path(config.data[key]).absolute())
+  for section, keys in _PATHS.items():
+    for key in keys:
+      path = config[section][key]
+      if path:
+        with config.unlocked():
+          config[section][key] = str(pathlib.Path(path).absolute())
 
 
 def as_device(runs: training.Runs, mesh: jax.sharding.Mesh) -> training.Runs:

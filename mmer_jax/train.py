@@ -131,7 +131,7 @@ def train(
   leader = jax.process_index() == 0
   writer = _event_writer(folder, tensorboard and leader)
   if leader:
-    _check_data(setup, folder)
+    check_data(setup, folder)
     workdir.write_json(folder / "config.json", config.to_dict())
     workdir.write_json(folder / "run.json", describe(setup))
   store = checkpoints.Checkpoints(folder, keep=config.checkpoint.keep)
@@ -453,10 +453,7 @@ def describe(setup: experiment.Experiment) -> dict[str, Any]:
   return {
     "system": setup.config.system,
     "config_sha256": experiment.digest(setup.config),
-    "dataset": {
-      "name": corpus.manifest["name"],
-      "fingerprint": corpus.manifest["fingerprint"],
-    },
+    "dataset": corpus.dataset,
     "emotions": [
       {"name": name, "vector": vector.tolist()}
       for name, vector in zip(corpus.emotions, corpus.vectors, strict=True)
@@ -527,7 +524,7 @@ def _check_source(setup: experiment.Experiment, source: pathlib.Path) -> None:
       f"--source={source} was trained with another config"
       f" ({'; '.join(changed)}); use one of the same config, or leave it out"
     )
-  _check_data(setup, source)
+  check_data(setup, source)
   store = checkpoints.Checkpoints(source)
   try:
     if not store.position()["done"]:
@@ -546,7 +543,12 @@ def _differences(key: str, before: Any, now: Any) -> Iterator[str]:
     yield f"{key} was {before!r}, now {now!r}"
 
 
-def _check_data(setup: experiment.Experiment, folder: pathlib.Path) -> None:
+def check_data(setup: experiment.Experiment, folder: pathlib.Path) -> None:
+  """Refuses a workdir that was begun on other data.
+
+  Raises:
+    UserError: The fingerprint of shards or word vectors is another.
+  """
   if not (folder / "run.json").exists():
     return
   description = workdir.read_json(folder / "run.json")
@@ -555,14 +557,17 @@ def _check_data(setup: experiment.Experiment, folder: pathlib.Path) -> None:
       f"{folder} was begun with other word vectors of the emotions; use the"
       " same config.data.word_vectors, or another --workdir"
     )
-  before = description["dataset"]["fingerprint"]
-  now = setup.corpus.manifest["fingerprint"]
-  if before != now:
-    raise errors.UserError(
-      f"{folder} was begun on shards with fingerprint {before[:12]}, got"
-      f" {now[:12]} in {setup.config.data.dir}; use the same shards, or"
-      " another --workdir"
-    )
+  before, now = description["dataset"], setup.corpus.dataset
+  for what, key in (("shards", ""), ("unlabelled shards", "unlabelled")):
+    old, new = (each.get(key) if key else each for each in (before, now))
+    if (old or {}).get("fingerprint") != (new or {}).get("fingerprint"):
+      prints = [
+        each["fingerprint"][:12] if each else "none" for each in (old, new)
+      ]
+      raise errors.UserError(
+        f"{folder} was begun on {what} with fingerprint {prints[0]}, got"
+        f" {prints[1]}; use the same shards, or another --workdir"
+      )
 
 
 def define_flags() -> None:

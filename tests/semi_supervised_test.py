@@ -1,5 +1,6 @@
 """Unlabelled utterances on the whole road: picked, trained on, resumed."""
 
+import copy
 import json
 import pathlib
 import subprocess
@@ -12,15 +13,13 @@ import rich.console
 
 from configs.dae_mmd import semi
 from mmer_jax import errors, evaluate, experiment, layout, train, workdir
-from mmer_jax.data import pipeline
+from mmer_jax.data import pipeline, unlabelled
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUIET = rich.console.Console(quiet=True)
 
 
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("semi") / "shards"
+def convert(folder, *options):
   subprocess.run(
     [
       sys.executable,
@@ -28,14 +27,27 @@ def shards(tmp_path_factory):
       "data_prep.convert",
       "--source=synthetic",
       "--preset=tiny",
-      "--num_examples=300",
       f"--output={folder}",
+      *options,
     ],
     cwd=ROOT,
     check=True,
     capture_output=True,
   )
   return folder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("semi") / "shards"
+  return convert(folder, "--num_examples=300")
+
+
+@pytest.fixture(scope="module")
+def meetings(tmp_path_factory):
+  """Another corpus of the same features; its labels are not to be seen."""
+  folder = tmp_path_factory.mktemp("semi") / "meetings"
+  return convert(folder, "--num_examples=50", "--seed=5")
 
 
 def make(shards, **changes):
@@ -127,6 +139,104 @@ def test_more_unlabelled_rows_hold_fewer(shards):
     {"unlabelled": 25.0},
   ]
   assert [stage.name for stage in setup.system.stages] == ["semi_supervised"]
+
+
+def with_meetings(shards, meetings, **changes):
+  return make(shards, **{"unlabelled.dir": str(meetings), **changes})
+
+
+def test_another_folder_stands_behind_the_labelled_one(shards, meetings):
+  alone = experiment.build(make(shards))
+  setup = experiment.build(with_meetings(shards, meetings))
+  count, corpus = len(alone.corpus.labels), setup.corpus
+  assert len(corpus.labels) == count + 50
+  assert not corpus.labelled[count:].any() and not corpus.labels[count:].any()
+  speakers = set(corpus.columns["speaker"][count:])
+  assert all(name.startswith("synthetic_tiny: ") for name in speakers)
+  for record, before in zip(setup.records, alone.records, strict=True):
+    behind = np.arange(count, count + 50)
+    np.testing.assert_array_equal(record.fold.train, before.fold.train)
+    np.testing.assert_array_equal(
+      record.pool, np.concatenate([before.pool, behind])
+    )
+  described = train.describe(setup)["dataset"]
+  prints = {described["fingerprint"], described["unlabelled"]["fingerprint"]}
+  assert len(prints) == 2
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_joined_rows_are_those_of_either_folder(shards, meetings, resident):
+  def load(folder, length):
+    return pipeline.load(
+      str(folder),
+      modalities=("acoustic", "lexical"),
+      emotions=(),
+      max_length={"acoustic": length, "lexical": 0},
+      resident=resident,
+      decision="binary",
+      without_emotion="negative",
+    )
+
+  first, second = load(shards, 3), load(meetings, 5)
+  joined = unlabelled.join(first, second, resident=resident)
+  n, m = len(first.labels), len(second.labels)
+  # In roles 0 and 2, of either corpus, and a filler.
+  rows = np.asarray([[4, n + 7], [pipeline.FILLER, 2 * (n + m) + 9]], np.int32)
+  batch = joined.table.take(rows)
+  ours = first.table.take(np.asarray([4, 9], np.int32))
+  theirs = second.table.take(np.asarray([7], np.int32))
+  got = batch.streams["acoustic"]
+  assert got.features.shape[:3] == (2, 2, 5)
+  assert joined.shapes["acoustic"] == (5, got.features.shape[-1])
+  for place, row in (((0, 0), 0), ((1, 1), 1)):
+    expected = ours.streams["acoustic"].features[row]
+    np.testing.assert_array_equal(got.features[place][:3], expected)
+    assert not got.mask[place][3:].any()
+    np.testing.assert_array_equal(batch.labels[place], ours.labels[row])
+  np.testing.assert_array_equal(
+    got.features[0, 1], theirs.streams["acoustic"].features[0]
+  )
+  assert batch.example_mask.tolist() == [[True, True], [False, True]]
+  assert batch.labelled.tolist() == [[True, False], [False, True]]
+  assert batch.present["acoustic"].tolist() == [[True, True], [False, True]]
+  assert not batch.labels[0, 1].any() and not got.mask[1, 0].any()
+  assert batch.role.tolist() == [[0, 0], [0, 2]]
+
+
+@pytest.mark.parametrize(
+  "change, match",
+  [
+    (("acoustic", "dim", 7), "acoustic features of dim 7, expected"),
+    (("acoustic", "columns", None), "columns pitch, expected"),
+    (("lexical", "padding", "zero_rows"), "padding zero_rows, expected"),
+    (None, "other word vectors or another tokeniser"),
+  ],
+)
+def test_other_features_are_refused(shards, meetings, change, match):
+  setup = experiment.build(with_meetings(shards, meetings))
+  corpus = setup.corpus
+  manifest = copy.deepcopy(corpus.manifest)
+  if change is None:
+    manifest["text"] = {"tokeniser": "letters"}
+  else:
+    modality, key, value = change
+    entry = manifest["modalities"][modality]
+    entry[key] = value or ["pitch", *entry["columns"][1:]]
+  with pytest.raises(errors.UserError, match=match):
+    unlabelled.join(corpus, corpus._replace(manifest=manifest), resident=True)
+
+
+def test_training_goes_on_with_the_same_unlabelled_shards_only(
+  shards, meetings, tmp_path
+):
+  setup = experiment.build(with_meetings(shards, meetings))
+  workdir.write_json(tmp_path / "run.json", train.describe(setup))
+  train.check_data(setup, tmp_path)
+  alone = experiment.build(make(shards))
+  with pytest.raises(
+    errors.UserError, match="begun on unlabelled shards.*none"
+  ):
+    train.check_data(alone, tmp_path)
 
 
 class Interrupted(Exception):

@@ -119,7 +119,57 @@ class StreamingTable:
     return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
 
 
-Table = ResidentTable | StreamingTable
+class JoinedTable:
+  """The rows of one table and, behind them, those of another.
+
+  Labels are the first's; a row of the second has none. Sequences of either
+  are padded to the longer.
+  """
+
+  def __init__(self, first: "Table", second: "Table", counts: tuple[int, int]):
+    """Takes how many rows each has."""
+    self._tables = (first, second)
+    self._counts = counts
+
+  def take(self, rows: np.ndarray) -> schema.Batch:
+    """Returns the rows as a batch of NumPy arrays."""
+    real, (count, more) = rows != FILLER, self._counts
+    index, role = rows % (count + more), rows // (count + more)
+    behind = real & (index >= count)
+    own = self._tables[0].take(
+      np.where(real & ~behind, index + role * count, FILLER)
+    )
+    other = self._tables[1].take(np.where(behind, index - count, FILLER))
+    streams = {}
+    for modality, stream in own.streams.items():
+      ours, theirs = _as_long(stream, other.streams[modality])
+      # Where one has a row, the other has a filler: zeros, all masked.
+      streams[modality] = schema.Stream(
+        ours.features + theirs.features, ours.mask | theirs.mask
+      )
+    return own.replace(
+      streams=streams,
+      present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
+      example_mask=real,
+    )
+
+
+Table = ResidentTable | StreamingTable | JoinedTable
+
+
+def _as_long(*streams: schema.Stream) -> list[schema.Stream]:
+  """Pads the shorter at its end."""
+  length = max(stream.mask.shape[-1] for stream in streams)
+
+  def pad(leaf: np.ndarray, axis: int) -> np.ndarray:
+    pads = [(0, 0)] * leaf.ndim
+    pads[axis] = (0, length - leaf.shape[axis])
+    return np.pad(leaf, pads)
+
+  return [
+    schema.Stream(pad(stream.features, -2), pad(stream.mask, -1))
+    for stream in streams
+  ]
 
 
 class Corpus(NamedTuple):
@@ -135,6 +185,8 @@ class Corpus(NamedTuple):
     present: Modality name to (n,) bool.
     shapes: Modality name to (frames, columns) of the padded features.
     table: The features.
+    dataset: Name and fingerprint of the shards, for results; and, as
+      `unlabelled`, those of shards of unlabelled rows behind them.
   """
 
   manifest: dict[str, Any]
@@ -146,6 +198,7 @@ class Corpus(NamedTuple):
   present: dict[str, np.ndarray]
   shapes: dict[str, tuple[int, int]]
   table: Table
+  dataset: dict[str, Any]
 
 
 def load(
@@ -268,6 +321,7 @@ def load(
     present={m: np.asarray(flags) for m, flags in present.items()},
     shapes={m: (pad.lengths[m], pad.dims[m]) for m in modalities},
     table=table,
+    dataset={key: manifest[key] for key in ("name", "fingerprint")},
   )
 
 

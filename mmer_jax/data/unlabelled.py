@@ -7,7 +7,104 @@ import zlib
 
 import numpy as np
 
+from mmer_jax import errors
 from mmer_jax.data import pipeline, splits
+
+# What must be the same for the features of two folders to mean the same.
+_SPEC = ("dim", "columns", "padding")
+
+
+def join(
+  corpus: pipeline.Corpus, other: pipeline.Corpus, *, resident: bool
+) -> pipeline.Corpus:
+  """Puts another corpus's utterances, without their labels, behind one's own.
+
+  Args:
+    corpus: The labelled one. All that is not a row stays as it is here.
+    other: Read with the same modalities. Its texts get its name in front, so
+      that a speaker of one is none of the other; it has no split.
+    resident: Whether the features are to be in memory.
+
+  Raises:
+    UserError: The features are not of one kind.
+  """
+  name = other.manifest["name"]
+  for modality in corpus.shapes:
+    _check_same(corpus, other, modality)
+  if not _same_words(corpus, other):
+    raise errors.UserError(
+      f"the unlabelled shards {name} have lexical features of other word"
+      f" vectors or another tokeniser than {corpus.manifest['name']}; convert"
+      " both with the same --word_vectors"
+    )
+  count, more = len(corpus.labels), len(other.labels)
+  table: pipeline.Table = pipeline.JoinedTable(
+    corpus.table, other.table, (count, more)
+  )
+  if resident:
+    rows = np.arange(count + more, dtype=np.int32)
+    table = pipeline.ResidentTable(table.take(rows))
+  columns = {}
+  for key, values in corpus.columns.items():
+    theirs = [
+      f"{name}: {value}" if value else "" for value in other.columns[key]
+    ]
+    if key == "split":
+      theirs = [""] * more
+    columns[key] = np.concatenate([values, np.asarray(theirs)])
+  return corpus._replace(
+    columns=columns,
+    labels=np.pad(corpus.labels, ((0, more), (0, 0))),
+    labelled=np.pad(corpus.labelled, (0, more)),
+    present={
+      m: np.concatenate([flags, other.present[m]])
+      for m, flags in corpus.present.items()
+    },
+    shapes={
+      m: (max(length, other.shapes[m][0]), dim)
+      for m, (length, dim) in corpus.shapes.items()
+    },
+    table=table,
+    dataset={**corpus.dataset, "unlabelled": other.dataset},
+  )
+
+
+def _check_same(
+  corpus: pipeline.Corpus, other: pipeline.Corpus, modality: str
+) -> None:
+  ours, theirs = (
+    each.manifest["modalities"][modality] for each in (corpus, other)
+  )
+  for key in _SPEC:
+    if ours[key] == theirs[key]:
+      continue
+    got, expected = theirs[key], ours[key]
+    if key == "columns":
+      pairs = zip(theirs[key], ours[key], strict=True)
+      got, expected = next((a, b) for a, b in pairs if a != b)
+    raise errors.UserError(
+      f"the unlabelled shards {other.manifest['name']} have {modality}"
+      f" features of {key} {got}, expected {expected} as in"
+      f" {corpus.manifest['name']}; convert both in the same way"
+    )
+
+
+def _same_words(corpus: pipeline.Corpus, other: pipeline.Corpus) -> bool:
+  """Whether words, where both have any, became vectors in the same way."""
+  if "lexical" not in corpus.shapes:
+    return True
+  ways = []
+  for manifest in (corpus.manifest, other.manifest):
+    text = manifest.get("text") or {}
+    options = manifest["converter"]["options"]
+    ways.append(
+      (
+        text.get("tokeniser"),
+        text.get("oov_policy"),
+        options.get("word_vectors"),
+      )
+    )
+  return ways[0] == ways[1]
 
 
 def pool(rows: splits.Rows, fold: splits.Fold) -> np.ndarray:
