@@ -165,6 +165,18 @@ def numpy_deconvolution(plane, kernel, bias, stride, padding, size):
   return out
 
 
+def by_cell(rows, kernel, stride):
+  """Rows in the order of blocks of stride x stride cells, as (i, j, ...)."""
+  order = sorted(
+    np.ndindex(kernel, kernel),
+    key=lambda cell: ([x // stride for x in cell], [x % stride for x in cell]),
+  )
+  out = np.empty((kernel, kernel, *rows.shape[1:]))
+  for cell, row in zip(order, rows, strict=True):
+    out[cell] = row
+  return out
+
+
 @pytest.mark.parametrize("size", [(12, 9), (5, 6), (2, 1)])
 @pytest.mark.parametrize(
   "setting", [(4, 2, 1), (5, 2, 1), (3, 3, 1), (4, 3, 1)]
@@ -181,8 +193,8 @@ def test_convolutions_equal_a_loop_there_and_back(size, setting):
   small = tuple(max((n + 2 * padding - kernel) // stride + 1, 1) for n in size)
   assert got.shape == (2, *small, 3)
   weights = {
-    "kernel": np.asarray(params["kernel"]["kernel"]).reshape(
-      kernel, kernel, 2, 3
+    "kernel": by_cell(
+      np.asarray(params["kernel"]["kernel"]).reshape(-1, 2, 3), kernel, stride
     ),
     "bias": np.asarray(params["kernel"]["bias"]),
   }
@@ -205,10 +217,12 @@ def test_convolutions_equal_a_loop_there_and_back(size, setting):
   again = back.apply({"params": params}, got)
   # The same kernel's layout: from 3 channels to 2 at each of its places.
   weights = {
-    "kernel": np.moveaxis(
-      np.asarray(params["kernel"]["kernel"]).reshape(3, kernel, kernel, 2),
-      0,
-      2,
+    "kernel": by_cell(
+      np.moveaxis(
+        np.asarray(params["kernel"]["kernel"]).reshape(3, -1, 2), 0, 1
+      ),
+      kernel,
+      stride,
     ),
     "bias": np.asarray(params["bias"]),
   }

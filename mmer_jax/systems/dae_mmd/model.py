@@ -1,12 +1,12 @@
 """The networks of DAE + MMD: an auto-encoder a modality and a classifier."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mmer_jax.core import attention, linear
@@ -228,7 +228,9 @@ class PlaneConvolution(nn.Module):
   """A convolution over a plane, at least one cell wide on either side.
 
   A product of matrices, of the patches and the kernel: under the runs axis it
-  is one product a run, where a convolution would become a grouped one.
+  is one product a run, where a convolution would become a grouped one. The
+  plane is cut into blocks of stride x stride cells; the kernel's rows are those
+  of the blocks that it covers, block by block.
 
   Attributes:
     setting: Kernel, stride, padding and channels.
@@ -242,19 +244,24 @@ class PlaneConvolution(nn.Module):
   def __call__(self, plane: Float[Array, "b t e c"]) -> Float[Array, "b u f o"]:
     """Convolves; of n cells, floor((n + 2 p - k) / s) + 1 are left."""
     kernel, stride, padding, channels = self.setting
-    cells = [
-      max((size + 2 * padding - kernel) // stride + 1, 1)
-      for size in plane.shape[1:3]
+    batch, *size, depth = plane.shape
+    rows, columns = (
+      max((cells + 2 * padding - kernel) // stride + 1, 1) for cells in size
+    )
+    height, width = (_blocks(self.setting, count) for count in (rows, columns))
+    pads = [
+      (padding, count * stride - cells - padding, 0)
+      for count, cells in zip((height, width), size, strict=True)
     ]
-    pads = [(0, 0)] + [
-      (padding, max(padding, (count - 1) * stride + kernel - size - padding))
-      for count, size in zip(cells, plane.shape[1:3], strict=True)
-    ]
-    padded = jnp.pad(plane, [*pads, (0, 0)])
-    rows, columns = ((count - 1) * stride + 1 for count in cells)
+    padded = _pad(plane, pads)
+    blocks = padded.reshape(batch, height, stride, width, stride, depth)
+    blocks = blocks.transpose(0, 1, 3, 2, 4, 5)
+    covered = _covered(self.setting)
     patches = [
-      padded[:, i : i + rows : stride, j : j + columns : stride]
-      for i, j in np.ndindex(kernel, kernel)
+      blocks[:, i : i + rows, j : j + columns, :h, :w].reshape(
+        batch, rows, columns, h * w * depth
+      )
+      for (i, h), (j, w) in itertools.product(covered, covered)
     ]
     layer = linear.Linear(channels, dtype=self.dtype, name="kernel")
     return layer(jnp.concatenate(patches, axis=-1))
@@ -262,6 +269,8 @@ class PlaneConvolution(nn.Module):
 
 class PlaneDeconvolution(nn.Module):
   """The transposed convolution, back to a plane of a given size.
+
+  The kernel's columns are in the order of a `PlaneConvolution`'s rows.
 
   Attributes:
     setting: Kernel, stride and padding of the way there; channels here.
@@ -278,31 +287,58 @@ class PlaneDeconvolution(nn.Module):
   def __call__(self, plane: Float[Array, "b u f o"]) -> Float[Array, "b t e c"]:
     """Every cell adds its patch where the convolution would have read it."""
     kernel, stride, padding, channels = self.setting
+    batch, rows, columns = plane.shape[:3]
     layer = linear.Linear(
       kernel * kernel * channels,
       dtype=self.dtype,
       use_bias=False,
       name="kernel",
     )
-    patches = jnp.split(layer(plane), kernel * kernel, axis=-1)
-
-    def spread(patch: Array, at: tuple[int, int]) -> Array:
-      # How far each cell is moved, what is left behind the last, the stride.
-      pads = [
-        (
-          i - padding,
-          size - (count - 1) * stride - 1 - (i - padding),
-          stride - 1,
-        )
-        for i, size, count in zip(at, self.size, patch.shape[1:3], strict=True)
+    patches, start = layer(plane), 0
+    height, width = (_blocks(self.setting, count) for count in (rows, columns))
+    total = jnp.zeros((), patches.dtype)
+    covered = _covered(self.setting)
+    for (i, h), (j, w) in itertools.product(covered, covered):
+      stop = start + h * w * channels
+      patch = patches[..., start:stop].reshape(
+        batch, rows, columns, h, w, channels
+      )
+      places = [
+        (i, height - rows - i),
+        (j, width - columns - j),
+        (0, stride - h),
+        (0, stride - w),
       ]
-      nothing = jnp.zeros((), patch.dtype)
-      return jax.lax.pad(patch, nothing, [(0, 0, 0), *pads, (0, 0, 0)])
-
-    taps = np.ndindex(kernel, kernel)
-    total = sum(map(spread, patches, taps))
+      total = total + jnp.pad(patch, [(0, 0), *places, (0, 0)])
+      start = stop
+    blocks = total.transpose(0, 1, 3, 2, 4, 5)
+    whole = blocks.reshape(batch, height * stride, width * stride, channels)
+    pads = [
+      (-padding, padding + cells - count * stride, 0)
+      for count, cells in zip((height, width), self.size, strict=True)
+    ]
     bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
-    return total + bias[None, None, None, :]
+    return _pad(whole, pads) + bias[None, None, None, :]
+
+
+def _covered(setting: Convolution) -> list[tuple[int, int]]:
+  """The blocks below a kernel along an axis, and how many cells of each."""
+  kernel, stride = setting.kernel, setting.stride
+  starts = range(0, kernel, stride)
+  return [(start // stride, min(stride, kernel - start)) for start in starts]
+
+
+def _blocks(setting: Convolution, count: int) -> int:
+  """Blocks along an axis that `count` kernels cover together."""
+  return count - 1 + len(_covered(setting))
+
+
+def _pad(
+  plane: Float[Array, "b t e c"], pads: list[tuple[int, int, int]]
+) -> Float[Array, "b u f c"]:
+  """Pads steps and columns; cuts where a pad is below 0."""
+  nothing = jnp.zeros((), plane.dtype)
+  return jax.lax.pad(plane, nothing, [(0, 0, 0), *pads, (0, 0, 0)])
 
 
 def reverse(
