@@ -361,6 +361,7 @@ def test_a_setting_is_chosen_without_the_unseen_emotion(shards, tmp_path):
   assert outcome["setting"] == best["setting"]
 
 
+@pytest.mark.long
 def test_a_first_stage_may_come_from_another_workdir(shards, tmp_path):
   """The same, bit for bit, as if it had been trained here."""
   whole, first, rest = (tmp_path / name for name in ("whole", "first", "rest"))

@@ -253,6 +253,7 @@ def test_ten_random_kills(tiny, unbroken, tmp_path, seed):
   same_bits(unbroken, tmp_path / "w", tiny)
 
 
+@pytest.mark.long
 def test_two_processes_train_what_one_does(tiny, tmp_path):
   with socket.socket() as free:
     free.bind(("localhost", 0))
@@ -303,6 +304,7 @@ def test_swept_values_become_runs(tiny, tmp_path):
   assert len(outcome["settings"]) == 2
 
 
+@pytest.mark.long
 def test_streaming_shards_trains_as_resident_does(tiny, tmp_path):
   losses = []
   for resident in (True, False):
