@@ -4,7 +4,8 @@ r"""Semi-supervised on IEMOCAP: Liang et al. 2020, Table 5.
     --config.data.dir=DIR --workdir=runs/dae_semi
 
 A classifier is trained first and predicts the unlabelled rows, of which the
-second stage takes as many of each class. The paper's numbers, WAP and UA of
+second stage takes as many of each class; shards of AMI go to
+`--config.unlabelled.dir=DIR`. The paper's numbers, WAP and UA of
 five folds and one seed with 20,000 unlabelled rows of AMI, stand in the table.
 They are not checked here.
 

@@ -23,13 +23,18 @@ with exactly these keys:
   may hold frames (t, d)), `names` (of the features; () derives them) and
   `padding` (`"none"`, or `"zero_rows"` where all-zero frames are padding);
 - `emotion_words`: pairs (emotion, words in order of preference), the first with
-  a vector standing for the emotion.
+  a vector standing for the emotion;
+- `crop`: `min_words`, below which a row is silence and left out, and
+  `max_words`, to which a longer text is cut around a word drawn by the row's
+  id; 0 for neither. Tags and marks are no words. Only for rows without
+  features, which would be of the whole.
 
 `text` becomes the lexical modality through a file of word vectors.
 """
 
 import pathlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -61,11 +66,12 @@ _PAIRS = (
   "emotion_words",
 )
 _KEYS = (
-  *("name", "label_type", "emotions", "unlabelled", "features"),
+  *("name", "label_type", "emotions", "unlabelled", "features", "crop"),
   *_TEMPLATES,
   *_PAIRS,
 )
 _FEATURE_KEYS = ("columns", "names", "padding")
+_CROP_KEYS = ("min_words", "max_words")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _FILE = "file"
 
@@ -203,6 +209,17 @@ def check_spec(spec: ml_collections.ConfigDict) -> None:
         f"spec.features.{modality}.padding is {entry.padding!r}, expected"
         " 'none' or 'zero_rows'"
       )
+  _same_keys("spec.crop", spec.crop.keys(), _CROP_KEYS)
+  for key, value in spec.crop.items():
+    if not isinstance(value, int) or value < 0:
+      raise UserError(
+        f"spec.crop.{key} is {value!r}, expected a number of words, 0 for none"
+      )
+    if value and (spec.features or not spec.text):
+      raise UserError(
+        f"spec.crop.{key} is {value}, but only rows of text alone can be"
+        " cropped; set it to 0"
+      )
   if spec.text and "lexical" in spec.features:
     raise UserError(
       "spec.text and spec.features.lexical are both the lexical modality;"
@@ -273,7 +290,8 @@ class _Reader:
       for column in self._wanted:
         table.require(column)
     totals = [table.total for table in self._tables.values()]
-    self.total = None if None in totals else sum(totals)
+    unknown = None in totals or any(spec.crop.values())
+    self.total = None if unknown else sum(totals)
     kinds = {"".join(t.path.suffixes[-2:]) for t in self._tables.values()}
     self.layout = (
       f"{len(self._tables)} table(s) of utterances,"
@@ -306,9 +324,29 @@ class _Reader:
         yield row
 
   def texts(self) -> Iterator[str]:
-    """The text of every row."""
+    """The text of every row that is kept."""
     for row in self.rows():
-      yield self._fill("text", row)
+      text = self._text(row)
+      if text is not None:
+        yield text
+
+  def _text(self, row: tables.Row) -> str | None:
+    """The text as `spec.crop` leaves it; None for silence."""
+    text, crop = self._fill("text", row), self._spec.crop
+    if not any(crop.values()):
+      return text
+    tokens = text_lib.tokenise(text)
+    words = [at for at, token in enumerate(tokens) if token[0].isalnum()]
+    if len(words) < max(crop.min_words, 1):
+      return None
+    if not crop.max_words or len(words) <= crop.max_words:
+      return text
+    rng = np.random.default_rng(zlib.crc32(self._fill("id", row).encode()))
+    middle = int(rng.integers(len(words)))
+    first = middle - crop.max_words // 2
+    first = min(max(first, 0), len(words) - crop.max_words)
+    last = words[first + crop.max_words - 1]
+    return " ".join(tokens[words[first] : last + 1])
 
   def modalities(self) -> dict[str, corpus_lib.Modality]:
     """The features' dims, from the first row that has them."""
@@ -376,8 +414,11 @@ class _Reader:
   def examples(
     self, modalities: dict[str, corpus_lib.Modality]
   ) -> Iterator[tuple[corpus_lib.Example, str]]:
-    """Every utterance, and its text."""
+    """Every utterance that is kept, and its text."""
     for row in self.rows():
+      text = self._text(row)
+      if text is None:
+        continue
       streams = {}
       for name in self._features:
         frames = self._frames(name, row)
@@ -399,7 +440,7 @@ class _Reader:
         dialogue=self._fill("dialogue", row),
         split=self._split(row),
       )
-      yield example, self._fill("text", row)
+      yield example, text
 
   def _split(self, row: tables.Row) -> str:
     value = self._fill("split", row)

@@ -94,4 +94,5 @@ def get_config(variant: str = "4") -> ml_collections.ConfigDict:
       }
     }
   )
+  config.crop = ml_collections.ConfigDict({"min_words": 0, "max_words": 0})
   return config.lock()

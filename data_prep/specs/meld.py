@@ -62,4 +62,5 @@ def get_config(variant: str = "emotion") -> ml_collections.ConfigDict:
   config.emotions = emotions
   config.emotion_words = _EMOTIONS[variant]
   config.features = ml_collections.ConfigDict()
+  config.crop = ml_collections.ConfigDict({"min_words": 0, "max_words": 0})
   return config.lock()

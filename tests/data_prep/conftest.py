@@ -123,6 +123,7 @@ def make_spec(**changes):
       "label_columns": (),
       "emotions": ("happy", "sad"),
       "emotion_words": (("happy", ("joyous", "happy")), ("sad", ("sad",))),
+      "crop": {"min_words": 0, "max_words": 0},
       "features": {
         "acoustic": {"columns": ("mfcc",), "names": (), "padding": "none"}
       },

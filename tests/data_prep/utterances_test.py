@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from data_prep import text as text_lib
 from data_prep.sources import utterances
@@ -73,6 +74,39 @@ def test_a_text_without_vectors_is_an_absent_modality(
   assert read["3"]["lexical"].tolist() == [[0, 0, 0]]
   assert manifest["counts"]["present"]["lexical"] == 4
   assert manifest["text"]["oov_policy"] == "zero"
+
+
+def test_silence_is_left_out_and_a_long_text_is_cropped(jsonl, word_vectors):
+  long = " , ".join(f"w{i}" for i in range(40))
+  rows = [
+    {"id": "1", "text": "{vocalsound} um ...", "emotion": "hap"},
+    {"id": "2", "text": "I am happy .", "emotion": "hap"},
+    *({"id": f"a{i}", "text": long, "emotion": "sad"} for i in range(30)),
+  ]
+  spec = make_spec(
+    features=ConfigDict(), crop=ConfigDict({"min_words": 3, "max_words": 5})
+  )
+  corpus = utterances.build(spec, jsonl(rows), word_vectors, "zero")
+  assert corpus.total is None
+  found = examples(corpus)
+  assert list(found) == ["2", *(f"a{i}" for i in range(30))]
+  assert found["2"].words == ["i", "am", "happy", "."]
+  firsts = set()
+  for name, example in found.items():
+    if name == "2":
+      continue
+    words = [word for word in example.words if word != ","]
+    first = int(words[0][1:])
+    assert words == [f"w{i}" for i in range(first, first + 5)]
+    assert len(example.words) == 9
+    firsts.add(first)
+  # Anywhere in the text, its ends included, and the same the next time.
+  assert min(firsts) == 0 and max(firsts) == 35 and len(firsts) > 10
+  again = examples(corpus)
+  assert {n: e.words for n, e in again.items()} == {
+    n: e.words for n, e in found.items()
+  }
+  assert corpus.text["tokens"] == sum(len(e.words) for e in found.values())
 
 
 def test_one_corpus_in_three_kinds_of_file_is_one_corpus(tmp_path, jsonl):
@@ -231,6 +265,15 @@ FEATURES = {"columns": ("mfcc",), "names": (), "padding": "none"}
       "spec.features.visual has an unknown key 'colums'",
     ),
     ({"label_columns": (("happy", "a"), ("sad", "b"))}, "exclude each other"),
+    ({"crop": {"min_words": 3}}, "spec.crop lacks the key 'max_words'"),
+    (
+      {"crop": {"min_words": -1, "max_words": 0}},
+      "spec.crop.min_words is -1, expected a number of words",
+    ),
+    (
+      {"crop": {"min_words": 3, "max_words": 0}},
+      "spec.crop.min_words is 3, but only rows of text alone",
+    ),
   ],
 )
 def test_a_bad_spec_is_refused_before_any_row(changes, message):
@@ -254,6 +297,8 @@ def test_a_spec_without_one_of_the_keys_is_refused():
     (meld, "emotion"),
     (meld, "sentiment"),
     (ami, "full"),
+    (ami, "iemocap"),
+    (ami, "meld"),
   ],
 )
 def test_shipped_specs_are_sound_and_locked(module, variant):
