@@ -99,6 +99,7 @@ def base() -> ml_collections.ConfigDict:
   config.model.dropout = 0.1
   config.model.classifier = 128
   config.model.padding = "masked"
+  config.model.decoder = "plane"
   config.model.weights = ml_collections.ConfigDict(
     {"alpha": 0.2, "beta": 0.1, "omega": 0.3}
   )

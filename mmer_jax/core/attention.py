@@ -101,18 +101,20 @@ class Block(nn.Module):
 
   Source: Vaswani et al. 2017, section 3.1, as Liang et al. 2020, section 3.1,
     use it.
-  Deviation: a decoder sees later steps too: it gets all at once and generates
-    none.
+  Deviation: a decoder too may see later steps, where it gets all at once.
 
   Attributes:
     heads: Of the attention.
     dropout: On what each part adds.
     dtype: Of the matmuls.
+    causal: Whether a step attends to none of the steps after it; the memory
+      is open to all.
   """
 
   heads: int
   dropout: float
   dtype: str
+  causal: bool = False
 
   @nn.compact
   def __call__(
@@ -133,7 +135,10 @@ class Block(nn.Module):
       return nn.LayerNorm(epsilon=1e-5, name=f"norm_{part}")(x + change)
 
     own = MultiHeadAttention(self.heads, self.dtype, name="self")
-    x = add(0, x, own(x, x, mask[:, :, None] & mask[:, None, :]))
+    seen = mask[:, :, None] & mask[:, None, :]
+    if self.causal:
+      seen = seen & jnp.tri(x.shape[1], dtype=bool)[None]
+    x = add(0, x, own(x, x, seen))
     if memory is not None:
       reads = MultiHeadAttention(self.heads, self.dtype, name="memory")
       both = mask[:, :, None] & memory_mask[:, None, :]

@@ -132,6 +132,32 @@ def test_what_padding_holds_changes_nothing_and_comes_out_as_zeros():
   assert not np.asarray(clean)[~np.asarray(mask)].any()
 
 
+def test_a_causal_step_sees_no_later_one():
+  x, mask = sequences(8)
+  memory, memory_mask = sequences(8, S, seed=1)
+  module = attention.Block(heads=2, dropout=0.0, dtype="float32", causal=True)
+  params = module.init(
+    jax.random.key(0), x, mask, memory, memory_mask, key=None
+  )
+
+  def out(x, memory):
+    return np.asarray(
+      module.apply(params, x, mask, memory, memory_mask, key=None)
+    )
+
+  steps = x.shape[1]
+  base = out(x, memory)
+  for step in range(1, steps):
+    later = out(x.at[:, step:].add(1.0), memory)
+    np.testing.assert_array_equal(later[:, :step], base[:, :step])
+    there = np.asarray(mask)[:, step]
+    assert np.abs(later - base)[there, step].max() > 1e-3
+  # Every step of the memory is open to the first.
+  moved = out(x, memory.at[:, -1].add(1.0))
+  last = np.asarray(mask)[:, 0] & np.asarray(memory_mask)[:, -1]
+  assert np.abs(moved - base)[last, 0].max() > 1e-4
+
+
 def test_a_query_that_may_see_nothing_gets_zeros_and_no_gradient():
   rng = np.random.default_rng(2)
   q, k, v = (

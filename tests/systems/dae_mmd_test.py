@@ -297,6 +297,46 @@ def test_literally_padding_is_read_and_reconstructed():
   np.testing.assert_array_equal(b.latents["lexical"][short == 0], 0)
 
 
+@pytest.mark.parametrize("decoder", ["plane", "teacher_forcing"])
+def test_a_forced_decoder_sees_the_frames_before_the_one_it_makes(decoder):
+  coder = model.SequenceAutoEncoder(
+    steps=6,
+    heads=2,
+    blocks=1,
+    dropout=0.0,
+    decoder=decoder,
+    convolutions=((4, 2, 1, 3),),
+    sizes=(4,),
+    dtype="float32",
+  )
+  rng = np.random.default_rng(0)
+  frames = jnp.asarray(rng.normal(size=(2, 6, 5)), jnp.float32)
+  mask = jnp.asarray(np.arange(6) < np.array([[6], [4]]))
+  variables = coder.init(jax.random.key(0), frames, mask, key=None)
+  # Nothing comes through the latent vector.
+  silent = variables["params"]["decode_0"]
+  silent["kernel"] = jnp.zeros_like(silent["kernel"])
+
+  def decoded(frames):
+    _, state = coder.apply(
+      variables, frames, mask, key=None, capture_intermediates=True
+    )
+    return np.asarray(state["intermediates"]["output"]["__call__"][0])
+
+  base = decoded(frames)
+  for row, length in enumerate((6, 4)):
+    for place in range(length):
+      # The frame that is wanted at `place`, reversed.
+      moved = frames.at[row, length - 1 - place].add(1.0)
+      changed = np.abs(decoded(moved) - base).max(axis=-1)
+      assert not changed[1 - row].any()
+      assert not changed[row, : place + 1].any()
+      forced = decoder == "teacher_forcing"
+      assert (changed[row, place + 1 : length] > 1e-4).all() == (
+        forced or place + 1 == length
+      )
+
+
 def expected_terms(batch, rows):
   """Eq. 2 and 3 from the networks' outputs, in float64."""
   output = output_of()(batch)
@@ -387,6 +427,7 @@ def test_matching_alone_draws_the_latents_together():
     classifier=4,
     emotions=3,
     padding="masked",
+    decoder="plane",
     dtype="float32",
   )
   matching = dae_mmd.Matching((10.0,), "none", biased=True)

@@ -283,6 +283,7 @@ def _check(config: ml_collections.ConfigDict, matching: Matching) -> None:
       ("split", "cross_batch", "in_batch", "none"),
     ),
     ("padding", config.model.padding, ("masked", "literal")),
+    ("decoder", config.model.decoder, ("plane", "teacher_forcing")),
   )
   for key, value, expected in choices:
     if value not in expected:

@@ -55,6 +55,8 @@ class DaeMmd(nn.Module):
     emotions: How many outputs.
     padding: `masked`, or `literal` for the paper's: a sequence that is there
       counts as real to its end.
+    decoder: What the transformer's second side reads, see
+      `SequenceAutoEncoder`.
     dtype: Of the matmuls.
   """
 
@@ -66,6 +68,7 @@ class DaeMmd(nn.Module):
   classifier: int
   emotions: int
   padding: str
+  decoder: str
   dtype: str
 
   @nn.compact
@@ -87,6 +90,7 @@ class DaeMmd(nn.Module):
           heads=self.heads,
           blocks=self.blocks,
           dropout=self.dropout,
+          decoder=self.decoder,
           dtype=self.dtype,
           name=modality,
         )
@@ -153,6 +157,9 @@ class SequenceAutoEncoder(nn.Module):
     heads: Of the attention.
     blocks: Of the transformer, on either side.
     dropout: In it.
+    decoder: `plane`, where the deconvolved plane is both queries and memory,
+      or `teacher_forcing`, where it is the memory alone, and the frame before
+      the one that is wanted is the query, which sees no later one.
     convolutions: On the way to the latent vector.
     sizes: Of the linear layers after them, the latent vector's last.
     dtype: Of the matmuls.
@@ -162,6 +169,7 @@ class SequenceAutoEncoder(nn.Module):
   heads: int
   blocks: int
   dropout: float
+  decoder: str
   convolutions: tuple[tuple[int, int, int, int], ...]
   sizes: tuple[int, ...]
   dtype: str
@@ -177,7 +185,7 @@ class SequenceAutoEncoder(nn.Module):
     """Returns the latent vector and the mean squared error."""
     frames, mask = _fit(frames, self.steps), _fit(mask, self.steps)
     convolutions = [Convolution(*each) for each in self.convolutions]
-    encoded = self._transform("encoder", frames, mask, key, memory=False)
+    encoded = self._transform("encoder", frames, mask, key)
 
     plane, shapes = encoded[..., None], []
     for index, each in enumerate(convolutions):
@@ -196,9 +204,13 @@ class SequenceAutoEncoder(nn.Module):
       plane = PlaneDeconvolution(
         each, (height, width), self.dtype, name=f"deconvolution_{index}"
       )(jax.nn.relu(plane))
-    decoded = self._transform("decoder", plane[..., 0], mask, key, memory=True)
+    plane, target = plane[..., 0], reverse(frames, mask)
+    queries = plane
+    if self.decoder == "teacher_forcing":
+      queries = jnp.pad(target, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    decoded = self._transform("decoder", queries, mask, key, memory=plane)
     output = linear.Linear(frames.shape[-1], dtype=self.dtype, name="output")
-    errors = jnp.square(output(decoded) - reverse(frames, mask)).mean(axis=-1)
+    errors = jnp.square(output(decoded) - target).mean(axis=-1)
     count = jnp.maximum(mask.sum(axis=1), 1).astype(errors.dtype)
     return latent, jnp.where(mask, errors, 0.0).sum(axis=1) / count
 
@@ -208,18 +220,22 @@ class SequenceAutoEncoder(nn.Module):
     x: Float[Array, "b t e"],
     mask: Bool[Array, "b t"],
     key: PRNGKeyArray | None,
-    *,
-    memory: bool,
+    memory: Float[Array, "b t e"] | None = None,
   ) -> Float[Array, "b t e"]:
-    x = x + attention.positions(*x.shape[1:])[None].astype(x.dtype)
-    x = jnp.where(mask[..., None], x, 0.0)
-    reads = (x, mask) if memory else ()
+    places = attention.positions(*x.shape[1:])[None].astype(x.dtype)
+    x = jnp.where(mask[..., None], x + places, 0.0)
+    reads, offset = (), 0
+    if memory is not None:
+      memory = jnp.where(mask[..., None], memory + places, 0.0)
+      reads, offset = (memory, mask), self.blocks
     for index in range(self.blocks):
-      at = None
-      if key is not None:
-        at = jax.random.fold_in(key, index + memory * self.blocks)
+      at = None if key is None else jax.random.fold_in(key, index + offset)
       x = attention.Block(
-        self.heads, self.dropout, self.dtype, name=f"{name}_{index}"
+        self.heads,
+        self.dropout,
+        self.dtype,
+        causal=bool(reads) and self.decoder == "teacher_forcing",
+        name=f"{name}_{index}",
       )(x, mask, *reads, key=at)
     return x
 
