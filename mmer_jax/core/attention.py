@@ -147,3 +147,30 @@ class Block(nn.Module):
     narrow = linear.Linear(width, dtype=self.dtype, name="narrow")
     x = add(2, x, narrow(jax.nn.relu(wide)))
     return jnp.where(mask[..., None], x, 0.0)
+
+
+class ContextAttention(nn.Module):
+  """Weights the steps of a sequence and sums them.
+
+  Source: Aguilar et al. 2019, section 3.3, after Bahdanau et al. 2014:
+    e_i = v' tanh(W h_i + b), a = softmax(e), z = sum_i a_i h_i.
+  Deviation: b has d_a columns, those of W h_i; the paper says d_h.
+
+  Attributes:
+    width: d_a.
+    dtype: Of the matmuls.
+  """
+
+  width: int
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self, frames: Float[Array, "b t h"], mask: Bool[Array, "b t"]
+  ) -> tuple[Float[Array, "b h"], Float[Array, "b t"]]:
+    """Returns z and a; zeros of both where no step is real."""
+    hidden = linear.Linear(self.width, dtype=self.dtype, name="hidden")(frames)
+    vector = linear.Linear(1, dtype=self.dtype, use_bias=False, name="vector")
+    scores = vector(jnp.tanh(hidden))[..., 0]
+    weights = jax.nn.softmax(scores, axis=-1, where=mask)
+    return jnp.einsum("bt,bth->bh", weights, frames), weights

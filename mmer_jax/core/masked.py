@@ -13,3 +13,27 @@ def mean(
   """
   total = jnp.sum(jnp.where(mask, values, 0.0))
   return total / jnp.maximum(jnp.sum(mask), 1).astype(values.dtype)
+
+
+def mean_over_steps(
+  frames: Float[Array, "b t d"], mask: Bool[Array, "b t"]
+) -> Float[Array, "b d"]:
+  """Mean over the real steps of each sequence; zeros where there is none."""
+  total = jnp.sum(jnp.where(mask[..., None], frames, 0.0), axis=1)
+  count = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(frames.dtype)
+  return total / count[:, None]
+
+
+def moments(
+  frames: Float[Array, "b t d"], mask: Bool[Array, "b t"]
+) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+  """Mean and population variance of every column over the real steps.
+
+  Under `jit` over a mesh they are those of the global batch. Zeros where no
+  step is real.
+  """
+  real = mask[..., None]
+  count = jnp.maximum(jnp.sum(mask), 1).astype(frames.dtype)
+  mean = jnp.sum(jnp.where(real, frames, 0.0), axis=(0, 1)) / count
+  away = jnp.where(real, frames - mean[None, None, :], 0.0)
+  return mean, jnp.sum(jnp.square(away), axis=(0, 1)) / count

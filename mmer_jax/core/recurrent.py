@@ -193,7 +193,45 @@ def dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:
   return jnp.where(kept, x / (1.0 - rate), 0.0)
 
 
-class BiLSTM(nn.Module):
+class _Directions(nn.Module):
+  """The parameters of LSTM layers and the pass of one direction.
+
+  Attributes:
+    hidden: Width of one direction.
+    layers: How many.
+    dropout: On the input of every layer but the first.
+    dtype: Of the matmuls; the state is float32 or the parameters' dtype.
+  """
+
+  hidden: int
+  layers: int
+  dropout: float
+  dtype: str
+
+  def _direction(self, layer: int, name: str, x: Array, real: Array) -> Array:
+    w_x, w_h, b = self._weights(layer, name, x.shape[-1], True)
+    inputs = _matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
+    return lstm(
+      inputs, w_h.astype(self.dtype), real, reverse=name == "backward"
+    )
+
+  def _weights(
+    self, layer: int, name: str, width: int, recurrent: bool
+  ) -> tuple[Array, ...]:
+    shapes = {"w_x": (width, 4 * self.hidden)}
+    if recurrent:
+      shapes["w_h"] = (self.hidden, 4 * self.hidden)
+    found = tuple(
+      self.param(f"l{layer}_{name}_{kind}", _uniform, self.hidden, shape)
+      for kind, shape in shapes.items()
+    )
+    bias = self.param(
+      f"l{layer}_{name}_b", _bias, self.hidden, (4 * self.hidden,)
+    )
+    return (*found, bias)
+
+
+class BiLSTM(_Directions):
   """Stacked LSTM layers in both directions, read out as one vector each.
 
   Read-outs:
@@ -207,20 +245,12 @@ class BiLSTM(nn.Module):
     step; here is one, drawn as the sum of two.
 
   Attributes:
-    hidden: Width of one direction.
-    layers: How many.
-    dropout: On the input of every layer but the first.
     readout: `last` or `final`.
     bidirectional: If not, the backward read-out is zeros of width 0.
-    dtype: Of the matmuls; the state is float32 or the parameters' dtype.
   """
 
-  hidden: int
-  layers: int
-  dropout: float
   readout: str
   bidirectional: bool
-  dtype: str
 
   @nn.compact
   def __call__(
@@ -253,27 +283,40 @@ class BiLSTM(nn.Module):
       x = jnp.concatenate([forward, backward], axis=-1)
     return Readout(x[-1], x[-1][:, :0])
 
-  def _direction(self, layer: int, name: str, x: Array, real: Array) -> Array:
-    w_x, w_h, b = self._weights(layer, name, x.shape[-1], True)
-    inputs = _matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
-    return lstm(
-      inputs, w_h.astype(self.dtype), real, reverse=name == "backward"
-    )
 
-  def _weights(
-    self, layer: int, name: str, width: int, recurrent: bool
-  ) -> tuple[Array, ...]:
-    shapes = {"w_x": (width, 4 * self.hidden)}
-    if recurrent:
-      shapes["w_h"] = (self.hidden, 4 * self.hidden)
-    found = tuple(
-      self.param(f"l{layer}_{name}_{kind}", _uniform, self.hidden, shape)
-      for kind, shape in shapes.items()
-    )
-    bias = self.param(
-      f"l{layer}_{name}_b", _bias, self.hidden, (4 * self.hidden,)
-    )
-    return (*found, bias)
+class BiLSTMStates(_Directions):
+  """Stacked bidirectional LSTM layers, read at every step.
+
+  Deviation: one bias per gate, see `BiLSTM`.
+  """
+
+  @nn.compact
+  def __call__(
+    self,
+    frames: Float[Array, "b t d"],
+    mask: Bool[Array, "b t"],
+    *,
+    key: PRNGKeyArray | None,
+  ) -> Float[Array, "b t h"]:
+    """Returns both directions side by side, zeros at padding.
+
+    Padding may lie anywhere: a masked step leaves the state as it is.
+    """
+    x, real = jnp.swapaxes(frames, 0, 1), jnp.swapaxes(mask, 0, 1)
+    x = jnp.where(real[..., None], x, 0.0)
+    for layer in range(self.layers):
+      if layer:
+        at = None if key is None else jax.random.fold_in(key, layer)
+        x = dropout(x, self.dropout, at)
+      x = jnp.concatenate(
+        [
+          self._direction(layer, name, x, real)
+          for name in ("forward", "backward")
+        ],
+        axis=-1,
+      )
+      x = jnp.where(real[..., None], x, 0.0)
+    return jnp.swapaxes(x, 0, 1)
 
 
 def _uniform(key: PRNGKeyArray, hidden: int, shape: tuple[int, ...]) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmer_jax.core import attention
+from tests.core import numeric
 
 B, T, S = 4, 5, 3
 
@@ -223,3 +224,53 @@ def test_bfloat16_is_close():
   assert rough.dtype == jnp.float32
   np.testing.assert_allclose(rough, exact, atol=0.1)
   assert np.abs(np.asarray(rough - exact)).max() > 0
+
+
+def numpy_context(params, frames, mask):
+  """One sequence at a time; names as in the paper."""
+  z, a = np.zeros((B, frames.shape[2])), np.zeros(mask.shape)
+  for row in range(B):
+    real = np.flatnonzero(mask[row])
+    if not len(real):
+      continue
+    h = frames[row, real]
+    e = np.tanh(h @ params["w"] + params["b"]) @ params["v"]
+    a[row, real] = np.exp(e) / np.exp(e).sum()
+    z[row] = a[row, real] @ h
+  return z, a
+
+
+def test_context_attention_and_its_gradient_equal_numpy():
+  with jax.enable_x64(True):
+    x, mask = sequences(3)
+    x = jnp.asarray(x, jnp.float64)
+    layer = attention.ContextAttention(width=2, dtype="float64")
+    params = layer.init(jax.random.key(0), x, mask)["params"]
+    weights = np.random.default_rng(3).normal(size=(B, 3))
+
+    def total(params, x):
+      z, a = layer.apply({"params": params}, x, mask)
+      return (z * weights).sum(), (z, a)
+
+    (_, (z, a)), (grads, by_x) = jax.value_and_grad(
+      total, argnums=(0, 1), has_aux=True
+    )(params, x)
+
+    def named(tree):
+      return {
+        "w": np.asarray(tree["hidden"]["kernel"]),
+        "b": np.asarray(tree["hidden"]["bias"]),
+        "v": np.asarray(tree["vector"]["kernel"])[:, 0],
+      }
+
+    arrays = {**named(params), "x": np.asarray(x)}
+    expected = numpy_context(arrays, arrays["x"], np.asarray(mask))
+    np.testing.assert_allclose(z, expected[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(a, expected[1], rtol=0, atol=1e-12)
+    oracle = numeric.differences(
+      lambda p: (numpy_context(p, p["x"], np.asarray(mask))[0] * weights).sum(),
+      arrays,
+    )
+    for name, grad in {**named(grads), "x": by_x}.items():
+      np.testing.assert_allclose(grad, oracle[name], rtol=0, atol=1e-8)
+    assert not np.asarray(z)[1].any() and not np.asarray(by_x)[1].any()
