@@ -77,6 +77,19 @@ class Padding:
       streams[modality] = schema.Stream(features, mask)
     return streams
 
+  def words(
+    self, examples: Sequence[dict[str, np.ndarray]]
+  ) -> np.ndarray | None:
+    """The word of every acoustic frame, -1 for none; None where not known."""
+    length = self.lengths.get("acoustic")
+    if length is None or "acoustic_word" not in examples[0]:
+      return None
+    found = np.full((len(examples), length), -1, np.int32)
+    for row, example in enumerate(examples):
+      word = example["acoustic_word"][:length]
+      found[row, : len(word)] = word
+    return found
+
 
 class ResidentTable:
   """Features in memory, as one batch of every utterance."""
@@ -112,8 +125,13 @@ class StreamingTable:
     wanted, inverse = np.unique(
       np.where(real, rows % count, 0), return_inverse=True
     )
-    streams = self._pad([self._read(int(row)) for row in wanted])
-    compact = _as_batch(streams, self._labels[wanted], self._labelled[wanted])
+    examples = [self._read(int(row)) for row in wanted]
+    compact = _as_batch(
+      self._pad(examples),
+      self._pad.words(examples),
+      self._labels[wanted],
+      self._labelled[wanted],
+    )
     inverse = inverse.reshape(rows.shape)
     batch = take(compact, np.where(real, inverse, FILLER))
     return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
@@ -255,7 +273,9 @@ def load(
   text: dict[str, list[str]] = {
     key: [] for key in ("id", "speaker", "session", "dialogue", "split")
   }
-  labels, labelled, streams, locations = [], [], [], []
+  labels, labelled, locations = [], [], []
+  streams: list[dict[str, schema.Stream]] = []
+  words: list[np.ndarray] = []
   present: dict[str, list[bool]] = {modality: [] for modality in modalities}
   pending: list[dict[str, np.ndarray]] = []
   for location, example in shards.read_examples(pathlib.Path(directory)):
@@ -264,10 +284,11 @@ def load(
     labels.append(example["labels"][columns])
     labelled.append(bool(example["labelled"]))
     locations.append(location)
-    pending.append({m: example[m] for m in modalities})
+    kept = (*modalities, "acoustic_word")
+    pending.append({key: example[key] for key in kept if key in example})
     if len(pending) == _PASS_ROWS:
-      _flush(pad, pending, present, streams if resident else None)
-  _flush(pad, pending, present, streams if resident else None)
+      _flush(pad, pending, present, (streams, words) if resident else None)
+  _flush(pad, pending, present, (streams, words) if resident else None)
   if not labels:
     raise errors.UserError(f"{directory} holds no example; convert it again")
   for modality, count in pad.truncated.items():
@@ -302,6 +323,7 @@ def load(
           )
           for modality in modalities
         },
+        np.concatenate(words) if words else None,
         label_array,
         labelled_array,
       )
@@ -350,6 +372,9 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
     streams[modality] = schema.Stream(
       xp.where(mask[..., None], features, xp.zeros_like(features)), mask
     )
+  word = table.acoustic_word
+  if word is not None:
+    word = xp.where(real[..., None], xp.take(word, index, axis=0), -1)
   return schema.Batch(
     streams=streams,
     present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
@@ -358,6 +383,7 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
     labelled=xp.take(table.labelled, index, axis=0) & real,
     example_mask=real,
     role=xp.where(real, rows // count, 0).astype(np.int32),
+    acoustic_word=word,
   )
 
 
@@ -496,20 +522,27 @@ def _flush(
   pad: Padding,
   pending: list[dict[str, np.ndarray]],
   present: dict[str, list[bool]],
-  streams: list[dict[str, schema.Stream]] | None,
+  kept: tuple[list[dict[str, schema.Stream]], list[np.ndarray]] | None,
 ) -> None:
   if not pending:
     return
   padded = pad(pending)
   for modality, flags in present.items():
     flags.extend(padded[modality].mask.any(axis=1).tolist())
-  if streams is not None:
+  if kept is not None:
+    streams, words = kept
     streams.append(padded)
+    word = pad.words(pending)
+    if word is not None:
+      words.append(word)
   pending.clear()
 
 
 def _as_batch(
-  streams: dict[str, schema.Stream], labels: np.ndarray, labelled: np.ndarray
+  streams: dict[str, schema.Stream],
+  words: np.ndarray | None,
+  labels: np.ndarray,
+  labelled: np.ndarray,
 ) -> schema.Batch:
   return schema.Batch(
     streams=streams,
@@ -518,6 +551,7 @@ def _as_batch(
     labelled=labelled,
     example_mask=np.ones(len(labels), bool),
     role=np.zeros(len(labels), np.int32),
+    acoustic_word=words,
   )
 
 

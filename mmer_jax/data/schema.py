@@ -55,6 +55,8 @@ class Batch:
     example_mask: False on the rows that only fill a batch.
     role: As what a row takes part: 0 as one of the source corpus; what the
       others are is said by `training.Runs.known`.
+    acoustic_word: The lexical step that each acoustic frame belongs to, -1 for
+      silence, another speaker and padding; None where the shards do not say.
   """
 
   streams: dict[str, Stream]
@@ -63,3 +65,4 @@ class Batch:
   labelled: Bool[Array, "*r b"]
   example_mask: Bool[Array, "*r b"]
   role: Int[Array, "*r b"]
+  acoustic_word: Int[Array, "*r b t"] | None = None

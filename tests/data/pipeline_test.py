@@ -249,3 +249,28 @@ def test_a_row_says_also_as_what_it_takes_part():
   )
   traced = jax.jit(pipeline.take)(everything, rows)
   jax.tree.map(np.testing.assert_array_equal, traced, batch)
+
+
+def test_the_words_of_frames_are_cut_padded_and_gathered():
+  entry = {"dim": 2, "max_length": 9, "padding": "none"}
+  pad = pipeline.Padding(
+    {"modalities": {"acoustic": entry}}, ("acoustic",), {"acoustic": 4}
+  )
+  examples = [
+    {"acoustic": np.ones((len(word), 2)), "acoustic_word": np.array(word)}
+    for word in ([0, 0, -1, 1, 1], [-1, 3], [])
+  ]
+  words = pad.words(examples)
+  np.testing.assert_array_equal(
+    words, [[0, 0, -1, 1], [-1, 3, -1, -1], [-1] * 4]
+  )
+  assert pad.words([{"acoustic": np.ones((1, 2))}]) is None
+  whole = table(3).replace(acoustic_word=words)
+  rows = np.array([[1, pipeline.FILLER], [0, 4]])
+  for taken in (
+    pipeline.take(whole, rows),
+    jax.jit(pipeline.take)(whole, rows),
+  ):
+    np.testing.assert_array_equal(
+      taken.acoustic_word, words[[1, 2, 0, 1]].reshape(2, 2, 4)
+    )
