@@ -148,6 +148,7 @@ def build(
     The functions.
   """
   stage = system.stages[number]
+  predict_fn = stage.predict or system.predict
   over_runs = NamedSharding(mesh, PartitionSpec("runs"))
   everywhere = replicated(mesh)
   over_batch = NamedSharding(mesh, PartitionSpec("data"))
@@ -205,12 +206,15 @@ def build(
     params = state.train.params
     # The rows of validation have the labels of all that was taught.
     known = run.known[: number + 1].any(axis=0)
-    run = run.replace(known=jnp.broadcast_to(known, run.known.shape))
+    run = run.replace(
+      known=jnp.broadcast_to(known, run.known.shape),
+      epoch=state.progress.epoch,
+    )
 
     def one(_: None, row: Any) -> tuple[None, tuple[Array, ...]]:
       batch = batch_of(source, row, run)
       mask = batch.example_mask & batch.labelled
-      logits = system.predict(params, batch, run.vectors).logits
+      logits = predict_fn(params, batch, run.vectors).logits
       loss, _ = stage.loss(params, batch, run.vectors, run, None)
       count = mask.sum().astype(jnp.float32)
       return None, (logits, batch.labels, mask, loss * count, count)
@@ -233,7 +237,7 @@ def build(
       if keep is not None:
         seen = {name: name in keep for name in batch.streams}
         batch = pipeline.keep_modalities(batch, seen)
-      return None, system.predict(params, batch, run.vectors)
+      return None, predict_fn(params, batch, run.vectors)
 
     prediction = jax.lax.scan(one, None, rows)[1]
     return jax.tree.map(

@@ -18,6 +18,9 @@ Params = Any
 # Dai et al. 2020, Figures 4 and 5.
 CURVES = ("weighted_f1", "weighted_accuracy")
 
+# The part of a system's parameters that is not descended: see `LossFn`.
+STATISTICS = "statistics"
+
 _OPTIMIZERS = {"adam": optax.scale_by_adam(), "sgd": optax.identity()}
 OPTIMIZERS = tuple(_OPTIMIZERS)
 
@@ -44,6 +47,7 @@ class Runs:
     vectors: The word vectors of the emotions.
     keep: Modality name to whether the run sees it; empty where all runs see
       all.
+    epoch: Of the stage, from 0, as a loss sees it; None outside of training.
   """
 
   seed: Int[Array, "*r"]
@@ -57,6 +61,7 @@ class Runs:
   scale: dict[str, Float[Array, "*r d"]]
   vectors: Float[Array, "*r k e"]
   keep: dict[str, Bool[Array, "*r"]]
+  epoch: Int[Array, "*r"] | None = None
 
 
 class Prediction(NamedTuple):
@@ -77,7 +82,9 @@ InitFn = Callable[[PRNGKeyArray, schema.Batch, Array], Params]
 # (params, batch, emotions) -> Prediction. Sees no label and no key.
 PredictFn = Callable[[Params, schema.Batch, Array], Prediction]
 # (params, batch, emotions, run, key) -> (mean loss, terms to log). The key is
-# None where nothing is to be random: validation.
+# None where nothing is to be random: validation. A term named `STATISTICS`
+# is no scalar and not logged: it takes the place of that part of the
+# parameters after a step.
 LossFn = Callable[
   [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
   tuple[Scalar, dict[str, Scalar]],
@@ -106,6 +113,8 @@ class Stage(NamedTuple):
     unlabelled: Whether unlabelled rows stand behind those of each batch, as
       many: see `data.unlabelled`.
     following: Whether the rows of the next batch stand behind them all.
+    frozen: Names of the parts of the parameters that it leaves as they are.
+    predict: What validation judges; None for the system's.
   """
 
   name: str
@@ -117,6 +126,8 @@ class Stage(NamedTuple):
   fresh: bool = False
   unlabelled: bool = False
   following: bool = False
+  frozen: tuple[str, ...] = ()
+  predict: PredictFn | None = None
 
 
 class System(NamedTuple):
@@ -260,7 +271,9 @@ def init_run(
       best_epoch=jnp.zeros((), jnp.int32),
       stopped=jnp.zeros((), bool),
       failed_step=jnp.full((), -1, jnp.int32),
-      sums={name: jnp.zeros(()) for name in ("loss", *terms)},
+      sums={
+        name: jnp.zeros(()) for name in ("loss", *terms) if name != STATISTICS
+      },
       examples=jnp.zeros(()),
     ),
     finished=finished,
@@ -286,7 +299,11 @@ def train_step(
   key = stream_key(run.seed, stage.name, train.step)
 
   gradient = stage.gradient or jax.value_and_grad(stage.loss, has_aux=True)
-  (loss, terms), grads = gradient(train.params, batch, emotions, run, key)
+  (loss, terms), grads = gradient(
+    train.params, batch, emotions, run.replace(epoch=progress.epoch), key
+  )
+  still = (*stage.frozen, STATISTICS)
+  grads = _without(grads, still)
   norm = optax.tree.norm(grads)
   finite = jnp.isfinite(loss) & jnp.isfinite(norm)
   examples = jnp.sum(batch.example_mask & batch.labelled).astype(jnp.float32)
@@ -298,7 +315,7 @@ def train_step(
   grads = jax.tree.map(
     lambda grad, param: grad * shrink + run.weight_decay * param,
     grads,
-    train.params,
+    _without(train.params, still),
   )
   optimizer = _OPTIMIZERS[stage.optimizer]
   updates, opt_state = optimizer.update(grads, train.opt_state)
@@ -306,6 +323,8 @@ def train_step(
   params = jax.tree.map(
     lambda param, update: param - rate * update, train.params, updates
   )
+  if STATISTICS in terms:
+    params = {**params, STATISTICS: terms[STATISTICS]}
   params, opt_state = _where(
     apply, (params, opt_state), (train.params, train.opt_state)
   )
@@ -456,3 +475,11 @@ def probabilities(
 
 def _where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
   return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _without(tree: Any, names: tuple[str, ...]) -> Any:
+  """Zeroes the named parts; Adam leaves alone what has no gradient."""
+  return {
+    name: jax.tree.map(jnp.zeros_like, part) if name in names else part
+    for name, part in tree.items()
+  }

@@ -234,3 +234,62 @@ def test_sgd_steps_along_the_clipped_gradient():
     np.testing.assert_allclose(
       after[name], params[name] - 0.5 * 0.05 / norm * grad, rtol=1e-5
     )
+
+
+def test_a_frozen_part_stays_and_has_no_share_in_the_clip():
+  """Without it the gradient would be longer, and decay would shrink it."""
+  run = one(toy.runs([0], weight_decay=0.1, clip_norm=0.05))
+  batch = normalised(toy.table(8), np.arange(8), run)
+  frozen = toy.SYSTEM.stages[0]._replace(frozen=("w",))
+  state = start(run, batch)
+  after = step(state, batch, run, frozen).train.params
+  np.testing.assert_array_equal(after["w"], state.train.params["w"])
+  key = training.stream_key(run.seed, "toy", 0)
+  grad = jax.grad(lambda p: toy.loss(p, batch, VECTORS, run, key)[0])(
+    state.train.params
+  )["b"]
+  assert np.linalg.norm(grad) > 0.05
+  # Adam's first step is the sign, times the rate.
+  np.testing.assert_allclose(after["b"], -1e-2 * np.sign(grad), rtol=1e-4)
+
+
+def test_statistics_are_replaced_and_not_descended():
+  def loss(params, batch, emotions, run, key):
+    rest = {k: v for k, v in params.items() if k != training.STATISTICS}
+    value, terms = toy.loss(rest, batch, emotions, run, key)
+    seen = params[training.STATISTICS]["seen"]
+    statistics = {"seen": seen + batch.example_mask.sum()}
+    return value * seen, {**terms, training.STATISTICS: statistics}
+
+  run = one(toy.runs([0], weight_decay=0.1))
+  batch = normalised(toy.table(8), np.arange(8), run)
+  stage = training.Stage("toy", loss)
+  state = start(run, batch)
+  params = {
+    **state.train.params,
+    training.STATISTICS: {"seen": jnp.float32(1.0)},
+  }
+  state = training.init_run(params, ("logit_norm", training.STATISTICS))
+  for count in (9.0, 17.0):
+    state = step(state, batch, run, stage)
+    assert state.train.params[training.STATISTICS]["seen"] == count
+  assert training.STATISTICS not in state.progress.sums
+  # A step that is not taken teaches nothing.
+  fillers = normalised(toy.table(8), np.full(8, pipeline.FILLER), run)
+  again = step(state, fillers, run, stage)
+  jax.tree.map(np.testing.assert_array_equal, again, state)
+
+
+def test_a_loss_sees_the_epoch():
+  def loss(params, batch, emotions, run, key):
+    value, terms = toy.loss(params, batch, emotions, run, key)
+    return value, {"logit_norm": run.epoch.astype(jnp.float32)}
+
+  run = one(toy.runs([0]))
+  batch = normalised(toy.table(8), np.arange(8), run)
+  state = start(run, batch)
+  state = state.replace(
+    progress=state.progress.replace(epoch=jnp.asarray(3, jnp.int32))
+  )
+  after = step(state, batch, run, training.Stage("toy", loss))
+  assert after.progress.sums["logit_norm"] == 3 * 8
