@@ -1,0 +1,1 @@
+"""Multimodal and multi-view models, Aguilar et al. 2019."""

@@ -1,0 +1,330 @@
+"""Multimodal models by words, and acoustic ones that learn from them.
+
+Source: Aguilar, Rozgic, Wang and Wang, "Multimodal and Multi-view Models for
+Emotion Recognition", ACL 2019.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
+
+from mmer_jax import errors, training
+from mmer_jax.core import divergences, fusion, losses, masked, words
+from mmer_jax.data import schema
+from mmer_jax.systems import supervised
+from mmer_jax.systems.multiview import model
+
+# The views, as they are named in the parameters.
+FIRST, SECOND = "first", "second"
+
+
+class Weights(NamedTuple):
+  """What the parts of the loss of two views count for.
+
+  Attributes:
+    contrastive: Of Eq. 2; the paper has it without a weight.
+    first: beta_a, of the first view's cross-entropy, Eq. 3.
+    second: beta_m, of the second's, Eq. 4.
+    teacher: Of the first view's divergence from the second, Eq. 5.
+    decay_first: rho of beta_a: beta / (1 + rho epoch), appendix B.
+    decay_second: rho of beta_m.
+  """
+
+  contrastive: float
+  first: float
+  second: float
+  teacher: float
+  decay_first: float
+  decay_second: float
+
+
+class Contrast(NamedTuple):
+  """How views are contrasted.
+
+  Attributes:
+    margin: m of Eq. 2.
+    confusable: Pairs of emotions that are each other's negatives; empty for
+      any other emotion.
+  """
+
+  margin: float
+  confusable: tuple[tuple[str, str], ...]
+
+
+def build(config: ml_collections.ConfigDict) -> training.System:
+  """Makes the system of a config: one view, or one that a second teaches.
+
+  Raises:
+    UserError: The config asks for what the system does not have.
+  """
+  parts = config.model.to_dict()
+  view, second = parts.pop("view"), parts.pop("second")
+  second_view, temperature = parts.pop("second_view"), parts.pop("temperature")
+  weights = Weights(**parts.pop("weights"))
+  contrast = Contrast(**parts.pop("contrast"))
+  _check(config)
+  kinds = {FIRST: view} | ({SECOND: second} if second else {})
+
+  def make(name: str, count: int) -> model.View:
+    return model.View(
+      **parts, kind=kinds[name], emotions=count, dtype=config.compute_dtype
+    )
+
+  def init(
+    key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
+  ) -> training.Params:
+    params, statistics = {}, {}
+    for index, name in enumerate(kinds):
+      variables = make(name, emotions.shape[0]).init(
+        jax.random.fold_in(key, index), batch, key=None
+      )
+      params[name] = variables["params"]
+      if fusion.STATISTICS in variables:
+        statistics[name] = variables[fusion.STATISTICS]
+    if statistics:
+      params[training.STATISTICS] = statistics
+    return params
+
+  def apply(
+    params: training.Params,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    name: str,
+    key: PRNGKeyArray | None,
+  ) -> tuple[model.Output, dict[str, Any]]:
+    """A view's output, and its statistics if there are any."""
+    module = make(name, emotions.shape[0])
+    found = params.get(training.STATISTICS, {}).get(name)
+    variables = {"params": params[name]}
+    if found is None:
+      return module.apply(variables, batch, key=key), {}
+    output, changed = module.apply(
+      {**variables, fusion.STATISTICS: found},
+      batch,
+      key=key,
+      mutable=[fusion.STATISTICS],
+    )
+    return output, {name: changed[fusion.STATISTICS]}
+
+  def predictor(name: str) -> training.PredictFn:
+    def predict(
+      params: training.Params,
+      batch: schema.Batch,
+      emotions: Float[Array, "k e"],
+    ) -> training.Prediction:
+      output, _ = apply(params, batch, emotions, name, None)
+      return training.Prediction(output.logits, {})
+
+    return predict
+
+  def log(
+    params: training.Params,
+    terms: dict[str, Scalar],
+    statistics: dict[str, Any],
+    key: PRNGKeyArray | None,
+  ) -> dict[str, Any]:
+    """The terms, and the statistics where this is training."""
+    if key is None or not statistics:
+      return terms
+    before = params[training.STATISTICS]
+    return {**terms, training.STATISTICS: {**before, **statistics}}
+
+  def alone(name: str) -> training.LossFn:
+    def loss(
+      params: training.Params,
+      batch: schema.Batch,
+      emotions: Float[Array, "k e"],
+      run: training.Runs,
+      key: PRNGKeyArray | None,
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+      output, statistics = apply(params, batch, emotions, name, key)
+      value = supervised.classification(
+        config.protocol.decision, output.logits, batch, run
+      )
+      return value, log(params, {}, statistics, key)
+
+    return loss
+
+  frozen = second_view == "frozen"
+
+  def together(
+    params: training.Params,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    run: training.Runs,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Scalar, dict[str, Scalar]]:
+    keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
+    first, statistics = apply(params, batch, emotions, FIRST, keys[0])
+    if frozen:
+      other, _ = apply(params, batch, emotions, SECOND, None)
+      other = jax.lax.stop_gradient(other)
+    else:
+      other, more = apply(params, batch, emotions, SECOND, keys[1])
+      statistics = statistics | more
+    real = batch.example_mask & batch.labelled
+    both = real
+    for name in kinds:
+      present = [batch.present[m] for m in model.KINDS[kinds[name]].modalities]
+      both = both & jnp.stack(present).any(axis=0)
+    wanted = jnp.asarray(_wanted(contrast.confusable, config.data.emotions))
+    if not contrast.confusable:
+      wanted = ~jnp.eye(emotions.shape[0], dtype=bool)
+    terms = {
+      "contrastive": divergences.contrastive(
+        first.vector,
+        other.vector,
+        divergences.choose_negatives(batch.labels, wanted, both, key=keys[2]),
+        both,
+        margin=contrast.margin,
+      ),
+      "first": supervised.classification(
+        config.protocol.decision, first.logits, batch, run
+      ),
+      "second": supervised.classification(
+        config.protocol.decision, other.logits, batch, run
+      ),
+      "teacher": masked.mean(
+        losses.distillation(other.logits, first.logits, temperature), both
+      ),
+    }
+    value = jnp.zeros(())
+    for name, factor in betas(weights, run.epoch, frozen).items():
+      value = value + factor * terms[name]
+    return value, log(params, terms, statistics, key)
+
+  return training.System(
+    init=init,
+    stages=_stages(bool(second), frozen, alone, together, predictor),
+    predict=predictor(FIRST),
+    open_vocabulary=False,
+  )
+
+
+def betas(
+  weights: Weights, epoch: Array | None, frozen: bool
+) -> dict[str, float | Array]:
+  """What each term of the loss counts for in an epoch.
+
+  Source: Aguilar et al. 2019, Eq. 3 and 4 and appendix B:
+    beta = beta_0 / (1 + rho epoch).
+  Deviation: the betas count once; the paper has them in Eq. 3 and 4 and again
+    in Algorithm 1. A frozen second view's own loss counts for nothing.
+
+  Args:
+    weights: beta_0 and rho.
+    epoch: From 0; None for 0.
+    frozen: Whether the second view is.
+  """
+  epoch = 0 if epoch is None else epoch
+  return {
+    "contrastive": weights.contrastive,
+    "first": weights.first / (1 + weights.decay_first * epoch),
+    "second": 0.0
+    if frozen
+    else weights.second / (1 + weights.decay_second * epoch),
+    "teacher": weights.teacher,
+  }
+
+
+def _stages(
+  taught: bool,
+  frozen: bool,
+  alone: Callable[[str], training.LossFn],
+  together: training.LossFn,
+  predictor: Callable[[str], training.PredictFn],
+) -> tuple[training.Stage, ...]:
+  """One view; two at once; or a teacher and then its student."""
+  if not taught:
+    return (training.Stage("supervised", alone(FIRST)),)
+  if not frozen:
+    return (training.Stage("multiview", together),)
+  return (
+    training.Stage(
+      "teacher", alone(SECOND), frozen=(FIRST,), predict=predictor(SECOND)
+    ),
+    training.Stage("student", together, frozen=(SECOND,)),
+  )
+
+
+def _wanted(
+  pairs: tuple[tuple[str, str], ...], emotions: tuple[str, ...]
+) -> Bool[np.ndarray, "k k"]:
+  """For each emotion (row) those of its negatives."""
+  wanted = np.zeros((len(emotions), len(emotions)), bool)
+  for a, b in pairs:
+    i, j = emotions.index(a), emotions.index(b)
+    wanted[i, j] = wanted[j, i] = True
+  return wanted
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+  settings = config.model
+  choices = [
+    ("view", settings.view, tuple(model.KINDS)),
+    ("second_view", settings.second_view, ("trainable", "frozen")),
+    ("reading", settings.reading, words.READINGS),
+  ]
+  if settings.second:
+    choices.append(("second", settings.second, tuple(model.KINDS)))
+  for key, value, expected in choices:
+    if value not in expected:
+      raise errors.UserError(
+        f"config.model.{key} is {value!r}, expected one of"
+        f" {', '.join(expected)}"
+      )
+  for key in ("view", "second"):
+    for modality in _modalities(settings[key]):
+      if modality not in config.data.modalities:
+        raise errors.UserError(
+          f"config.model.{key} is {settings[key]!r}, which reads {modality},"
+          " but config.data.modalities is"
+          f" {', '.join(config.data.modalities)}; add it"
+        )
+  if config.few_shot.method != "none":
+    raise errors.UserError(
+      f"config.few_shot.method is {config.few_shot.method!r}, but multiview"
+      ' does not learn emotions from few samples; set it to "none"'
+    )
+  if settings.second:
+    _check_two(config)
+
+
+def _check_two(config: ml_collections.ConfigDict) -> None:
+  settings = config.model
+  if config.protocol.decision != "softmax":
+    raise errors.UserError(
+      "config.model.second contrasts emotions, of which an utterance has one;"
+      f" got config.protocol.decision {config.protocol.decision!r}; set it to"
+      ' "softmax"'
+    )
+  for key in ("view", "second"):
+    kind = model.KINDS[settings[key]]
+    if len(kind.modalities) > 1 and not kind.words:
+      raise errors.UserError(
+        f"config.model.{key} is {settings[key]!r}, whose vector is longer than"
+        " the other view's, with which it is compared; use another of"
+        f" {', '.join(model.KINDS)}"
+      )
+  if settings.temperature <= 0:
+    raise errors.UserError(
+      f"config.model.temperature is {settings.temperature}, expected a number"
+      " above 0"
+    )
+  for pair in settings.contrast.confusable:
+    unknown = [name for name in pair if name not in config.data.emotions]
+    if unknown:
+      raise errors.UserError(
+        f"config.model.contrast.confusable names {unknown[0]!r}, expected one"
+        f" of config.data.emotions ({', '.join(config.data.emotions)}); name"
+        " the emotions there too, or set it to () for any other emotion"
+      )
+
+
+def _modalities(view: str) -> tuple[str, ...]:
+  return model.KINDS[view].modalities if view else ()
