@@ -9,6 +9,9 @@ Example:
     --word_vectors=glove.840B.300d.txt --drop_preset=facet_emotion_scores \
     --output=shards/mosei
 
+  python -m data_prep.convert --source=word_aligned \
+    --input=iemocap_word_aligned.npz --output=shards/word_aligned
+
   python -m data_prep.convert --source=synthetic --preset=tiny \
     --output=shards/tiny
 """
@@ -23,7 +26,12 @@ from ml_collections import config_flags
 
 from data_prep import columns, nonfinite, text, write
 from data_prep import corpus as corpus_lib
-from data_prep.sources import cmu_processed, synthetic, utterances
+from data_prep.sources import (
+  cmu_processed,
+  synthetic,
+  utterances,
+  word_aligned,
+)
 from mmer_jax import errors
 from mmer_jax.errors import UserError
 
@@ -51,6 +59,7 @@ _OWN = {
     "drop_preset",
   },
   "synthetic": {"preset", "seed", "num_examples"},
+  "word_aligned": {"input", "drop_columns", "drop_preset"},
 }
 
 
@@ -136,10 +145,15 @@ def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
   return synthetic.build(values.preset, values.seed, values.num_examples)
 
 
+def _word_aligned(values: flags.FlagValues) -> corpus_lib.Corpus:
+  return word_aligned.build(_input(values))
+
+
 _BUILD: dict[str, Callable[[flags.FlagValues], corpus_lib.Corpus]] = {
   "utterances": _utterances,
   "cmu_processed": _cmu_processed,
   "synthetic": _synthetic,
+  "word_aligned": _word_aligned,
 }
 
 

@@ -18,6 +18,9 @@ through the planted maps; no modality is sufficient; and averaging over frames
 helps. Labels follow the published class counts, some modalities are absent, and
 some utterances unlabelled where the corpus has such.
 
+Where a preset says so, annotators err: a share of the labels is that of another
+emotion, while everything else shows the true one.
+
 Each utterance is drawn from its own (seed, index): order and number of the
 others do not matter.
 """
@@ -70,6 +73,8 @@ class Preset:
     silence: Probability of a silent acoustic frame after a word.
     absent: Probability that a modality is missing.
     num_examples: Where the command names none.
+    mislabelled: Probability that an utterance is labelled with another of the
+      emotions, at random, than the one that it shows.
   """
 
   places: dict[str, tuple[float, float, float]]
@@ -84,6 +89,7 @@ class Preset:
   silence: float
   absent: dict[str, float]
   num_examples: int
+  mislabelled: float = 0.0
 
   @property
   def emotions(self) -> tuple[str, ...]:
@@ -149,6 +155,19 @@ PRESETS["tiny_mosei"] = dataclasses.replace(
   dims=PRESETS["tiny"].dims,
   words=(5, 10),
   num_examples=4000,
+)
+
+# Frames inside words, many features and few utterances, and annotators who err:
+# what a model that also reads the words can teach an acoustic one.
+PRESETS["words"] = dataclasses.replace(
+  PRESETS["tiny"],
+  unlabelled=0,
+  dims={"lexical": 25, "acoustic": 60, "visual": 3},
+  words=(8, 14),
+  frames=(1, 3),
+  absent={"lexical": 0.0, "acoustic": 0.0, "visual": 0.5},
+  num_examples=1000,
+  mislabelled=0.3,
 )
 
 # Ours: a pooled logistic regression lands between .5 and .85 in each modality,
@@ -289,11 +308,15 @@ def utterance(
   if "acoustic" in absent:
     acoustic_word = acoustic_word[:0]
   share = preset.unlabelled / (preset.unlabelled + sum(preset.sizes.values()))
+  if rng.random() < share:
+    labels = None
+  elif preset.mislabelled:
+    labels = _mistake(world, index, labels)
   return corpus_lib.Example(
     id=f"utterance_{index:06d}",
     where=f"synthetic utterance {index}",
     streams={k: v.astype(np.float32) for k, v in streams.items()},
-    labels=None if rng.random() < share else labels.astype(np.float32),
+    labels=None if labels is None else labels.astype(np.float32),
     speaker=speaker,
     session=session,
     dialogue=dialogue,
@@ -321,6 +344,15 @@ def _labels(preset: Preset, split: str, rng: np.random.Generator) -> np.ndarray:
     return (rng.random(len(positives)) < positives / preset.sizes[split]) * 1.0
   chosen = rng.choice(len(positives), p=positives / positives.sum())
   return np.eye(len(positives))[chosen]
+
+
+def _mistake(world: World, index: int, labels: np.ndarray) -> np.ndarray:
+  """What an annotator writes down of one emotion."""
+  rng = np.random.default_rng([world.seed, 3, index])
+  if rng.random() >= world.preset.mislabelled:
+    return labels
+  others = np.flatnonzero(labels == 0)
+  return np.eye(len(labels))[rng.choice(others)]
 
 
 def _say(

@@ -1,6 +1,7 @@
 """The synthetic corpus: its shapes, its counts, and that it can be learnt."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -191,3 +192,20 @@ def test_unknown_presets_are_refused():
     synthetic.build("huge", 0, 1)
   with pytest.raises(UserError, match="must not be negative"):
     synthetic.build("tiny", -1, 1)
+
+
+def test_annotators_err_and_utterances_stay_as_they_are(monkeypatch):
+  _, examples = examples_of("words", 400)
+  clean = dataclasses.replace(synthetic.PRESETS["words"], mislabelled=0.0)
+  monkeypatch.setitem(synthetic.PRESETS, "words", clean)
+  _, truth = examples_of("words", 400)
+  wrong = 0
+  for noted, true in zip(examples, truth, strict=True):
+    assert noted.labels.sum() == 1
+    wrong += (noted.labels != true.labels).any()
+    np.testing.assert_array_equal(
+      noted.streams["acoustic"], true.streams["acoustic"]
+    )
+    assert noted.words == true.words
+  # 0.3 of 400, within four standard deviations.
+  assert abs(wrong - 120) < 4 * np.sqrt(400 * 0.3 * 0.7)
