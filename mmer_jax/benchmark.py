@@ -88,6 +88,7 @@ def benchmark(
   settings = same_runs(config, table, vectors, runs)
   timed = system.stages[stage]
   width = batch_size * (1 + timed.unlabelled) * (1 + timed.following)
+  width *= 1 + (timed.negatives is not None)
   compiled = program.build(system, stage, rules, mesh, resident=True)
   source = program.place(table, mesh)
   placed = program.place(settings, mesh, "runs")
@@ -196,8 +197,22 @@ def random_table(
     labelled=np.ones(n, bool),
     example_mask=np.ones(n, bool),
     role=np.zeros(n, np.int32),
+    acoustic_word=_even_words(config.data.modalities, lengths, n),
   )
   return table, rng.standard_normal((count, width), np.float32)
+
+
+def _even_words(
+  modalities: Sequence[str], lengths: dict[str, int], count: int
+) -> np.ndarray | None:
+  """Gives every word as many frames; None where there are fewer than words."""
+  if not {"lexical", "acoustic"} <= set(modalities):
+    return None
+  words, frames = lengths["lexical"], lengths["acoustic"]
+  if not 0 < words <= frames:
+    return None
+  word = np.arange(frames) * words // frames
+  return np.broadcast_to(word, (count, frames)).astype(np.int32)
 
 
 def same_runs(

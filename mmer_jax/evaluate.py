@@ -27,6 +27,7 @@ from mmer_jax import (
   training,
   workdir,
 )
+from mmer_jax.data import pipeline
 
 SPLITS = ("train", "validation", "test")
 
@@ -54,7 +55,8 @@ def evaluate(
       of the shards.
     thresholds: `fixed`, the config's, or `validation`, the best there of each
       emotion of the source training.
-    data_dir: The shard folder, where it is not the one of training.
+    data_dir: The shard folder, where it is not the one of training. A modality
+      that its shards do not hold is absent from every utterance.
     setup: The experiment, where the caller has it already.
 
   Returns:
@@ -233,7 +235,7 @@ def _setup(
       config.data.word_vectors = word_vectors
     if data_dir:
       config.data.dir = str(pathlib.Path(data_dir).absolute())
-  setup = experiment.build(config)
+  setup = experiment.build(config, _lacking(description) if data_dir else None)
   if unseen and not setup.system.open_vocabulary:
     logging.warning(
       "%s was not trained on %s and reads no word vectors: it gets a freshly"
@@ -263,6 +265,19 @@ def _setup(
       " on other shards on purpose"
     )
   return setup
+
+
+def _lacking(description: dict[str, Any]) -> pipeline.Lacking:
+  """What training had and other shards may not."""
+  return pipeline.Lacking(
+    shapes={
+      modality: (entry["length"], entry["dim"])
+      for modality, entry in description["modalities"].items()
+    },
+    vectors=np.asarray(
+      [emotion["vector"] for emotion in description["emotions"]], np.float32
+    ),
+  )
 
 
 def _check_modalities(config: Any, modalities: Sequence[str]) -> None:
@@ -356,22 +371,28 @@ def _predict(
   """
   last = len(setup.system.stages) - 1
   batch = experiment.sample_batch(setup.config, setup.corpus)
-  compiled = setup.program(last, keep=tuple(modalities) or None)
+  keep = tuple(modalities) or None
+  compiled = setup.program(last, keep=keep)
   runs = experiment.as_device(restored.runs, setup.mesh)
   params = [program.place(each, setup.mesh, "runs") for each in restored.params]
   if last or new:
     fresh = compiled.init(runs, program.place(batch, setup.mesh)).best_params
     params = [jax.tree.map(_extend, each, fresh) for each in params]
     params = [fresh, *params] if last else params
+  # A stage that judges by another part of the system has a program of its own.
+  programs = [compiled] * len(params)
+  for number, stage in enumerate(setup.system.stages[:last]):
+    if stage.predict is not None:
+      programs[1 + number] = setup.program(number, keep=keep)
   rows = {side: next(setup.feed(iter([setup.rows(side)]))) for side in sides}
   return [
     {
       side: program.fetch(
-        compiled.predict(each, runs, setup.source, rows[side]).logits
+        each.predict(found, runs, setup.source, rows[side]).logits
       )
       for side in sides
     }
-    for each in params
+    for each, found in zip(programs, params, strict=True)
   ]
 
 

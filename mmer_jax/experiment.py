@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from mmer_jax import errors, layout, metrics, program, systems, training
-from mmer_jax.data import few_shot, pipeline, schema, unlabelled
+from mmer_jax.data import few_shot, negatives, pipeline, schema, unlabelled
 
 # Keys that do not change what a run computes (beyond rounding): a workdir
 # may be resumed, and its results compared, with other values of them.
@@ -100,7 +100,7 @@ class Experiment(NamedTuple):
     """The rows of a run's epoch, (steps, width).
 
     Behind the rows of a batch come what its stage wants there: a memory, or
-    unlabelled rows, or those of the next batch.
+    unlabelled rows, or those of the next batch, or negatives.
     """
     batches = pipeline.epoch_rows(
       self.stage_rows(record, number),
@@ -119,6 +119,16 @@ class Experiment(NamedTuple):
     if stage.following:
       following = np.roll(batches, -1, axis=0)
       batches = np.concatenate([batches, following], axis=1)
+    if stage.negatives is not None:
+      batches = negatives.beside(
+        batches,
+        record.fold.train,
+        self.corpus.labels,
+        negatives.wanted(stage.negatives, self.corpus.emotions),
+        seed=record.seed,
+        stage=number,
+        epoch=epoch,
+      )
     return batches
 
   def rows(self, split: str) -> np.ndarray:
@@ -149,8 +159,15 @@ class Experiment(NamedTuple):
     )
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build(
+  config: ml_collections.ConfigDict,
+  lacking: pipeline.Lacking | None = None,
+) -> Experiment:
   """Reads the shards and lays out the runs of a config.
+
+  Args:
+    config: Of `configs/`.
+    lacking: As of `pipeline.load`.
 
   Raises:
     UserError: The config does not fit itself or the shards.
@@ -163,7 +180,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
       "config.data.dir is empty, expected a shard folder; convert a corpus"
       " with `python -m data_prep.convert` and pass --config.data.dir=DIR"
     )
-  corpus = load_corpus(config)
+  corpus = load_corpus(config, lacking)
   # What a system refuses, it refuses here: before anything is written.
   jax.eval_shape(
     system.init, jax.random.key(0), sample_batch(config, corpus), corpus.vectors
@@ -189,8 +206,15 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   )
 
 
-def load_corpus(config: ml_collections.ConfigDict) -> pipeline.Corpus:
+def load_corpus(
+  config: ml_collections.ConfigDict,
+  lacking: pipeline.Lacking | None = None,
+) -> pipeline.Corpus:
   """Reads the shards that `config.data` and `config.unlabelled` name.
+
+  Args:
+    config: Of `configs/`.
+    lacking: As of `pipeline.load`.
 
   Raises:
     UserError: A folder is not as the config says, or the unlabelled shards
@@ -205,6 +229,7 @@ def load_corpus(config: ml_collections.ConfigDict) -> pipeline.Corpus:
     resident=resident,
     decision=config.protocol.decision,
     without_emotion=config.data.without_emotion,
+    lacking=lacking,
   )
   if not (config.unlabelled.use and config.unlabelled.dir):
     return corpus

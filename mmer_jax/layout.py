@@ -496,7 +496,7 @@ def _statistics(
   of_manifest = (
     config.protocol.split == "corpus" and config.protocol.train == "train"
   )
-  if known is not None and of_manifest:
+  if known is not None and of_manifest and modality in known:
     return (
       np.asarray(known[modality]["mean"]),
       np.asarray(known[modality]["std"]),

@@ -77,6 +77,19 @@ class Prediction(NamedTuple):
   per_modality: dict[str, Float[Array, "b k"]]
 
 
+class WordMaps(NamedTuple):
+  """What a system says of the words of a batch; zeros where there is none.
+
+  Attributes:
+    attention: What each word counts for; the sum over an utterance is 1.
+    acoustic: How much of each word was acoustic, from 0 to 1; None where the
+      system does not weigh modalities.
+  """
+
+  attention: Float[Array, "b w"]
+  acoustic: Float[Array, "b w"] | None
+
+
 # (key, batch, emotions) -> params
 InitFn = Callable[[PRNGKeyArray, schema.Batch, Array], Params]
 # (params, batch, emotions) -> Prediction. Sees no label and no key.
@@ -87,10 +100,12 @@ PredictFn = Callable[[Params, schema.Batch, Array], Prediction]
 # parameters after a step.
 LossFn = Callable[
   [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
-  tuple[Scalar, dict[str, Scalar]],
+  tuple[Scalar, dict[str, Any]],
 ]
 # (params, emotions) -> modality name to the emotions' places (k d) there.
 SpacesFn = Callable[[Params, Array], dict[str, Array]]
+# (params, batch, emotions) -> WordMaps.
+WordsFn = Callable[[Params, schema.Batch, Array], WordMaps]
 # The arguments of a loss -> ((loss, terms), gradient).
 GradientFn = Callable[
   [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
@@ -113,6 +128,9 @@ class Stage(NamedTuple):
     unlabelled: Whether unlabelled rows stand behind those of each batch, as
       many: see `data.unlabelled`.
     following: Whether the rows of the next batch stand behind them all.
+    negatives: Whether a negative of each row stands behind them all: pairs of
+      emotions, empty for any other; None for no negatives. See
+      `data.negatives`.
     frozen: Names of the parts of the parameters that it leaves as they are.
     predict: What validation judges; None for the system's.
   """
@@ -126,6 +144,7 @@ class Stage(NamedTuple):
   fresh: bool = False
   unlabelled: bool = False
   following: bool = False
+  negatives: tuple[tuple[str, str], ...] | None = None
   frozen: tuple[str, ...] = ()
   predict: PredictFn | None = None
 
@@ -140,6 +159,7 @@ class System(NamedTuple):
     open_vocabulary: Whether `predict` takes emotions it was not trained on.
     spaces: Where the system puts the emotions; None where it has no place
       for them.
+    words: What it looks at, word by word; None where it does not.
   """
 
   init: InitFn
@@ -147,6 +167,7 @@ class System(NamedTuple):
   predict: PredictFn
   open_vocabulary: bool
   spaces: SpacesFn | None = None
+  words: WordsFn | None = None
 
 
 @flax.struct.dataclass

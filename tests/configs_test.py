@@ -15,6 +15,8 @@ MODULES = (
   "dae_mmd.semi",
   "dae_mmd.ablation",
   "dae_mmd.meld",
+  "multiview.multimodal",
+  "multiview.taught",
   "mtee.mosei",
   "mtee.iemocap",
   "mtee.zero_shot_mosei",
@@ -76,6 +78,7 @@ _SHORT = (
   "baselines.lf_lstm_mosei",
   "dae_mmd.semi",
   "mtee.mosei",
+  "multiview.multimodal",
 )
 
 

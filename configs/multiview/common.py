@@ -82,7 +82,7 @@ def base() -> ml_collections.ConfigDict:
     }
   )
   config.model.contrast = ml_collections.ConfigDict(
-    {"margin": 0.5, "confusable": CONFUSABLE}
+    {"margin": 0.5, "negatives": "batch", "confusable": CONFUSABLE}
   )
   config.model.temperature = 1.0
   return config
@@ -105,8 +105,9 @@ def utterances(config: ml_collections.ConfigDict) -> None:
 def synthetic(config: ml_collections.ConfigDict) -> None:
   """The synthetic corpus of preset `words`: frames inside words."""
   config.seeds = (0, 1, 2, 3, 4)
+  config.protocol.split = "leave_one_session_out"
   config.data.max_length.update(lexical=0, acoustic=0)
-  config.benchmark.dims.update(lexical=25, acoustic=20)
+  config.benchmark.dims.update(lexical=25, acoustic=60)
   config.benchmark.vector_dim = 25
   config.model.hidden = 16
   config.model.gate = 16

@@ -31,6 +31,19 @@ FILLER = -1
 _PASS_ROWS = 4096
 
 
+class Lacking(NamedTuple):
+  """What shards may lack, because other shards had it in training.
+
+  Attributes:
+    shapes: Modality name to (frames, columns). One that the shards do not hold
+      is absent from every utterance.
+    vectors: Of the emotions, (k, e), where the shards hold none.
+  """
+
+  shapes: dict[str, tuple[int, int]]
+  vectors: np.ndarray
+
+
 class Padding:
   """Pads, truncates and masks the streams of decoded examples."""
 
@@ -39,11 +52,24 @@ class Padding:
     manifest: dict[str, Any],
     modalities: Sequence[str],
     max_length: dict[str, int],
+    absent: dict[str, tuple[int, int]] | None = None,
   ):
-    """Lengths come from the config, at most the corpus's longest."""
+    """Lengths come from the config, at most the corpus's longest.
+
+    Args:
+      manifest: Of the shards.
+      modalities: To pad.
+      max_length: Modality name to a length, 0 for the longest.
+      absent: Modality name to (frames, columns), of those that no example has.
+    """
+    absent = absent or {}
     self.dims, self.lengths, self._zero_rows = {}, {}, {}
     self.truncated = dict.fromkeys(modalities, 0)
     for modality in modalities:
+      if modality in absent:
+        self.lengths[modality], self.dims[modality] = absent[modality]
+        self._zero_rows[modality] = False
+        continue
       entry = manifest["modalities"][modality]
       longest = max(int(entry["max_length"]), 1)
       wanted = max_length[modality]
@@ -66,6 +92,8 @@ class Padding:
       features = np.zeros(shape, np.float32)
       mask = np.zeros(shape[:2], bool)
       for row, example in enumerate(examples):
+        if modality not in example:
+          continue
         frames = example[modality]
         if len(frames) > length:
           self.truncated[modality] += 1
@@ -169,6 +197,7 @@ class JoinedTable:
       streams=streams,
       present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
       example_mask=real,
+      acoustic_word=_join_words(own.acoustic_word, other.acoustic_word),
     )
 
 
@@ -188,6 +217,26 @@ def _as_long(*streams: schema.Stream) -> list[schema.Stream]:
     schema.Stream(pad(stream.features, -2), pad(stream.mask, -1))
     for stream in streams
   ]
+
+
+def _join_words(*words: np.ndarray | None) -> np.ndarray | None:
+  """Those of each row; where one corpus knows none, -1 for its rows."""
+  known = [word for word in words if word is not None]
+  if not known:
+    return None
+  length = max(word.shape[-1] for word in known)
+  # Where one has a row, the other has a filler: -1.
+  return np.max(
+    [
+      np.pad(
+        word,
+        [(0, 0)] * (word.ndim - 1) + [(0, length - word.shape[-1])],
+        constant_values=-1,
+      )
+      for word in known
+    ],
+    axis=0,
+  )
 
 
 class Corpus(NamedTuple):
@@ -228,6 +277,7 @@ def load(
   resident: bool,
   decision: str,
   without_emotion: str,
+  lacking: Lacking | None = None,
 ) -> Corpus:
   """Reads a shard folder; every record's checksum is verified.
 
@@ -241,6 +291,7 @@ def load(
     decision: `"softmax"` makes rows without any of `emotions` unlabelled.
     without_emotion: Under `"binary"`, what such a row is: `"negative"` of them
       all, or `"unlabelled"`.
+    lacking: What is made up where the shards do not have it.
 
   Returns:
     The corpus.
@@ -249,12 +300,17 @@ def load(
     UserError: The folder, an emotion or a modality is not as the config says.
   """
   manifest = shards.load_manifest(pathlib.Path(directory))
+  absent: dict[str, tuple[int, int]] = {}
   for modality in modalities:
-    if modality not in manifest["modalities"]:
+    if modality in manifest["modalities"]:
+      continue
+    if lacking is None or modality not in lacking.shapes:
       raise errors.UserError(
         f"config.data.modalities names {modality!r}, but {directory} holds"
         f" {', '.join(manifest['modalities'])}; set config.data.modalities"
       )
+    logging.info("%s holds no %s: no utterance has it", directory, modality)
+    absent[modality] = lacking.shapes[modality]
   if not modalities:
     raise errors.UserError(
       "config.data.modalities is empty, expected at least one of"
@@ -269,7 +325,7 @@ def load(
       )
   columns = [manifest["emotions"].index(emotion) for emotion in names]
 
-  pad = Padding(manifest, modalities, max_length)
+  pad = Padding(manifest, modalities, max_length, absent)
   text: dict[str, list[str]] = {
     key: [] for key in ("id", "speaker", "session", "dialogue", "split")
   }
@@ -336,7 +392,7 @@ def load(
   return Corpus(
     manifest=manifest,
     emotions=names,
-    vectors=_vectors(directory, names),
+    vectors=_vectors(directory, names, lacking),
     columns={key: np.asarray(values) for key, values in text.items()},
     labels=label_array,
     labelled=labelled_array,
@@ -555,8 +611,13 @@ def _as_batch(
   )
 
 
-def _vectors(directory: str, names: Sequence[str]) -> np.ndarray:
+def _vectors(
+  directory: str, names: Sequence[str], lacking: Lacking | None
+) -> np.ndarray:
   vectors = shards.load_emotion_vectors(pathlib.Path(directory))
+  if vectors is None and lacking is not None:
+    if len(lacking.vectors) == len(names):
+      return lacking.vectors
   if vectors is None:
     return np.zeros((len(names), 0), np.float32)
   rows = [vectors.names.index(name) for name in names]

@@ -4,18 +4,17 @@ Source: Aguilar, Rozgic, Wang and Wang, "Multimodal and Multi-view Models for
 Emotion Recognition", ACL 2019.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
 from mmer_jax import errors, training
 from mmer_jax.core import divergences, fusion, losses, masked, words
-from mmer_jax.data import schema
+from mmer_jax.data import negatives, schema
 from mmer_jax.systems import supervised
 from mmer_jax.systems.multiview import model
 
@@ -48,11 +47,15 @@ class Contrast(NamedTuple):
 
   Attributes:
     margin: m of Eq. 2.
+    negatives: Where they are drawn: `batch`, among the batch's own vectors, or
+      `corpus`, the training rows, which costs another forward pass of both
+      views (Algorithm 1). Validation takes those of the batch.
     confusable: Pairs of emotions that are each other's negatives; empty for
       any other emotion.
   """
 
   margin: float
+  negatives: str
   confusable: tuple[tuple[str, str], ...]
 
 
@@ -122,6 +125,12 @@ def build(config: ml_collections.ConfigDict) -> training.System:
 
     return predict
 
+  def look(
+    params: training.Params, batch: schema.Batch, emotions: Float[Array, "k e"]
+  ) -> training.WordMaps:
+    output, _ = apply(params, batch, emotions, FIRST, None)
+    return training.WordMaps(output.weights, output.gate)
+
   def log(
     params: training.Params,
     terms: dict[str, Scalar],
@@ -141,7 +150,7 @@ def build(config: ml_collections.ConfigDict) -> training.System:
       emotions: Float[Array, "k e"],
       run: training.Runs,
       key: PRNGKeyArray | None,
-    ) -> tuple[Scalar, dict[str, Scalar]]:
+    ) -> tuple[Scalar, dict[str, Any]]:
       output, statistics = apply(params, batch, emotions, name, key)
       value = supervised.classification(
         config.protocol.decision, output.logits, batch, run
@@ -158,7 +167,7 @@ def build(config: ml_collections.ConfigDict) -> training.System:
     emotions: Float[Array, "k e"],
     run: training.Runs,
     key: PRNGKeyArray | None,
-  ) -> tuple[Scalar, dict[str, Scalar]]:
+  ) -> tuple[Scalar, dict[str, Any]]:
     keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
     first, statistics = apply(params, batch, emotions, FIRST, keys[0])
     if frozen:
@@ -167,22 +176,28 @@ def build(config: ml_collections.ConfigDict) -> training.System:
     else:
       other, more = apply(params, batch, emotions, SECOND, keys[1])
       statistics = statistics | more
-    real = batch.example_mask & batch.labelled
-    both = real
-    for name in kinds:
-      present = [batch.present[m] for m in model.KINDS[kinds[name]].modalities]
+    both = batch.example_mask & batch.labelled
+    for kind in kinds.values():
+      present = [batch.present[m] for m in model.KINDS[kind].modalities]
       both = both & jnp.stack(present).any(axis=0)
-    wanted = jnp.asarray(_wanted(contrast.confusable, config.data.emotions))
-    if not contrast.confusable:
-      wanted = ~jnp.eye(emotions.shape[0], dtype=bool)
+    # Their negatives stand behind the rows of a batch.
+    size = len(both)
+    if key is not None and contrast.negatives == "corpus":
+      size //= 2
+    distance = _contrast(
+      (first.vector, other.vector),
+      batch.labels,
+      both,
+      size,
+      contrast,
+      config.data.emotions or range(emotions.shape[0]),
+      keys[2],
+    )
+    batch, first, other, both = jax.tree.map(
+      lambda leaf: leaf[:size], (batch, first, other, both)
+    )
     terms = {
-      "contrastive": divergences.contrastive(
-        first.vector,
-        other.vector,
-        divergences.choose_negatives(batch.labels, wanted, both, key=keys[2]),
-        both,
-        margin=contrast.margin,
-      ),
+      "contrastive": distance,
       "first": supervised.classification(
         config.protocol.decision, first.logits, batch, run
       ),
@@ -200,10 +215,41 @@ def build(config: ml_collections.ConfigDict) -> training.System:
 
   return training.System(
     init=init,
-    stages=_stages(bool(second), frozen, alone, together, predictor),
+    stages=_stages(bool(second), frozen, alone, together, predictor, contrast),
     predict=predictor(FIRST),
     open_vocabulary=False,
+    words=look if _by_words(model.KINDS[view]) else None,
   )
+
+
+def _by_words(kind: model.Kind) -> bool:
+  """Whether its weights are of words."""
+  return kind.words and "lexical" in kind.modalities
+
+
+def _contrast(
+  views: tuple[Float[Array, "n d"], Float[Array, "n d"]],
+  labels: Float[Array, "n k"],
+  both: Bool[Array, " n"],
+  size: int,
+  contrast: Contrast,
+  emotions: Sequence[str | int],
+  key: PRNGKeyArray | None,
+) -> Scalar:
+  """Eq. 2 of the first `size` rows, whose negatives are the rest if any."""
+  own = [vectors[:size] for vectors in views]
+  if size < len(both):
+    return divergences.contrastive(
+      *own,
+      jnp.eye(size, dtype=labels.dtype) * both[size:, None],
+      both[:size],
+      margin=contrast.margin,
+      first_others=views[0][size:],
+      second_others=views[1][size:],
+    )
+  wanted = jnp.asarray(negatives.wanted(contrast.confusable, emotions))
+  drawn = divergences.choose_negatives(labels, wanted, both, key=key)
+  return divergences.contrastive(*own, drawn, both, margin=contrast.margin)
 
 
 def betas(
@@ -238,29 +284,20 @@ def _stages(
   alone: Callable[[str], training.LossFn],
   together: training.LossFn,
   predictor: Callable[[str], training.PredictFn],
+  contrast: Contrast,
 ) -> tuple[training.Stage, ...]:
   """One view; two at once; or a teacher and then its student."""
   if not taught:
     return (training.Stage("supervised", alone(FIRST)),)
+  pairs = contrast.confusable if contrast.negatives == "corpus" else None
   if not frozen:
-    return (training.Stage("multiview", together),)
+    return (training.Stage("multiview", together, negatives=pairs),)
   return (
     training.Stage(
       "teacher", alone(SECOND), frozen=(FIRST,), predict=predictor(SECOND)
     ),
-    training.Stage("student", together, frozen=(SECOND,)),
+    training.Stage("student", together, frozen=(SECOND,), negatives=pairs),
   )
-
-
-def _wanted(
-  pairs: tuple[tuple[str, str], ...], emotions: tuple[str, ...]
-) -> Bool[np.ndarray, "k k"]:
-  """For each emotion (row) those of its negatives."""
-  wanted = np.zeros((len(emotions), len(emotions)), bool)
-  for a, b in pairs:
-    i, j = emotions.index(a), emotions.index(b)
-    wanted[i, j] = wanted[j, i] = True
-  return wanted
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
@@ -268,6 +305,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
   choices = [
     ("view", settings.view, tuple(model.KINDS)),
     ("second_view", settings.second_view, ("trainable", "frozen")),
+    ("contrast.negatives", settings.contrast.negatives, ("batch", "corpus")),
     ("reading", settings.reading, words.READINGS),
   ]
   if settings.second:

@@ -1,0 +1,69 @@
+"""Which utterances are set against those of a batch.
+
+All draws are by seed; rows are row numbers of the corpus.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmer_jax.data import pipeline
+
+
+def wanted(
+  pairs: Sequence[tuple[str, str]], emotions: Sequence[str]
+) -> np.ndarray:
+  """For each emotion (row) those that its negatives may have, (k, k) bool.
+
+  Args:
+    pairs: Emotions that are each other's negatives; empty for any other.
+    emotions: Names, in the order of the labels.
+  """
+  if not pairs:
+    return ~np.eye(len(emotions), dtype=bool)
+  found = np.zeros((len(emotions), len(emotions)), bool)
+  for a, b in pairs:
+    i, j = list(emotions).index(a), list(emotions).index(b)
+    found[i, j] = found[j, i] = True
+  return found
+
+
+def beside(
+  batches: np.ndarray,
+  rows: np.ndarray,
+  labels: np.ndarray,
+  allowed: np.ndarray,
+  *,
+  seed: int,
+  stage: int,
+  epoch: int,
+) -> np.ndarray:
+  """Puts a negative of each row behind the rows of every batch.
+
+  Source: Aguilar et al. 2019, Algorithm 1, GETNEGSAMPLES.
+  Deviation: none.
+
+  Args:
+    batches: (steps, b).
+    rows: To draw from, with replacement: the training rows of a fold.
+    labels: (n, k) one-hot, of every row of the corpus.
+    allowed: Of `wanted`.
+    seed: Of the run.
+    stage: Number of the stage, from 0.
+    epoch: Number of the epoch, from 0.
+
+  Returns:
+    (steps, 2 b); a filler where a row is one or no negative is there.
+  """
+  stream = zlib.crc32(b"negatives")
+  rng = np.random.default_rng([seed, stream, stage, epoch])
+  drawn = np.full_like(batches, pipeline.FILLER)
+  classes = labels.argmax(axis=1)
+  real = batches != pipeline.FILLER
+  for own, others in enumerate(allowed):
+    places = real & (classes[np.where(real, batches, 0)] == own)
+    candidates = rows[others[classes[rows]]]
+    if len(candidates):
+      drawn[places] = rng.choice(candidates, places.sum())
+  return np.concatenate([batches, drawn], axis=1)
