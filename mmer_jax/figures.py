@@ -424,6 +424,32 @@ def _draw_confusion(plt: Any, content: dict[str, Any]) -> Any:
   return figure
 
 
+def _draw_lengths(plt: Any, content: dict[str, Any]) -> Any:
+  figure, axes = plt.subplots(
+    1,
+    len(content["counts"]),
+    figsize=(3.6 * len(content["counts"]), 3.0),
+    squeeze=False,
+    layout="constrained",
+  )
+  for axis, (name, counts) in zip(
+    axes[0], content["counts"].items(), strict=True
+  ):
+    entry = content["summary"][name]
+    axis.hist(
+      np.arange(len(counts)),
+      bins=min(40, len(counts)),
+      weights=counts,
+      color="tab:blue",
+    )
+    axis.set_title(
+      f"{name.replace('_', ' ')}\nmean {entry['mean']:.1f}, standard deviation"
+      f" {entry['std']:.1f}"
+    )
+    axis.grid(alpha=0.3)
+  return figure
+
+
 def _draw_sweep(plt: Any, content: dict[str, Any]) -> Any:
   figure, axis = plt.subplots(figsize=(4.8, 3.6), layout="constrained")
   for name, entries in content["metrics"].items():
@@ -449,6 +475,7 @@ def _percent(value: float | None) -> float:
 _DRAWERS = {
   "confusion": _draw_confusion,
   "distances": _draw_distances,
+  "lengths": _draw_lengths,
   "losses": _draw_losses,
   "sweep": _draw_sweep,
   "threshold_curves": _draw_curves,
