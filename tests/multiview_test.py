@@ -72,7 +72,9 @@ def small(config, shards_folder, **changes):
 
 def test_an_acoustic_student_is_judged_on_shards_without_words(both, tmp_path):
   config = small(
-    taught.get_config("smoke"), both[0], **{"model.view": "b_aco_1"}
+    taught.get_config("smoke"),
+    both[0],
+    **{"model.view": "b_aco_1", "model.second": "b_lex"},
   )
   folder = tmp_path / "work"
   assert train.train(config, folder, console=QUIET)

@@ -4,7 +4,8 @@ Source: Aguilar, Rozgic, Wang and Wang, "Multimodal and Multi-view Models for
 Emotion Recognition", ACL 2019.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -59,31 +60,42 @@ class Contrast(NamedTuple):
   confusable: tuple[tuple[str, str], ...]
 
 
-def build(config: ml_collections.ConfigDict) -> training.System:
-  """Makes the system of a config: one view, or one that a second teaches.
+class Teaching(NamedTuple):
+  """How a second view teaches the first.
 
-  Raises:
-    UserError: The config asks for what the system does not have.
+  Attributes:
+    weights: Of the parts of the loss.
+    contrast: How views are contrasted.
+    frozen: Whether the second is trained before, and not any more.
+    temperature: Of Eq. 5.
   """
-  parts = config.model.to_dict()
-  view, second = parts.pop("view"), parts.pop("second")
-  second_view, temperature = parts.pop("second_view"), parts.pop("temperature")
-  weights = Weights(**parts.pop("weights"))
-  contrast = Contrast(**parts.pop("contrast"))
-  _check(config)
-  kinds = {FIRST: view} | ({SECOND: second} if second else {})
 
-  def make(name: str, count: int) -> model.View:
-    return model.View(
-      **parts, kind=kinds[name], emotions=count, dtype=config.compute_dtype
-    )
+  weights: Weights
+  contrast: Contrast
+  frozen: bool
+  temperature: float
+
+
+# Hashed by identity: its methods are what jit is given.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Views:
+  """The networks of a config, as functions of one tree of parameters.
+
+  Attributes:
+    kinds: Name of a view to its kind, a key of `model.KINDS`.
+    parts: The attributes that the views share.
+  """
+
+  kinds: dict[str, str]
+  parts: dict[str, Any]
 
   def init(
-    key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
+    self, key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
   ) -> training.Params:
+    """The parameters of every view, and the statistics of those that have."""
     params, statistics = {}, {}
-    for index, name in enumerate(kinds):
-      variables = make(name, emotions.shape[0]).init(
+    for index, name in enumerate(self.kinds):
+      variables = self._module(name, emotions).init(
         jax.random.fold_in(key, index), batch, key=None
       )
       params[name] = variables["params"]
@@ -94,74 +106,115 @@ def build(config: ml_collections.ConfigDict) -> training.System:
     return params
 
   def apply(
+    self,
+    name: str,
     params: training.Params,
     batch: schema.Batch,
     emotions: Float[Array, "k e"],
-    name: str,
     key: PRNGKeyArray | None,
   ) -> tuple[model.Output, dict[str, Any]]:
-    """A view's output, and its statistics if there are any."""
-    module = make(name, emotions.shape[0])
+    """A view's output, and its statistics afterwards if it has any."""
+    module = self._module(name, emotions)
     found = params.get(training.STATISTICS, {}).get(name)
-    variables = {"params": params[name]}
     if found is None:
-      return module.apply(variables, batch, key=key), {}
+      return module.apply({"params": params[name]}, batch, key=key), {}
     output, changed = module.apply(
-      {**variables, fusion.STATISTICS: found},
+      {"params": params[name], fusion.STATISTICS: found},
       batch,
       key=key,
       mutable=[fusion.STATISTICS],
     )
     return output, {name: changed[fusion.STATISTICS]}
 
-  def predictor(name: str) -> training.PredictFn:
+  def predictor(self, name: str) -> training.PredictFn:
+    """What a view says."""
+
     def predict(
       params: training.Params,
       batch: schema.Batch,
       emotions: Float[Array, "k e"],
     ) -> training.Prediction:
-      output, _ = apply(params, batch, emotions, name, None)
+      output, _ = self.apply(name, params, batch, emotions, None)
       return training.Prediction(output.logits, {})
 
     return predict
 
-  def look(
-    params: training.Params, batch: schema.Batch, emotions: Float[Array, "k e"]
+  def words(
+    self,
+    params: training.Params,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
   ) -> training.WordMaps:
-    output, _ = apply(params, batch, emotions, FIRST, None)
+    """What the first view looks at."""
+    output, _ = self.apply(FIRST, params, batch, emotions, None)
     return training.WordMaps(output.weights, output.gate)
 
-  def log(
+  def present(self, batch: schema.Batch) -> Bool[Array, " b"]:
+    """Which utterances every view has something of."""
+    both = batch.example_mask
+    for kind in self.kinds.values():
+      flags = [batch.present[name] for name in model.KINDS[kind].modalities]
+      both = both & jnp.stack(flags).any(axis=0)
+    return both
+
+  def _module(self, name: str, emotions: Float[Array, "k e"]) -> model.View:
+    count = emotions.shape[0]
+    return model.View(**self.parts, kind=self.kinds[name], emotions=count)
+
+
+def build(config: ml_collections.ConfigDict) -> training.System:
+  """Makes the system of a config: one view, or one that a second teaches.
+
+  Raises:
+    UserError: The config asks for what the system does not have.
+  """
+  _check(config)
+  parts = config.model.to_dict()
+  view, second = parts.pop("view"), parts.pop("second")
+  teaching = Teaching(
+    weights=Weights(**parts.pop("weights")),
+    contrast=Contrast(**parts.pop("contrast")),
+    frozen=parts.pop("second_view") == "frozen",
+    temperature=parts.pop("temperature"),
+  )
+  views = Views(
+    {FIRST: view} | ({SECOND: second} if second else {}),
+    {**parts, "dtype": config.compute_dtype},
+  )
+  kind = model.KINDS[view]
+  return training.System(
+    init=views.init,
+    stages=_stages(config, views, teaching),
+    predict=views.predictor(FIRST),
+    open_vocabulary=False,
+    words=views.words if kind.words and "lexical" in kind.modalities else None,
+  )
+
+
+def _alone(decision: str, views: Views, name: str) -> training.LossFn:
+  """The cross-entropy of one view."""
+
+  def loss(
     params: training.Params,
-    terms: dict[str, Scalar],
-    statistics: dict[str, Any],
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    run: training.Runs,
     key: PRNGKeyArray | None,
-  ) -> dict[str, Any]:
-    """The terms, and the statistics where this is training."""
-    if key is None or not statistics:
-      return terms
-    before = params[training.STATISTICS]
-    return {**terms, training.STATISTICS: {**before, **statistics}}
+  ) -> tuple[Scalar, dict[str, Any]]:
+    output, statistics = views.apply(name, params, batch, emotions, key)
+    value = supervised.classification(decision, output.logits, batch, run)
+    return value, _terms(params, {}, statistics, key)
 
-  def alone(name: str) -> training.LossFn:
-    def loss(
-      params: training.Params,
-      batch: schema.Batch,
-      emotions: Float[Array, "k e"],
-      run: training.Runs,
-      key: PRNGKeyArray | None,
-    ) -> tuple[Scalar, dict[str, Any]]:
-      output, statistics = apply(params, batch, emotions, name, key)
-      value = supervised.classification(
-        config.protocol.decision, output.logits, batch, run
-      )
-      return value, log(params, {}, statistics, key)
+  return loss
 
-    return loss
 
-  frozen = second_view == "frozen"
+def _together(
+  config: ml_collections.ConfigDict, views: Views, teaching: Teaching
+) -> training.LossFn:
+  """Eq. 2 to 5, as the weights have them."""
+  decision, contrast = config.protocol.decision, teaching.contrast
 
-  def together(
+  def loss(
     params: training.Params,
     batch: schema.Batch,
     emotions: Float[Array, "k e"],
@@ -169,23 +222,19 @@ def build(config: ml_collections.ConfigDict) -> training.System:
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Any]]:
     keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
-    first, statistics = apply(params, batch, emotions, FIRST, keys[0])
-    if frozen:
-      other, _ = apply(params, batch, emotions, SECOND, None)
-      other = jax.lax.stop_gradient(other)
+    first, statistics = views.apply(FIRST, params, batch, emotions, keys[0])
+    if teaching.frozen:
+      second, _ = views.apply(SECOND, params, batch, emotions, None)
+      second = jax.lax.stop_gradient(second)
     else:
-      other, more = apply(params, batch, emotions, SECOND, keys[1])
+      second, more = views.apply(SECOND, params, batch, emotions, keys[1])
       statistics = statistics | more
-    both = batch.example_mask & batch.labelled
-    for kind in kinds.values():
-      present = [batch.present[m] for m in model.KINDS[kind].modalities]
-      both = both & jnp.stack(present).any(axis=0)
+    both = views.present(batch) & batch.labelled
     # Their negatives stand behind the rows of a batch.
-    size = len(both)
-    if key is not None and contrast.negatives == "corpus":
-      size //= 2
+    behind = key is not None and contrast.negatives == "corpus"
+    size = len(both) // 2 if behind else len(both)
     distance = _contrast(
-      (first.vector, other.vector),
+      (first.vector, second.vector),
       batch.labels,
       both,
       size,
@@ -193,38 +242,39 @@ def build(config: ml_collections.ConfigDict) -> training.System:
       config.data.emotions or range(emotions.shape[0]),
       keys[2],
     )
-    batch, first, other, both = jax.tree.map(
-      lambda leaf: leaf[:size], (batch, first, other, both)
+    batch, first, second, both = jax.tree.map(
+      lambda leaf: leaf[:size], (batch, first, second, both)
+    )
+    divergence = losses.distillation(
+      second.logits, first.logits, teaching.temperature
     )
     terms = {
       "contrastive": distance,
-      "first": supervised.classification(
-        config.protocol.decision, first.logits, batch, run
-      ),
-      "second": supervised.classification(
-        config.protocol.decision, other.logits, batch, run
-      ),
-      "teacher": masked.mean(
-        losses.distillation(other.logits, first.logits, temperature), both
-      ),
+      "first": supervised.classification(decision, first.logits, batch, run),
+      "second": supervised.classification(decision, second.logits, batch, run),
+      "teacher": masked.mean(divergence, both),
     }
     value = jnp.zeros(())
-    for name, factor in betas(weights, run.epoch, frozen).items():
+    for name, factor in betas(
+      teaching.weights, run.epoch, teaching.frozen
+    ).items():
       value = value + factor * terms[name]
-    return value, log(params, terms, statistics, key)
+    return value, _terms(params, terms, statistics, key)
 
-  return training.System(
-    init=init,
-    stages=_stages(bool(second), frozen, alone, together, predictor, contrast),
-    predict=predictor(FIRST),
-    open_vocabulary=False,
-    words=look if _by_words(model.KINDS[view]) else None,
-  )
+  return loss
 
 
-def _by_words(kind: model.Kind) -> bool:
-  """Whether its weights are of words."""
-  return kind.words and "lexical" in kind.modalities
+def _terms(
+  params: training.Params,
+  terms: dict[str, Scalar],
+  statistics: dict[str, Any],
+  key: PRNGKeyArray | None,
+) -> dict[str, Any]:
+  """The terms, and the statistics where this is training."""
+  if key is None or not statistics:
+    return terms
+  before = params[training.STATISTICS]
+  return {**terms, training.STATISTICS: {**before, **statistics}}
 
 
 def _contrast(
@@ -279,24 +329,24 @@ def betas(
 
 
 def _stages(
-  taught: bool,
-  frozen: bool,
-  alone: Callable[[str], training.LossFn],
-  together: training.LossFn,
-  predictor: Callable[[str], training.PredictFn],
-  contrast: Contrast,
+  config: ml_collections.ConfigDict, views: Views, teaching: Teaching
 ) -> tuple[training.Stage, ...]:
   """One view; two at once; or a teacher and then its student."""
-  if not taught:
-    return (training.Stage("supervised", alone(FIRST)),)
+  decision, contrast = config.protocol.decision, teaching.contrast
+  if SECOND not in views.kinds:
+    return (training.Stage("supervised", _alone(decision, views, FIRST)),)
+  loss = _together(config, views, teaching)
   pairs = contrast.confusable if contrast.negatives == "corpus" else None
-  if not frozen:
-    return (training.Stage("multiview", together, negatives=pairs),)
+  if not teaching.frozen:
+    return (training.Stage("multiview", loss, negatives=pairs),)
   return (
     training.Stage(
-      "teacher", alone(SECOND), frozen=(FIRST,), predict=predictor(SECOND)
+      "teacher",
+      _alone(decision, views, SECOND),
+      frozen=(FIRST,),
+      predict=views.predictor(SECOND),
     ),
-    training.Stage("student", together, frozen=(SECOND,), negatives=pairs),
+    training.Stage("student", loss, frozen=(SECOND,), negatives=pairs),
   )
 
 
