@@ -106,13 +106,16 @@ def synthetic(config: ml_collections.ConfigDict) -> None:
   """The synthetic corpus of preset `words`: frames inside words."""
   config.seeds = (0, 1, 2, 3, 4)
   config.protocol.split = "leave_one_session_out"
-  config.data.max_length.update(lexical=0, acoustic=0)
+  config.data.max_length.update(lexical=12, acoustic=24)
   config.benchmark.dims.update(lexical=25, acoustic=60)
   config.benchmark.vector_dim = 25
+  config.model.layers = 1
   config.model.hidden = 16
   config.model.gate = 16
   config.model.attention = 16
-  config.model.word_frames = 8
+  config.model.reading = "segment"
+  config.model.word_frames = 2
+  config.training.epochs = 15
   config.optimizer.learning_rate = 3e-3
 
 

@@ -36,7 +36,8 @@ class Lacking(NamedTuple):
 
   Attributes:
     shapes: Modality name to (frames, columns). One that the shards do not hold
-      is absent from every utterance.
+      is absent from every utterance. Where they do not say which word a frame
+      is in, it is in none.
     vectors: Of the emotions, (k, e), where the shards hold none.
   """
 
@@ -60,8 +61,10 @@ class Padding:
       manifest: Of the shards.
       modalities: To pad.
       max_length: Modality name to a length, 0 for the longest.
-      absent: Modality name to (frames, columns), of those that no example has.
+      absent: Modality name to (frames, columns), of those that no example has;
+        None where none may be lacking, the words of frames included.
     """
+    self._wordless = absent is not None
     absent = absent or {}
     self.dims, self.lengths, self._zero_rows = {}, {}, {}
     self.truncated = dict.fromkeys(modalities, 0)
@@ -110,9 +113,12 @@ class Padding:
   ) -> np.ndarray | None:
     """The word of every acoustic frame, -1 for none; None where not known."""
     length = self.lengths.get("acoustic")
-    if length is None or "acoustic_word" not in examples[0]:
+    if length is None:
       return None
     found = np.full((len(examples), length), -1, np.int32)
+    if "acoustic_word" not in examples[0]:
+      # A frame by itself is features of the whole utterance.
+      return found if self._wordless and length > 1 else None
     for row, example in enumerate(examples):
       word = example["acoustic_word"][:length]
       found[row, : len(word)] = word
@@ -325,7 +331,9 @@ def load(
       )
   columns = [manifest["emotions"].index(emotion) for emotion in names]
 
-  pad = Padding(manifest, modalities, max_length, absent)
+  pad = Padding(
+    manifest, modalities, max_length, absent if lacking is not None else None
+  )
   text: dict[str, list[str]] = {
     key: [] for key in ("id", "speaker", "session", "dialogue", "split")
   }

@@ -264,7 +264,17 @@ def test_the_words_of_frames_are_cut_padded_and_gathered():
   np.testing.assert_array_equal(
     words, [[0, 0, -1, 1], [-1, 3, -1, -1], [-1] * 4]
   )
-  assert pad.words([{"acoustic": np.ones((1, 2))}]) is None
+  bare = [{"acoustic": np.ones((1, 2))}]
+  assert pad.words(bare) is None
+  lacking = pipeline.Padding(
+    {"modalities": {"acoustic": entry}},
+    ("acoustic", "lexical"),
+    {"acoustic": 4},
+    {"lexical": (3, 5)},
+  )
+  np.testing.assert_array_equal(lacking.words(bare), [[-1] * 4])
+  absent = lacking(bare)["lexical"]
+  assert absent.features.shape == (1, 3, 5) and not absent.mask.any()
   whole = table(3).replace(acoustic_word=words)
   rows = np.array([[1, pipeline.FILLER], [0, 4]])
   for taken in (
