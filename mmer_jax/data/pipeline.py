@@ -203,7 +203,9 @@ class JoinedTable:
       streams=streams,
       present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
       example_mask=real,
-      acoustic_word=_join_words(own.acoustic_word, other.acoustic_word),
+      acoustic_word=_join_words(
+        streams, own.acoustic_word, other.acoustic_word
+      ),
     )
 
 
@@ -225,12 +227,14 @@ def _as_long(*streams: schema.Stream) -> list[schema.Stream]:
   ]
 
 
-def _join_words(*words: np.ndarray | None) -> np.ndarray | None:
+def _join_words(
+  streams: dict[str, schema.Stream], *words: np.ndarray | None
+) -> np.ndarray | None:
   """Those of each row; where one corpus knows none, -1 for its rows."""
   known = [word for word in words if word is not None]
   if not known:
     return None
-  length = max(word.shape[-1] for word in known)
+  length = streams["acoustic"].mask.shape[-1]
   # Where one has a row, the other has a filler: -1.
   return np.max(
     [

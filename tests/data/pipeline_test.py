@@ -284,3 +284,25 @@ def test_the_words_of_frames_are_cut_padded_and_gathered():
     np.testing.assert_array_equal(
       taken.acoustic_word, words[[1, 2, 0, 1]].reshape(2, 2, 4)
     )
+
+
+def test_the_words_of_joined_tables_are_those_of_each_row():
+  def made(words, length, n):
+    mask = np.ones((n, length), bool)
+    stream = schema.Stream(np.ones((n, length, 2), np.float32), mask)
+    return pipeline.ResidentTable(
+      table(n).replace(streams={"acoustic": stream}, acoustic_word=words)
+    )
+
+  ours = made(np.array([[0, 1], [-1, 3]], np.int32), 2, 2)
+  theirs = made(np.array([[4, -1, 5]], np.int32), 3, 1)
+  rows = np.array([2, 0, pipeline.FILLER, 1])
+  joined = pipeline.JoinedTable(ours, theirs, (2, 1)).take(rows)
+  np.testing.assert_array_equal(
+    joined.acoustic_word, [[4, -1, 5], [0, 1, -1], [-1] * 3, [-1, 3, -1]]
+  )
+  unaligned = made(None, 3, 1)
+  joined = pipeline.JoinedTable(ours, unaligned, (2, 1)).take(rows)
+  assert joined.acoustic_word[0].tolist() == [-1] * 3
+  both = pipeline.JoinedTable(unaligned, unaligned, (1, 1)).take(rows[2:])
+  assert both.acoustic_word is None
