@@ -88,6 +88,27 @@ def base() -> ml_collections.ConfigDict:
     {"use": False, "dir": "", "per_class": 0, "count": -1}
   )
 
+  # Modalities that fail, of training, validation and test: "gaussian" noise
+  # or "dropped". Mittal et al. 2020, section 5.4; power of signal over noise.
+  config.noise = ml_collections.ConfigDict(
+    {"kind": "none", "snr": 0.01, "share": 0.75}
+  )
+  # Their modality check and proxies in front of the system: "none", "check",
+  # "proxy". tau is that of validation, or of the config.
+  config.repair = ml_collections.ConfigDict(
+    {
+      "training": "none",
+      "inference": "none",
+      "score": "pearson",
+      "tau_from": "validation",
+      "tau": 0.0,
+      "proxy": "knn",
+      "components": 100,
+      "ridge": 0.1,
+      "neighbours": 10,
+    }
+  )
+
   config.loss = ml_collections.ConfigDict()
   config.loss.class_weight = "balanced"
 
