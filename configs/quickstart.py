@@ -42,6 +42,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   config.model.dropout = 0.15
   config.model.readout = "last"
   config.model.absent = "drop"
+  config.model.fusion = "weighted_sum"
+  config.model.multiplicative = common.multiplicative()
   if variant == "smoke":
     common.smoke(config)
     config.model.hidden.update(lexical=8, acoustic=4, visual=3)

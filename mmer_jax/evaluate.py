@@ -8,7 +8,7 @@ Writes WORKDIR/results/<name>.json and .md and prints the table.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,10 +24,11 @@ from mmer_jax import (
   metrics,
   program,
   results,
+  robustness,
   training,
   workdir,
 )
-from mmer_jax.data import pipeline
+from mmer_jax.data import noise, pipeline, repair
 
 SPLITS = ("train", "validation", "test")
 
@@ -41,6 +42,7 @@ def evaluate(
   word_vectors: str = "",
   thresholds: str = "fixed",
   data_dir: str = "",
+  front: Mapping[str, Any] | None = None,
   setup: experiment.Experiment | None = None,
 ) -> dict[str, Any]:
   """Scores every run of a finished workdir and writes the result.
@@ -57,6 +59,9 @@ def evaluate(
       emotion of the source training.
     data_dir: The shard folder, where it is not the one of training. A modality
       that its shards do not hold is absent from every utterance.
+    front: What stands between the rows and the system, where it is not as in
+      training: `noise.<key>` and `repair.<key>` of the config, as
+      `{"noise.kind": "gaussian", "repair.inference": "check"}`.
     setup: The experiment, where the caller has it already.
 
   Returns:
@@ -67,10 +72,16 @@ def evaluate(
   """
   description = workdir.read_json(folder / "run.json")
   config = workdir.read_config(folder)
+  front = dict(front or {})
+  with config.unlocked():
+    config.update_from_flattened_dict(front)
   trained = tuple(emotion["name"] for emotion in description["emotions"])
   if setup is None:
     setup = _setup(
       config, description, trained, emotions, word_vectors, data_dir
+    )
+    setup = robustness.attach(
+      setup, folder, description["dataset"]["fingerprint"]
     )
   _check_modalities(config, modalities)
   decision = setup.rules.decision
@@ -84,6 +95,15 @@ def evaluate(
   restored = restore(folder, setup, len(trained))
   new = len(setup.corpus.emotions) - len(trained)
   logits = _predict(setup, restored, sides, modalities, new)
+  observed, examples = None, []
+  if robustness.make_front(setup.config) is not None and not new:
+    observed, examples = robustness.measure(
+      setup,
+      program.place(restored.params[-1], setup.mesh, "runs"),
+      experiment.as_device(restored.runs, setup.mesh),
+      setup.rows(split),
+      tuple(modalities) or None,
+    )
   judged = tuple(name.partition("=")[0] for name in emotions) or trained
   columns = [setup.corpus.emotions.index(emotion) for emotion in judged]
   labels = setup.corpus.labels[:, columns]
@@ -160,6 +180,8 @@ def evaluate(
         [name for name in judged if name in trained],
         [name for name in record.unseen if name in judged],
       )
+    if observed is not None:
+      run["robustness"] = observed[record.run]
     runs.append(run)
     truth = scores(-1, record, split)[1]
     baselines.append(
@@ -176,6 +198,14 @@ def evaluate(
       "thresholds": thresholds,
       "modalities": list(modalities or config.data.modalities),
       "emotions": list(judged),
+      **(
+        {}
+        if observed is None
+        else {
+          "noise": setup.config.noise.to_dict(),
+          "repair": setup.config.repair.to_dict(),
+        }
+      ),
     },
     select=config.training.select,
     runs=runs,
@@ -196,7 +226,10 @@ def evaluate(
     + (["+".join(modalities)] if modalities else [])
     + (["+".join(emotions)] if emotions else [])
     + (["thresholds"] if thresholds == "validation" else [])
+    + [f"{key.split('.')[-1]}={value}" for key, value in sorted(front.items())]
   )
+  if examples:
+    outcome["regenerated"] = examples
   if jax.process_index() == 0:
     workdir.write_json(folder / "results" / f"{name}.json", outcome)
     workdir.write_text(
@@ -325,6 +358,7 @@ def restore(
     known=setup.runs.known[:, :roles, :trained],
     class_weight=setup.runs.class_weight[:, :roles, :trained],
     vectors=setup.runs.vectors[:, :trained],
+    repair=None,
   )
   store = checkpoints.Checkpoints(folder)
   try:
@@ -344,7 +378,8 @@ def restore(
     )
   finally:
     store.close()
-  # Whatever rows the folds have by now.
+  # Whatever rows the folds have by now. What check and proxies were fitted to
+  # is not in a checkpoint.
   runs = setup.runs.replace(mean=restored.mean, scale=restored.scale)
   return Restored(selected, runs, progress)
 
@@ -434,7 +469,40 @@ def define_flags() -> None:
   flags.DEFINE_string(
     "data_dir", "", "Shards, where they have moved since training."
   )
+  flags.DEFINE_enum(
+    "noise", None, noise.KINDS, "What fails; by default as in training."
+  )
+  flags.DEFINE_float("snr", None, "Of --noise=gaussian: power of the signal.")
+  flags.DEFINE_float("noise_share", None, "Of the utterances, with --noise.")
+  flags.DEFINE_enum(
+    "repair",
+    None,
+    repair.METHODS,
+    "In front of the system: modalities that do not fit the others are taken"
+    " away, or regenerated; by default as in training. Fitted to the training"
+    " rows of each run, once.",
+  )
+  flags.DEFINE_enum("score", None, repair.SCORES, "Of --repair.")
+  flags.DEFINE_enum("proxy", None, repair.PROXIES, "Of --repair=proxy.")
+  flags.DEFINE_float(
+    "tau", None, "Of --repair; chosen on validation by default."
+  )
   flags.mark_flag_as_required("workdir")
+
+
+def front_of_flags() -> dict[str, Any]:
+  """The `front` of `evaluate` that the flags ask for."""
+  found = {
+    "noise.kind": flags.FLAGS.noise,
+    "noise.snr": flags.FLAGS.snr,
+    "noise.share": flags.FLAGS.noise_share,
+    "repair.inference": flags.FLAGS.repair,
+    "repair.score": flags.FLAGS.score,
+    "repair.proxy": flags.FLAGS.proxy,
+    "repair.tau_from": None if flags.FLAGS.tau is None else "config",
+    "repair.tau": flags.FLAGS.tau,
+  }
+  return {key: value for key, value in found.items() if value is not None}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -449,6 +517,7 @@ def main(argv: Sequence[str]) -> None:
     word_vectors=flags.FLAGS.word_vectors,
     thresholds=flags.FLAGS.thresholds,
     data_dir=flags.FLAGS.data_dir,
+    front=front_of_flags(),
   )
   console = rich.console.Console()
   console.print(results.to_rich(outcome))

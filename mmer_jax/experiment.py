@@ -10,7 +10,15 @@ import jax
 import ml_collections
 import numpy as np
 
-from mmer_jax import errors, layout, metrics, program, systems, training
+from mmer_jax import (
+  errors,
+  layout,
+  metrics,
+  program,
+  robustness,
+  systems,
+  training,
+)
 from mmer_jax.data import few_shot, negatives, pipeline, schema, unlabelled
 
 # Keys that do not change what a run computes (beyond rounding): a workdir
@@ -68,6 +76,7 @@ class Experiment(NamedTuple):
       self.mesh,
       resident=self.config.data.resident,
       keep=keep,
+      front=robustness.make_front(self.config),
     )
 
   def feed(self, chunks: Iterator[np.ndarray]) -> Iterator[Any]:
@@ -175,6 +184,7 @@ def build(
   rules = make_rules(config)
   system = build_system(config)
   check_positive(config)
+  robustness.check(config)
   if not config.data.dir:
     raise errors.UserError(
       "config.data.dir is empty, expected a shard folder; convert a corpus"

@@ -10,7 +10,9 @@ weighted accuracy on validation at several thresholds, epoch by epoch (their
 Figures 4 and 5), where config.training.curve_thresholds asked for them.
 `losses`: every logged term of the loss, epoch by epoch. `confusion`: what was
 chosen for what is true, and `sweep`: a metric over a swept number, both of
-WORKDIR/results/test.json where it is there.
+WORKDIR/results/test.json where it is there. `regenerated`: a vector, what
+noise made of it, and its proxy (Mittal et al. 2020, Figure 7), of a result of
+the test split under noise with proxies.
 Needs matplotlib: pip install 'mmer_jax[report]'.
 """
 
@@ -64,6 +66,11 @@ def draw(folder: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
   if results_file.exists():
     outcome = workdir.read_json(results_file)
     contents += [confusion(outcome), sweep(outcome)]
+  noisy = sorted((folder / "results").glob("test*.json"))
+  for found in map(regenerated, map(workdir.read_json, noisy)):
+    if found is not None:
+      contents.append(found)
+      break
   if jax.process_index():
     return []
   return [save(content, out) for content in contents if content is not None]
@@ -241,6 +248,36 @@ def confusion(outcome: dict[str, Any]) -> dict[str, Any] | None:
         ).tolist(),
       }
       for entry in settings
+    ],
+  }
+
+
+def regenerated(outcome: dict[str, Any]) -> dict[str, Any] | None:
+  """A vector of each modality before and after noise, and its proxy.
+
+  Source: Mittal et al. 2020, Figure 7.
+  Deviation: an example is the mean over the real frames; the distances are of
+    whole sequences, over all that was regenerated.
+
+  Returns:
+    For JSON: of each modality the three vectors, and the mean distances of the
+    proxies and of the noisy features over the runs, relative to the
+    original's length. None where nothing was regenerated.
+  """
+  if "regenerated" not in outcome:
+    return None
+  measured = outcome["robustness"]
+  return {
+    "figure": "regenerated",
+    "examples": [
+      {
+        **example,
+        "distance": measured[f"distance_{example['modality']}"]["mean"],
+        "noise_distance": measured[f"noise_distance_{example['modality']}"][
+          "mean"
+        ],
+      }
+      for example in outcome["regenerated"]
     ],
   }
 
@@ -450,6 +487,34 @@ def _draw_lengths(plt: Any, content: dict[str, Any]) -> Any:
   return figure
 
 
+def _draw_regenerated(plt: Any, content: dict[str, Any]) -> Any:
+  examples = content["examples"]
+  figure, axes = plt.subplots(
+    1,
+    len(examples),
+    figsize=(4.2 * len(examples), 3.2),
+    squeeze=False,
+    layout="constrained",
+  )
+  for axis, example in zip(axes[0], examples, strict=True):
+    for name, colour in (
+      ("corrupted", "tab:red"),
+      ("original", "tab:blue"),
+      ("regenerated", "tab:green"),
+    ):
+      axis.plot(example[name], color=colour, label=name, linewidth=1)
+    axis.set_title(
+      f"{example['modality']}\nrelative distance of proxies"
+      f" {example['distance']:.2g}, of noise {example['noise_distance']:.2g}"
+    )
+    axis.set_xlabel("feature")
+    axis.grid(alpha=0.3)
+  axes[0, 0].set_ylabel("mean over frames, normalised")
+  axes[0, 0].legend(fontsize=7)
+  figure.suptitle("One utterance each; distances over all that was regenerated")
+  return figure
+
+
 def _draw_sweep(plt: Any, content: dict[str, Any]) -> Any:
   figure, axis = plt.subplots(figsize=(4.8, 3.6), layout="constrained")
   for name, entries in content["metrics"].items():
@@ -477,6 +542,7 @@ _DRAWERS = {
   "distances": _draw_distances,
   "lengths": _draw_lengths,
   "losses": _draw_losses,
+  "regenerated": _draw_regenerated,
   "sweep": _draw_sweep,
   "threshold_curves": _draw_curves,
 }

@@ -17,6 +17,9 @@ from jaxtyping import Array
 from mmer_jax import errors, training
 from mmer_jax.data import pipeline, schema
 
+# (source, run, batch, whether it is trained on) -> what the system sees.
+FrontFn = Callable[[Any, training.Runs, schema.Batch, bool], schema.Batch]
+
 
 class Program(NamedTuple):
   """The compiled functions of one stage.
@@ -133,6 +136,7 @@ def build(
   *,
   resident: bool,
   keep: Sequence[str] | None = None,
+  front: FrontFn | None = None,
 ) -> Program:
   """Compiles nothing yet: jit does at the first call of each function.
 
@@ -143,6 +147,8 @@ def build(
     mesh: From `make_mesh`.
     resident: Whether rows are gathered on the device, or batches are passed.
     keep: The modalities that `predict` may see; None for all.
+    front: What becomes of every normalised batch before the system sees it;
+      None for nothing.
 
   Returns:
     The functions.
@@ -153,10 +159,17 @@ def build(
   everywhere = replicated(mesh)
   over_batch = NamedSharding(mesh, PartitionSpec("data"))
 
-  def batch_of(source: Any, rows: Any, run: training.Runs) -> schema.Batch:
-    batch = pipeline.take(source, rows) if resident else rows
-    batch = pipeline.normalise(batch, run.mean, run.scale)
-    batch = pipeline.keep_modalities(batch, run.keep)
+  def batch_of(
+    source: Any,
+    rows: Any,
+    run: training.Runs,
+    *,
+    trained: bool = False,
+    keep: Sequence[str] | None = None,
+  ) -> schema.Batch:
+    batch = view(source, rows, run, resident=resident, keep=keep)
+    if front is not None:
+      batch = front(source, run, batch, trained)
     return jax.lax.with_sharding_constraint(batch, over_batch)
 
   def over(fn: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
@@ -195,7 +208,7 @@ def build(
     def step(
       state: training.RunState, row: Any
     ) -> tuple[training.RunState, None]:
-      batch = batch_of(source, row, run)
+      batch = batch_of(source, row, run, trained=True)
       return training.train_step(stage, state, batch, run.vectors, run), None
 
     return jax.lax.scan(step, state, rows)[0]
@@ -233,15 +246,12 @@ def build(
     params: Any, run: training.Runs, source: Any, rows: Any
   ) -> training.Prediction:
     def one(_: None, row: Any) -> tuple[None, training.Prediction]:
-      batch = batch_of(source, row, run)
-      if keep is not None:
-        seen = {name: name in keep for name in batch.streams}
-        batch = pipeline.keep_modalities(batch, seen)
+      batch = batch_of(source, row, run, keep=keep)
       return None, predict_fn(params, batch, run.vectors)
 
     prediction = jax.lax.scan(one, None, rows)[1]
     return jax.tree.map(
-      lambda x: x.reshape(-1, x.shape[-1]).astype(jnp.float32), prediction
+      lambda x: x.reshape(-1, *x.shape[2:]).astype(jnp.float32), prediction
     )
 
   return Program(
@@ -259,6 +269,32 @@ def build(
     ),
     predict=jax.jit(over(predict, 0, 0, None, 0), out_shardings=everywhere),
   )
+
+
+def view(
+  source: Any,
+  rows: Any,
+  run: training.Runs,
+  *,
+  resident: bool,
+  keep: Sequence[str] | None = None,
+) -> schema.Batch:
+  """A batch as a run sees it: normalised, without what it is to do without.
+
+  Args:
+    source: See `Program`.
+    rows: Likewise, of one batch.
+    run: Of one run.
+    resident: As of `build`.
+    keep: As of `build`.
+  """
+  batch = pipeline.take(source, rows) if resident else rows
+  batch = pipeline.normalise(batch, run.mean, run.scale)
+  batch = pipeline.keep_modalities(batch, run.keep)
+  if keep is None:
+    return batch
+  seen = {name: name in keep for name in batch.streams}
+  return pipeline.keep_modalities(batch, seen)
 
 
 def abstract_state(

@@ -39,6 +39,7 @@ class Row(NamedTuple):
     modalities: What the model may see; empty for all.
     stage: The stage after which it is judged; `""` for the last.
     setting: The swept values of its runs; empty for all runs.
+    front: As of `evaluate.evaluate`; empty for what training had.
   """
 
   name: str
@@ -47,6 +48,12 @@ class Row(NamedTuple):
   modalities: tuple[str, ...] = ()
   stage: str = ""
   setting: dict[str, float | str] = {}  # noqa: RUF012
+  front: dict[str, float | str] = {}  # noqa: RUF012
+
+  @property
+  def judged(self) -> tuple[Any, ...]:
+    """What an evaluation is made for once, whatever the rows that show it."""
+    return (self.program, self.modalities, tuple(sorted(self.front.items())))
 
 
 class Section(NamedTuple):
@@ -156,6 +163,11 @@ def lost(heading: str, metric: str) -> Column:
     return None if before is None or after is None else before - after
 
   return Column(heading, value)
+
+
+def of_robustness(heading: str, name: str) -> Column:
+  """What `robustness.measure` found, under its name there; None without it."""
+  return Column(heading, lambda run: run.get("robustness", {}).get(name))
 
 
 def transfer(heading: str, name: str) -> Column:

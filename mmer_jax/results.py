@@ -196,7 +196,11 @@ def build(
   }
   if len(settings) > 1:
     outcome["settings"] = summaries
-  return {**outcome, **_low_resource(runs, settings[0])}
+  return {
+    **outcome,
+    **_low_resource(runs, settings[0]),
+    **_robustness(runs, settings[0]),
+  }
 
 
 def choose(outcome: dict[str, Any], setting: layout.Setting) -> dict[str, Any]:
@@ -211,6 +215,7 @@ def choose(outcome: dict[str, Any], setting: layout.Setting) -> dict[str, Any]:
     "summary": found,
     "setting": setting,
     **_low_resource(outcome["runs"], setting),
+    **_robustness(outcome["runs"], setting),
   }
 
 
@@ -364,6 +369,21 @@ def to_rich(outcome: dict[str, Any]) -> rich.table.Table:
   return table
 
 
+def _robustness(
+  runs: Sequence[dict[str, Any]], setting: layout.Setting
+) -> dict[str, Any]:
+  """Summaries of what noise, check and proxies did; empty without them."""
+  chosen = [run for run in runs if run["setting"] == setting]
+  if "robustness" not in chosen[0]:
+    return {}
+  measured = [run["robustness"] for run in chosen]
+  return {
+    "robustness": {
+      name: summarise([each[name] for each in measured]) for name in measured[0]
+    }
+  }
+
+
 def _low_resource(
   runs: Sequence[dict[str, Any]], setting: layout.Setting
 ) -> dict[str, Any]:
@@ -486,6 +506,13 @@ def _tables(
         ],
       )
     )
+  if "robustness" in outcome:
+    rows = [
+      [name.replace("_", " "), percent(entry)]
+      for name, entry in outcome["robustness"].items()
+      if entry["mean"] is not None
+    ]
+    tables.append((["noise, check and proxies", "mean"], rows))
   if "settings" in outcome:
     tables.append(
       (

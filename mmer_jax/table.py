@@ -69,10 +69,12 @@ def fill(
   outcomes = {}
   for section in table.sections:
     for row in section.rows:
-      key = (row.program, row.modalities)
-      if row.program and key not in outcomes:
-        outcomes[key] = evaluate.evaluate(
-          folder / row.program, split=split, modalities=row.modalities
+      if row.program and row.judged not in outcomes:
+        outcomes[row.judged] = evaluate.evaluate(
+          folder / row.program,
+          split=split,
+          modalities=row.modalities,
+          front=row.front,
         )
   some = next(iter(outcomes.values()))
   content = {
@@ -82,7 +84,7 @@ def fill(
     "dataset": some["dataset"],
     "failed": {
       name: outcome["failed"]
-      for (name, _), outcome in outcomes.items()
+      for (name, *_), outcome in outcomes.items()
       if outcome["failed"]
     },
     "programs": {
@@ -91,15 +93,13 @@ def fill(
         "config_sha256": outcome["config_sha256"],
         "runs": len(outcome["runs"]),
       }
-      for (name, _), outcome in outcomes.items()
+      for (name, *_), outcome in outcomes.items()
     },
     "sections": [
       published.fill(
         section,
         {
-          row.name: published.runs_of(
-            row, outcomes[row.program, row.modalities]
-          )
+          row.name: published.runs_of(row, outcomes[row.judged])
           for row in section.rows
           if row.program
         },

@@ -34,6 +34,7 @@ from mmer_jax import (
   layout,
   program,
   results,
+  robustness,
   training,
   workdir,
 )
@@ -134,6 +135,7 @@ def train(
     check_data(setup, folder)
     workdir.write_json(folder / "config.json", config.to_dict())
     workdir.write_json(folder / "run.json", describe(setup))
+  setup = robustness.attach(setup, folder, setup.corpus.manifest["fingerprint"])
   store = checkpoints.Checkpoints(folder, keep=config.checkpoint.keep)
   stopper = Stopper()
   try:
@@ -321,7 +323,9 @@ class _Loop:
     chunks = 1 + max(plan.chunks for plan in self._plans)
     number = (position.stage * epochs + position.epoch) * chunks
     number += position.chunk
-    self._store.save(number, state, self._runs, position._asdict())
+    # What was fitted is in a file of its own, and changes no more.
+    runs = self._runs.replace(repair=None)
+    self._store.save(number, state, runs, position._asdict())
 
   def _report(
     self,

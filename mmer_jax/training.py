@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 
 from mmer_jax import metrics
+from mmer_jax.data import repair as repair_lib
 from mmer_jax.data import schema
 
 Params = Any
@@ -48,6 +49,8 @@ class Runs:
     keep: Modality name to whether the run sees it; empty where all runs see
       all.
     epoch: Of the stage, from 0, as a loss sees it; None outside of training.
+    repair: What the modality check and the proxies in front of the system were
+      fitted to; None where there are none.
   """
 
   seed: Int[Array, "*r"]
@@ -62,6 +65,7 @@ class Runs:
   vectors: Float[Array, "*r k e"]
   keep: dict[str, Bool[Array, "*r"]]
   epoch: Int[Array, "*r"] | None = None
+  repair: repair_lib.Fitted | None = None
 
 
 class Prediction(NamedTuple):
@@ -71,10 +75,13 @@ class Prediction(NamedTuple):
     logits: Before the sigmoid or the softmax of the protocol.
     per_modality: Modality name to its own scores; empty where the system
       has none.
+    weights: Modality name to what it counts for in each utterance, summing to
+      one; empty where the system has no such thing.
   """
 
   logits: Float[Array, "b k"]
   per_modality: dict[str, Float[Array, "b k"]]
+  weights: dict[str, Float[Array, " b"]] = {}  # noqa: RUF012
 
 
 class WordMaps(NamedTuple):

@@ -17,6 +17,10 @@ MODULES = (
   "dae_mmd.meld",
   "multiview.multimodal",
   "multiview.taught",
+  "m3er.ablation",
+  "m3er.comparison",
+  "m3er.mfn",
+  "m3er.robust",
   "mtee.mosei",
   "mtee.iemocap",
   "mtee.zero_shot_mosei",
@@ -77,6 +81,7 @@ _SHORT = (
   "baselines.ef_lstm_mosei",
   "baselines.lf_lstm_mosei",
   "dae_mmd.semi",
+  "m3er.ablation",
   "mtee.mosei",
   "multiview.multimodal",
 )

@@ -11,7 +11,7 @@ forget, cell, output along the last axis:
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -68,6 +68,43 @@ def lstm(
   return _lstm(inputs, w_h, mask, reverse)
 
 
+def lstm_with_cells(
+  inputs: Float[Array, "t b g"],
+  w_h: Float[Array, "h g"],
+  mask: Bool[Array, "t b"],
+) -> tuple[Float[Array, "t b h"], Float[Array, "t b h"]]:
+  """Runs `lstm` forward for a caller that reads its cells too.
+
+  Args:
+    inputs: As of `lstm`.
+    w_h: As of `lstm`.
+    mask: As of `lstm`.
+
+  Returns:
+    The state and the cell after every step; zeros before the first real one.
+  """
+  return _lstm_cells(inputs, w_h, mask)
+
+
+@jax.custom_vjp
+def _lstm_cells(inputs: Array, w_h: Array, mask: Array) -> tuple[Array, Array]:
+  states, (_, cells, *_) = _lstm_forward(inputs, w_h, mask, False)
+  return states, cells
+
+
+def _lstm_cells_forward(
+  inputs: Array, w_h: Array, mask: Array
+) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+  states, residuals = _lstm_forward(inputs, w_h, mask, False)
+  return (states, residuals[1]), residuals
+
+
+def _lstm_cells_backward(
+  residuals: tuple[Array, ...], grads: tuple[Array, Array]
+) -> tuple[Array, Array, None]:
+  return _lstm_backward(False, residuals, *grads)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _lstm(inputs: Array, w_h: Array, mask: Array, reverse: bool) -> Array:
   return _lstm_forward(inputs, w_h, mask, reverse)[0]
@@ -98,17 +135,23 @@ def _lstm_forward(
 
 
 def _lstm_backward(
-  reverse: bool, residuals: tuple[Array, ...], grad: Array
+  reverse: bool,
+  residuals: tuple[Array, ...],
+  grad: Array,
+  cell_grad: Array | None = None,
 ) -> tuple[Array, Array, None]:
   states, cells, gates, w_h, mask = residuals
   previous_cells = _previous(cells, reverse)
   zeros = jnp.zeros_like(states[0])
+  given = (grad,) if cell_grad is None else (grad, cell_grad)
 
   def step(
-    carry: tuple[Array, Array], at: tuple[Array, ...]
+    carry: tuple[Array, Array], at: tuple[Any, ...]
   ) -> tuple[tuple[Array, Array], Array]:
     dh, dc = carry
-    d_state, cell, previous, gate, real = at
+    (d_state, *d_cell), cell, previous, gate, real = at
+    for more in d_cell:
+      dc = dc + more
     real = real[:, None]
     dh = dh + d_state
     through = jnp.where(real, 0.0, dh)
@@ -132,7 +175,7 @@ def _lstm_backward(
   _, dz = jax.lax.scan(
     step,
     (zeros, zeros),
-    (grad, cells, previous_cells, gates, mask),
+    (given, cells, previous_cells, gates, mask),
     reverse=not reverse,
     unroll=_unroll,
   )
@@ -147,6 +190,7 @@ def _lstm_backward(
 
 
 _lstm.defvjp(_lstm_forward, _lstm_backward)
+_lstm_cells.defvjp(_lstm_cells_forward, _lstm_cells_backward)
 
 
 def _matmul(a: Array, w: Array) -> Array:
@@ -317,6 +361,35 @@ class BiLSTMStates(_Directions):
       )
       x = jnp.where(real[..., None], x, 0.0)
     return jnp.swapaxes(x, 0, 1)
+
+
+class Lstm(nn.Module):
+  """One layer in one direction, with all its states and cells.
+
+  Attributes:
+    hidden: Width.
+    dtype: Of the matmuls.
+  """
+
+  hidden: int
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self, frames: Float[Array, "b t d"], mask: Bool[Array, "b t"]
+  ) -> tuple[Float[Array, "t b h"], Float[Array, "t b h"]]:
+    """Returns states and cells, time first; a masked step changes neither."""
+    x, real = jnp.swapaxes(frames, 0, 1), jnp.swapaxes(mask, 0, 1)
+    x = jnp.where(real[..., None], x, 0.0)
+    w_x = self.param(
+      "w_x", _uniform, self.hidden, (x.shape[-1], 4 * self.hidden)
+    )
+    w_h = self.param(
+      "w_h", _uniform, self.hidden, (self.hidden, 4 * self.hidden)
+    )
+    b = self.param("b", _bias, self.hidden, (4 * self.hidden,))
+    inputs = _matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
+    return lstm_with_cells(inputs, w_h.astype(self.dtype), real)
 
 
 def _uniform(key: PRNGKeyArray, hidden: int, shape: tuple[int, ...]) -> Array:

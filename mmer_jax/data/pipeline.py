@@ -167,6 +167,7 @@ class StreamingTable:
       self._labelled[wanted],
     )
     inverse = inverse.reshape(rows.shape)
+    compact = compact.replace(row=wanted.astype(np.int32))
     batch = take(compact, np.where(real, inverse, FILLER))
     return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
 
@@ -206,6 +207,7 @@ class JoinedTable:
       acoustic_word=_join_words(
         streams, own.acoustic_word, other.acoustic_word
       ),
+      row=np.where(real, index, 0).astype(np.int32),
     )
 
 
@@ -452,6 +454,9 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
     example_mask=real,
     role=xp.where(real, rows // count, 0).astype(np.int32),
     acoustic_word=word,
+    row=(
+      index if table.row is None else xp.take(table.row, index, axis=0)
+    ).astype(np.int32),
   )
 
 

@@ -66,3 +66,4 @@ class Batch:
   example_mask: Bool[Array, "*r b"]
   role: Int[Array, "*r b"]
   acoustic_word: Int[Array, "*r b t"] | None = None
+  row: Int[Array, "*r b"] | None = None

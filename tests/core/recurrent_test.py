@@ -333,3 +333,37 @@ def test_unrolled_scans_count_every_step():
   with recurrent.unroll_scans():
     unrolled = flops()
   assert unrolled > (T - 1) * 2 * B * H * 4 * H > looped
+
+
+def test_cells_and_their_gradients_equal_automatic_differentiation(float64):
+  x = np.random.default_rng(2).normal(1.0, 2.0, size=(T, B, D))
+  w_x, w_h, b = weights()
+  z, mask = jnp.asarray(x @ w_x + b), jnp.asarray(masks())
+  weigh = jnp.asarray(np.random.default_rng(3).normal(size=(2, T, B, H)))
+
+  def plain(z, w_h):
+    h = c = jnp.zeros((B, H))
+    states, cells = [], []
+    for t in range(T):
+      i, f, g, o = jnp.split(z[t] + h @ w_h, 4, axis=-1)
+      new = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+      real = mask[t][:, None]
+      h = jnp.where(real, jax.nn.sigmoid(o) * jnp.tanh(new), h)
+      c = jnp.where(real, new, c)
+      states.append(h)
+      cells.append(c)
+    return jnp.stack(states), jnp.stack(cells)
+
+  def total(form):
+    def value(z, w_h):
+      states, cells = form(z, w_h)
+      return (states * weigh[0]).sum() + (cells * weigh[1]).sum()
+
+    return jax.value_and_grad(value, (0, 1))(z, jnp.asarray(w_h))
+
+  got = total(lambda z, w_h: recurrent.lstm_with_cells(z, w_h, mask))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10),
+    got,
+    total(plain),
+  )

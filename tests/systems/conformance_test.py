@@ -10,6 +10,7 @@ import pytest
 from configs import quickstart
 from configs.baselines import ef_lstm_mosei, lf_lstm_mosei
 from configs.dae_mmd import fully
+from configs.m3er import ablation, mfn
 from configs.multiview import multimodal
 from mmer_jax import systems, training
 from mmer_jax.data import pipeline, schema
@@ -19,6 +20,8 @@ STEPS, ROWS, EMOTIONS = 6, 7, 4
 
 CONFIGS = {
   "dae_mmd": fully,
+  "m3er": ablation,
+  "mfn": mfn,
   "mtee": quickstart,
   "ef_lstm": ef_lstm_mosei,
   "lf_lstm": lf_lstm_mosei,
@@ -62,6 +65,7 @@ def example(seed=0):
     example_mask=np.ones(ROWS, bool),
     role=np.zeros(ROWS, np.int32),
     acoustic_word=alignment(streams["acoustic"].mask, rng),
+    row=np.arange(ROWS, dtype=np.int32),
   )
   return jax.tree.map(jnp.asarray, batch)
 

@@ -5,11 +5,11 @@ Low-Resource Multimodal Emotion Recognition", AACL 2020.
 """
 
 import ml_collections
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
 from mmer_jax import errors, training
 from mmer_jax.data import schema
-from mmer_jax.systems import low_resource, supervised
+from mmer_jax.systems import low_resource, multiplicative, supervised
 from mmer_jax.systems.mtee import model
 
 
@@ -22,6 +22,7 @@ def build(config: ml_collections.ConfigDict) -> training.System:
   for key, choices in (
     ("readout", ("last", "final")),
     ("absent", ("drop", "reference")),
+    ("fusion", ("weighted_sum", "multiplicative")),
   ):
     if config.model[key] not in choices:
       raise errors.UserError(
@@ -29,12 +30,24 @@ def build(config: ml_collections.ConfigDict) -> training.System:
         f" {', '.join(choices)}"
       )
   parts = config.model.to_dict()
+  settings = multiplicative.Settings(**parts.pop("multiplicative"))
+  multiplicative.check(settings)
+  fused = config.model.fusion == "multiplicative"
+  decision = config.protocol.decision
   hidden = {name: parts["hidden"][name] for name in config.data.modalities}
-  module = model.Mtee(**{**parts, "hidden": hidden}, dtype=config.compute_dtype)
+  module = model.Mtee(
+    **{**parts, "hidden": hidden, "fusion": settings if fused else None},
+    decision=decision,
+    dtype=config.compute_dtype,
+  )
 
   def init(
     key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
   ) -> training.Params:
+    if fused:
+      multiplicative.check_beta(
+        settings, decision, len(hidden), emotions.shape[0]
+      )
     width = emotions.shape[-1]
     if not width:
       raise errors.UserError(
@@ -68,7 +81,22 @@ def build(config: ml_collections.ConfigDict) -> training.System:
   ) -> dict[str, Array]:
     return model.spaces(params, hidden, emotions)
 
-  loss = supervised.make_loss(config.protocol.decision, apply)
+  def fused_loss(
+    params: training.Params,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    run: training.Runs,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Scalar, dict[str, Scalar]]:
+    output = module.apply({"params": params}, batch, emotions, key=key)
+    value = multiplicative.loss(
+      settings, decision, output.per_modality, batch, run
+    )
+    return value, {}
+
+  loss = supervised.make_loss(decision, apply)
+  if fused:
+    loss = fused_loss
   return training.System(
     init=init,
     stages=low_resource.stages(config, loss),

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mmer_jax import training
-from mmer_jax.core import linear, recurrent
+from mmer_jax.core import fusion, linear, recurrent
 from mmer_jax.data import schema
+from mmer_jax.systems import multiplicative
 
 
 class Mtee(nn.Module):
@@ -30,6 +31,9 @@ class Mtee(nn.Module):
     absent: Where a modality is absent: `drop` keeps the other weights as they
       are; `reference` replaces them by 1 / (number present), as the published
       code does when it evaluates a subset.
+    fusion: None for the weighted sum of Eq. 4; or the multiplicative loss
+      (Mittal et al. 2020) whose weights take its place, per utterance.
+    decision: `binary` or `softmax`, of those weights.
     dtype: Of the matmuls.
   """
 
@@ -38,6 +42,8 @@ class Mtee(nn.Module):
   dropout: float
   readout: str
   absent: str
+  fusion: multiplicative.Settings | None
+  decision: str
   dtype: str
 
   @nn.compact
@@ -70,6 +76,10 @@ class Mtee(nn.Module):
         # `spaces` finds the map by its name.
         space = linear.Linear(width, name=f"map_{modality}")(emotions)
       scores[modality] = (encoded.forward + encoded.backward) @ space.T
+    if self.fusion is not None:
+      amounts = multiplicative.fuse(self.fusion, self.decision, scores, batch)
+      fused = fusion.weighted_sum(scores, amounts)
+      return training.Prediction(fused, scores, amounts)
     weights = {
       modality: self.param(
         f"weight_{modality}",

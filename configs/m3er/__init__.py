@@ -1,0 +1,1 @@
+"""Configs of Mittal et al. 2020."""

@@ -1,0 +1,56 @@
+r"""M3ER against others: Mittal et al. 2020, Table 1.
+
+  python -m mmer_jax.table --config=configs/m3er/comparison.py \
+    --config.data.dir=DIR --workdir=runs/m3er
+
+Other systems have the paper's numbers alone; MFN is trained here beside M3ER.
+Features are not public, so the numbers are not checked here.
+
+Variants: as of `ablation.py`; `full` is CMU-MOSEI, `utterances` IEMOCAP.
+"""
+
+import ml_collections
+
+from configs.m3er import common as shared
+from mmer_jax import published
+
+VARIANTS = shared.VARIANTS
+MOSEI = (
+  ("Sahay et al. (2018)", (66.8, None)),
+  ("Zadeh et al. (2018c)", (76.3, None)),
+  ("Choi et al. (2018)", (89.5, None)),
+)
+IEMOCAP = (
+  ("Kim et al. (2013)", (None, 72.8)),
+  ("Majumdar et al. (2018)", (None, 76.5)),
+  ("Yoon et al. (2019)", (None, 77.6)),
+)
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+  """Makes the config of a variant."""
+  return shared.get(variant).lock()
+
+
+def get_table(config: ml_collections.ConfigDict) -> published.Table:
+  """Table 1, of the corpus that the config is for."""
+  iemocap = config.data.modalities == ("lexical", "acoustic")
+  others, printed = MOSEI, (90.2, 89.0)
+  if iemocap:
+    others, printed = IEMOCAP, (82.4, 82.7)
+  rows = [
+    published.Row(name, "", (*numbers, None, None)) for name, numbers in others
+  ]
+  rows.append(published.Row("MFN", "mfn"))
+  rows.append(published.Row("M3ER", "m3er", (*printed, None, None)))
+  return published.Table(
+    title="Mittal et al. 2020, Table 1",
+    notes="F1 is support-weighted; MA is the mean over emotions of accuracy.",
+    programs={"mfn": shared.mfn(config), "m3er": config},
+    sections=(
+      published.Section(
+        "Emotion recognition", shared.OVERALL, tuple(rows), against="MFN"
+      ),
+    ),
+    figures=("m3er",),
+  )

@@ -1,0 +1,357 @@
+"""Canonical correlations: which of two vectors of a sample fits the other.
+
+A modality's vectors are reduced to their principal components; for each pair of
+modalities two maps make these correlate as much as they can. A sample's score
+says how well its two mapped vectors agree.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# Eigenvalues below this share of the largest are taken for 0, in float32.
+_RANK = 1e-6
+
+
+class Reduction(NamedTuple):
+  """Principal components.
+
+  Attributes:
+    mean: Of the rows that were seen.
+    basis: Orthonormal columns, the largest variance first.
+    variance: Of each component; 0 beyond the rank of the rows.
+  """
+
+  mean: Float[Array, " f"]
+  basis: Float[Array, "f p"]
+  variance: Float[Array, " p"]
+
+
+class Maps(NamedTuple):
+  """What makes two sets of vectors correlate.
+
+  Attributes:
+    first: Maps vectors of the first set.
+    second: Maps vectors of the second.
+    correlations: Of their components, the largest first; 0 beyond the rank.
+  """
+
+  first: Float[Array, "p c"]
+  second: Float[Array, "q c"]
+  correlations: Float[Array, " c"]
+
+
+def principal(
+  rows: Float[Array, "n f"], mask: Bool[Array, " n"], components: int
+) -> Reduction:
+  """Principal components of the real rows, exactly.
+
+  Of fewer rows than columns the Gram matrix is taken in the place of the
+  covariance.
+
+  Args:
+    rows: Any finite values; those of masked rows do not matter.
+    mask: Which rows count.
+    components: At most so many; never more than rows or columns.
+
+  Returns:
+    The reduction.
+  """
+  n, f = rows.shape
+  count = jnp.maximum(mask.sum(), 1).astype(rows.dtype)
+  mean = jnp.where(mask[:, None], rows, 0.0).sum(axis=0) / count
+  away = jnp.where(mask[:, None], rows - mean[None, :], 0.0)
+  kept = min(components, n, f)
+  if f <= n:
+    values, vectors = jnp.linalg.eigh(_product(away.T, away) / count)
+    values, basis = values[::-1][:kept], vectors[:, ::-1][:, :kept]
+  else:
+    values, vectors = jnp.linalg.eigh(_product(away, away.T) / count)
+    values, left = values[::-1][:kept], vectors[:, ::-1][:, :kept]
+    length = jnp.sqrt(jnp.maximum(values * count, 0.0))
+    real = values > _RANK * jnp.maximum(values[0], 0.0)
+    basis = _product(away.T, left) / jnp.where(real, length, 1.0)[None, :]
+    basis = jnp.where(real[None, :], basis, 0.0)
+  return Reduction(mean, basis, jnp.maximum(values, 0.0))
+
+
+def reduce(
+  reduction: Reduction, rows: Float[Array, "n f"]
+) -> Float[Array, "n p"]:
+  """The components of rows."""
+  return _product(rows - reduction.mean[None, :], reduction.basis)
+
+
+def fit(
+  first: Float[Array, "n p"],
+  second: Float[Array, "n q"],
+  mask: Bool[Array, " n"],
+  *,
+  ridge: float,
+  components: int,
+) -> Maps:
+  """Canonical correlation analysis of paired rows.
+
+  Source: Mittal et al. 2020, section 3.3 (Hotelling 1936).
+  Deviation: the covariances are regularised, and directions without variance
+    dropped, so that any rows will do.
+
+  Args:
+    first: Rows with a mean of about 0; their mean is not taken off.
+    second: Likewise, in the same order.
+    mask: Which rows count.
+    ridge: Added to the diagonal of each covariance, relative to its mean.
+    components: At most so many.
+
+  Returns:
+    The maps. The mapped vectors of each set have, but for the ridge, the unit
+    as their covariance.
+  """
+  count = jnp.maximum(mask.sum(), 1).astype(first.dtype)
+  x, y = (jnp.where(mask[:, None], rows, 0.0) for rows in (first, second))
+  white_x, white_y = (_whiten(rows, count, ridge) for rows in (x, y))
+  cross = _product(x.T, y) / count
+  cross = _product(_product(white_x.T, cross), white_y)
+  left, correlations, right = jnp.linalg.svd(cross, full_matrices=False)
+  kept = min(components, *cross.shape)
+  return Maps(
+    _product(white_x, left[:, :kept]),
+    _product(white_y, right[:kept].T),
+    correlations[:kept],
+  )
+
+
+def pearson(
+  first: Float[Array, "b c"], second: Float[Array, "b c"]
+) -> Float[Array, " b"]:
+  """The correlation of two mapped vectors of one sample, over components.
+
+  Source: Mittal et al. 2020, section 3.3, rho(f_i', f_j').
+  Deviation: none; the paper does not say over what covariance and deviations
+    are taken, and a sample has nothing else.
+
+  Args:
+    first: A row per sample.
+    second: Likewise.
+
+  Returns:
+    From -1 to 1; 0 where a vector is constant.
+  """
+  x = first - first.mean(axis=1, keepdims=True)
+  y = second - second.mean(axis=1, keepdims=True)
+  # Any scale: noise may be large.
+  x, y = (z / jnp.maximum(_largest(z), 1e-30) for z in (x, y))
+  lengths = jnp.square(x).sum(axis=1) * jnp.square(y).sum(axis=1)
+  safe = jnp.where(lengths > 0, lengths, 1.0)
+  return jnp.where(lengths > 0, (x * y).sum(axis=1) / jnp.sqrt(safe), 0.0)
+
+
+def likelihood(
+  first: Float[Array, "b c"],
+  second: Float[Array, "b c"],
+  correlations: Float[Array, " c"],
+) -> Float[Array, " b"]:
+  """How likely the first mapped vector is, given the second.
+
+  The mean over components of log N(x; rho y, 1 - rho^2) without its constant:
+  mapped vectors have unit variance, and rho is a component's correlation.
+
+  Source: ours. `pearson` does not see that a vector is too long, and noise that
+    is a hundred times the signal is ten times as long.
+
+  Args:
+    first: A row per sample.
+    second: Likewise.
+    correlations: Of `Maps`.
+
+  Returns:
+    Below 0 by about one half for what fits, far below for what does not.
+  """
+  rho = jnp.minimum(correlations, 0.999)
+  rest = 1 - jnp.square(rho)
+  away = first - rho[None, :] * second
+  logs = jnp.square(away) / rest[None, :] + jnp.log(rest)[None, :]
+  return -0.5 * logs.mean(axis=1)
+
+
+def effective(
+  scores: dict[tuple[str, str], Float[Array, " b"]],
+  present: dict[str, Bool[Array, " b"]],
+  tau: Float[Array, ""],
+) -> dict[str, Bool[Array, " b"]]:
+  """Which modalities fit another one: the indicator of Eq. 1.
+
+  Source: Mittal et al. 2020, Eq. 1: ineffectual is what scores below tau with
+    every other modality.
+  Deviation: pairs with an absent modality do not count, and what is there
+    alone is effective: there is nothing to check it by.
+
+  Args:
+    scores: (i, j) to the score of i beside j; of both orders.
+    present: Of every modality.
+    tau: The threshold; at it a modality is effective.
+
+  Returns:
+    Modality name to whether it is there and effective.
+  """
+  return {
+    name: there
+    & ((best_score(name, scores, present) >= tau) | _alone(name, present))
+    for name, there in present.items()
+  }
+
+
+def best_score(
+  name: str,
+  scores: dict[tuple[str, str], Float[Array, " b"]],
+  present: dict[str, Bool[Array, " b"]],
+) -> Float[Array, " b"]:
+  """A modality's best score beside another one; -inf where there is none."""
+  best = jnp.full(present[name].shape, -jnp.inf)
+  for other in sorted(present):
+    if other != name:
+      both = present[name] & present[other]
+      score = jnp.where(both, scores[name, other], -jnp.inf)
+      best = jnp.maximum(best, score)
+  return best
+
+
+def nearest(
+  bank: Float[Array, "n p"],
+  valid: Bool[Array, " n"],
+  queries: Float[Array, "b p"],
+  *,
+  neighbours: int,
+  block_size: int = 2048,
+) -> tuple[Int[Array, "b k"], Bool[Array, "b k"]]:
+  """The nearest rows of a bank by L2, a block of the bank at a time.
+
+  Source: Mittal et al. 2020, section 3.4, step 1.
+  Deviation: several neighbours; the paper finds one and then uses a basis of
+    p vectors.
+
+  Args:
+    bank: Rows to be found.
+    valid: Which of them may be.
+    queries: Whose neighbours are wanted.
+    neighbours: k, at most n.
+    block_size: Rows of the bank per step.
+
+  Returns:
+    Row numbers of the bank, the nearest first, and whether each is one: where
+    fewer than k rows are valid the rest is not.
+  """
+  n = bank.shape[0]
+  size = max(min(block_size, n), neighbours)
+  fill = -n % size
+  centre = jnp.where(valid[:, None], bank, 0.0).sum(axis=0)
+  centre = centre / jnp.maximum(valid.sum(), 1).astype(bank.dtype)
+  rows = jnp.pad(
+    jnp.where(valid[:, None], bank - centre[None, :], 0.0), ((0, fill), (0, 0))
+  )
+  rows = rows.reshape(-1, size, bank.shape[1])
+  real = jnp.pad(valid, (0, fill)).reshape(-1, size)
+  queries = queries - centre[None, :]
+  shape = (queries.shape[0], neighbours)
+
+  def step(
+    found: tuple[Array, Array], at: tuple[Array, Array, Array]
+  ) -> tuple[tuple[Array, Array], None]:
+    block, kept, first = at
+    # Less the queries' own squares, which order nothing.
+    distance = jnp.square(block).sum(axis=1)[None, :] - 2 * _product(
+      queries, block.T
+    )
+    distance = jnp.where(kept[None, :], distance, jnp.inf)
+    index = jnp.broadcast_to(first + jnp.arange(size), distance.shape)
+    distance = jnp.concatenate([found[0], distance], axis=1)
+    index = jnp.concatenate([found[1], index], axis=1)
+    best, place = jax.lax.top_k(-distance, neighbours)
+    return (-best, jnp.take_along_axis(index, place, axis=1)), None
+
+  start = (
+    jnp.full(shape, jnp.inf, bank.dtype),
+    jnp.zeros(shape, jnp.arange(size).dtype),
+  )
+  firsts = size * jnp.arange(rows.shape[0])
+  (distance, index), _ = jax.lax.scan(step, start, (rows, real, firsts))
+  found = jnp.isfinite(distance)
+  return jnp.where(found, index, 0), found
+
+
+def coefficients(
+  basis: Float[Array, "b k p"],
+  valid: Bool[Array, "b k"],
+  vectors: Float[Array, "b p"],
+) -> Float[Array, "b k"]:
+  """What makes each vector of its basis: minimum-norm least squares.
+
+  Source: Mittal et al. 2020, section 3.4, step 2: f = sum_i a_i v_i.
+  Deviation: the closest that the basis comes to f, where it does not span it.
+
+  Args:
+    basis: k vectors for each sample; they may depend on each other.
+    valid: Which of them are; the others get 0.
+    vectors: One per sample.
+
+  Returns:
+    The a_i.
+  """
+  basis = jnp.where(valid[..., None], basis, 0.0)
+  high = jax.lax.Precision.HIGHEST
+  gram = jnp.einsum("bkp,blp->bkl", basis, basis, precision=high)
+  values, turn = jnp.linalg.eigh(gram)
+  large = values > _RANK * values[:, -1:]
+  inverse = jnp.where(large, 1 / jnp.where(large, values, 1.0), 0.0)
+  along = jnp.einsum("bkp,bp->bk", basis, vectors, precision=high)
+  turned = jnp.einsum("bkl,bk->bl", turn, along, precision=high)
+  return jnp.einsum("bkl,bl->bk", turn, inverse * turned, precision=high)
+
+
+def regress(
+  gram: Float[Array, "p p"], cross: Float[Array, "p q"], *, ridge: float
+) -> Float[Array, "p q"]:
+  """The linear map of least squares, from X'X and X'Y.
+
+  Args:
+    gram: X'X; it may be of any rank.
+    cross: X'Y.
+    ridge: Added to the diagonal, relative to its mean.
+
+  Returns:
+    The map T with X T close to Y; zeros where X is.
+  """
+  size = gram.shape[0]
+  total = jnp.trace(gram)
+  strength = jnp.where(total > 0, ridge * total / size, 1.0)
+  return jnp.linalg.solve(gram + strength * jnp.eye(size), cross)
+
+
+def _product(x: Array, y: Array) -> Array:
+  return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def _largest(x: Array) -> Array:
+  return jnp.max(jnp.abs(x), axis=1, keepdims=True)
+
+
+def _whiten(
+  rows: Float[Array, "n p"], count: Float[Array, ""], ridge: float
+) -> Float[Array, "p p"]:
+  """A map after which the rows' covariance is the unit, on their span."""
+  size = rows.shape[1]
+  covariance = _product(rows.T, rows) / count
+  strength = ridge * jnp.trace(covariance) / size
+  values, vectors = jnp.linalg.eigh(covariance)
+  real = values > _RANK * values[-1]
+  scale = jnp.sqrt(jnp.where(real, values + strength, 1.0))
+  return vectors * jnp.where(real, 1 / scale, 0.0)[None, :]
+
+
+def _alone(name: str, present: dict[str, Bool[Array, " b"]]) -> Array:
+  others = [there for other, there in present.items() if other != name]
+  if not others:
+    return jnp.ones_like(present[name])
+  return ~jnp.stack(others).any(axis=0)

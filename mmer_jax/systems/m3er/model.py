@@ -1,0 +1,251 @@
+"""The networks of M3ER: a memory fusion network, and fusion by confidence."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from mmer_jax import training
+from mmer_jax.core import fusion, linear, recurrent
+from mmer_jax.data import schema
+from mmer_jax.systems import multiplicative
+
+
+class Encoded(NamedTuple):
+  """What the memory fusion network reads out.
+
+  Attributes:
+    states: Modality name to the last state of its LSTM; zeros where it is
+      absent.
+    memory: What the gated memory holds in the end.
+  """
+
+  states: dict[str, Float[Array, "b h"]]
+  memory: Float[Array, "b u"]
+
+
+class MemoryFusion(nn.Module):
+  """LSTMs, whose cells at consecutive steps are attended to and remembered.
+
+  Source: Zadeh et al. 2018a (MFN), as Mittal et al. 2020, section 4.2, use it.
+  Deviation: the memory does not feed the LSTMs, as in MFN; the text of section
+    4.2 says that it does. A stream that ends before another holds its last
+    cell; where none has a frame the memory stays as it is.
+
+  The attention and the proposal depend on the LSTMs alone and are made for all
+  steps at once; the memory's gates are the one recurrence besides.
+
+  Attributes:
+    hidden: Width of every LSTM.
+    memory: Width of the memory.
+    attention: Hidden units of the attention's network.
+    proposal: Of the network that proposes what to remember.
+    gate: Of the networks of the two gates.
+    dropout: Inside these networks.
+    dtype: Of the matmuls.
+  """
+
+  hidden: int
+  memory: int
+  attention: int
+  proposal: int
+  gate: int
+  dropout: float
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self, streams: dict[str, schema.Stream], *, key: PRNGKeyArray | None
+  ) -> Encoded:
+    """Encodes sequences; they need not be of one length."""
+    keys = [None] * 4 if key is None else jax.random.split(key, 4)
+    steps = max(stream.mask.shape[1] for stream in streams.values())
+    states, cells, masks = {}, [], []
+    for name in sorted(streams):
+      stream = streams[name]
+      more = steps - stream.mask.shape[1]
+      mask = jnp.pad(stream.mask, ((0, 0), (0, more)))
+      frames = jnp.pad(stream.features, ((0, 0), (0, more), (0, 0)))
+      lstm = recurrent.Lstm(self.hidden, self.dtype, name=f"lstm_{name}")
+      found, cell = lstm(frames, mask)
+      states[name] = found[-1]
+      cells.append(cell)
+      masks.append(mask)
+    now = jnp.concatenate(cells, axis=-1)
+    before = jnp.concatenate([jnp.zeros_like(now[:1]), now[:-1]])
+    both = jnp.concatenate([before, now], axis=-1)
+    scores = self._network(
+      "attention", both, self.attention, both.shape[-1], keys[0]
+    )
+    attended = jax.nn.softmax(scores, axis=-1) * both
+    proposal = self._network(
+      "proposal", attended, self.proposal, self.memory, keys[1]
+    )
+    real = jnp.stack(masks).any(axis=0).T
+    memory = self._remember(attended, jnp.tanh(proposal), real, [*keys[2:]])
+    return Encoded(states, memory)
+
+  def _remember(
+    self,
+    attended: Float[Array, "t b c"],
+    proposal: Float[Array, "t b u"],
+    real: Bool[Array, "t b"],
+    keys: list[PRNGKeyArray | None],
+  ) -> Float[Array, "b u"]:
+    """Runs the memory over all steps; both gates are one product each."""
+    width = attended.shape[-1]
+    inputs, from_memory, out, bias = [], [], [], []
+    kept = []
+    for name, key in zip(("retain", "update"), keys, strict=True):
+      kernel, b = self._layer(f"{name}_hidden", width + self.memory, self.gate)
+      inputs.append(self._matmul(attended, kernel[:width]) + b[None, None, :])
+      from_memory.append(kernel[width:])
+      kernel, b = self._layer(f"{name}_out", self.gate, self.memory)
+      out.append(kernel)
+      bias.append(b)
+      ones = jnp.ones((*attended.shape[:2], self.gate), attended.dtype)
+      kept.append(recurrent.dropout(ones, self.dropout, key))
+    # Gates side by side: (t b 2 gate).
+    before, scale = jnp.stack(inputs, axis=2), jnp.stack(kept, axis=2)
+    recur, close = jnp.stack(from_memory, axis=1), jnp.stack(out)
+    offset = jnp.stack(bias)
+
+    def step(memory: Array, at: tuple[Array, ...]) -> tuple[Array, None]:
+      given, scale, new, there = at
+      hidden = given + jnp.einsum(
+        "bu,ugh->bgh",
+        memory.astype(self.dtype),
+        recur.astype(self.dtype),
+        preferred_element_type=memory.dtype,
+      )
+      hidden = jax.nn.relu(hidden) * scale
+      gates = jax.nn.sigmoid(
+        jnp.einsum(
+          "bgh,ghu->bgu",
+          hidden.astype(self.dtype),
+          close.astype(self.dtype),
+          preferred_element_type=memory.dtype,
+        )
+        + offset[None]
+      )
+      changed = gates[:, 0] * memory + gates[:, 1] * new
+      return jnp.where(there[:, None], changed, memory), None
+
+    start = jnp.zeros((attended.shape[1], self.memory), attended.dtype)
+    return jax.lax.scan(step, start, (before, scale, proposal, real))[0]
+
+  def _network(
+    self, name: str, x: Array, hidden: int, out: int, key: PRNGKeyArray | None
+  ) -> Array:
+    inner = linear.Linear(hidden, dtype=self.dtype, name=f"{name}_hidden")
+    outer = linear.Linear(out, dtype=self.dtype, name=f"{name}_out")
+    return outer(recurrent.dropout(jax.nn.relu(inner(x)), self.dropout, key))
+
+  def _layer(self, name: str, size: int, out: int) -> tuple[Array, Array]:
+    def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+      return jax.random.uniform(
+        key, shape, minval=-(size**-0.5), maxval=size**-0.5
+      )
+
+    return (
+      self.param(f"{name}_kernel", uniform, (size, out)),
+      self.param(f"{name}_bias", uniform, (out,)),
+    )
+
+  def _matmul(self, x: Array, w: Array) -> Array:
+    return jnp.matmul(
+      x.astype(self.dtype), w.astype(self.dtype), preferred_element_type=x.dtype
+    )
+
+
+class Mfn(nn.Module):
+  """The memory fusion network with its own classifier: states side by side.
+
+  Source: Zadeh et al. 2018a.
+  Deviation: as of `MemoryFusion`; sizes are those of M3ER.
+
+  Attributes:
+    encoder: Of `MemoryFusion`.
+    classifier: Width of the hidden layer.
+    emotions: How many outputs.
+  """
+
+  encoder: MemoryFusion
+  classifier: int
+  emotions: int
+
+  @nn.compact
+  def __call__(
+    self, batch: schema.Batch, *, key: PRNGKeyArray | None
+  ) -> training.Prediction:
+    """Scores every emotion."""
+    keys = [None] * 2 if key is None else jax.random.split(key, 2)
+    encoded = self.encoder(batch.streams, key=keys[0])
+    parts = [encoded.states[name] for name in sorted(encoded.states)]
+    joined = jnp.concatenate([*parts, encoded.memory], axis=-1)
+    return training.Prediction(
+      _classify(self.encoder, self.classifier, self.emotions, joined, keys[1]),
+      {},
+    )
+
+
+class M3er(nn.Module):
+  """The memory fusion network, its last states fused by their confidence.
+
+  Source: Mittal et al. 2020, section 4.2 and Eq. 3.
+  Deviation: the paper does not say how the states become one vector: their sum
+    by the weights of `core.fusion.modality_weights`, or their element-wise
+    product. One linear layer predicts from each state alone.
+
+  Attributes:
+    encoder: Of `MemoryFusion`.
+    fusion: `weighted_sum` or `product`.
+    settings: Of the multiplicative loss, whose beta the weights share.
+    decision: `binary` or `softmax`.
+    classifier: Width of the hidden layer.
+    emotions: How many outputs.
+  """
+
+  encoder: MemoryFusion
+  fusion: str
+  settings: multiplicative.Settings
+  decision: str
+  classifier: int
+  emotions: int
+
+  @nn.compact
+  def __call__(
+    self, batch: schema.Batch, *, key: PRNGKeyArray | None
+  ) -> training.Prediction:
+    """Scores every emotion, fused and by modality."""
+    keys = [None] * 2 if key is None else jax.random.split(key, 2)
+    states, memory = self.encoder(batch.streams, key=keys[0])
+    scores = {
+      name: linear.Linear(self.emotions, name=f"head_{name}")(states[name])
+      for name in sorted(states)
+    }
+    weights = multiplicative.fuse(self.settings, self.decision, scores, batch)
+    if self.fusion == "product":
+      present = {name: batch.present[name] for name in states}
+      fused = fusion.product(states, present)
+    else:
+      fused = fusion.weighted_sum(states, weights)
+    joined = jnp.concatenate([fused, memory], axis=-1)
+    logits = _classify(
+      self.encoder, self.classifier, self.emotions, joined, keys[1]
+    )
+    return training.Prediction(logits, scores, weights)
+
+
+def _classify(
+  encoder: MemoryFusion,
+  width: int,
+  emotions: int,
+  x: Array,
+  key: PRNGKeyArray | None,
+) -> Array:
+  hidden = linear.Linear(width, dtype=encoder.dtype, name="hidden")(x)
+  hidden = recurrent.dropout(jax.nn.relu(hidden), encoder.dropout, key)
+  return linear.Linear(emotions, name="out")(hidden)

@@ -1,0 +1,196 @@
+"""Noise, check and proxies on the whole road, in front of two systems."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rich.console
+
+from configs.baselines import lf_lstm_mosei
+from configs.m3er import ablation
+from mmer_jax import (
+  checkpoints,
+  errors,
+  evaluate,
+  experiment,
+  figures,
+  robustness,
+  train,
+  workdir,
+)
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUIET = rich.console.Console(quiet=True)
+NOISY = {"noise.kind": "gaussian"}
+LIKELY = {**NOISY, "repair.score": "likelihood"}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("robustness") / "shards"
+  subprocess.run(
+    [
+      sys.executable,
+      "-m",
+      "data_prep.convert",
+      "--source=synthetic",
+      "--preset=tiny_mosei",
+      "--num_examples=300",
+      f"--output={folder}",
+    ],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+  )
+  return folder
+
+
+def make(module, shards, **changes):
+  config = module.get_config("smoke")
+  with config.unlocked():
+    config.data.dir = str(shards)
+    config.seeds = (0, 1)
+    config.training.batch_size = 32
+    config.training.epochs = 2
+    config.training.select = "auc"
+    config.protocol.split = "random"
+    config.protocol.allow_speaker_overlap = True
+    config.repair.components = 8
+    config.repair.neighbours = 4
+    config.update_from_flattened_dict(changes)
+  return config
+
+
+@pytest.fixture(scope="module")
+def plain(shards, tmp_path_factory):
+  """A baseline that knows nothing of noise."""
+  folder = tmp_path_factory.mktemp("lf_lstm")
+  config = make(lf_lstm_mosei, shards)
+  with config.unlocked():
+    config.model.layers = 1
+  train.train(config, folder, console=QUIET)
+  return folder
+
+
+@pytest.fixture(scope="module")
+def m3er(shards, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("m3er")
+  config = make(
+    ablation, shards, seeds=(0,), **LIKELY, **{"repair.proxy": "linear"}
+  )
+  train.train(config, folder, console=QUIET)
+  return folder
+
+
+def judge(folder, method):
+  return evaluate.evaluate(
+    folder,
+    split="test",
+    front={**LIKELY, "repair.inference": method, "repair.proxy": "linear"},
+  )
+
+
+@pytest.fixture(scope="module")
+def proxied(plain):
+  """The baseline under noise, behind check and linear proxies."""
+  return judge(plain, "proxy")
+
+
+def test_a_check_in_front_of_a_baseline_finds_what_fails(proxied):
+  found = proxied["robustness"]
+  assert found["check_precision"]["mean"] > 0.8
+  assert found["check_recall"]["mean"] > 0.8
+  assert found["check_recall"]["n"] == 2
+  # Noise is ten times as long as what it hides; a proxy about as long.
+  assert 8 < found["noise_distance_visual"]["mean"] < 12
+  assert 0.5 < found["distance_visual"]["mean"] < 1.5
+  assert not any(name.startswith("weight") for name in found)
+
+
+def test_what_was_asked_for_is_in_name_and_content(plain, proxied):
+  name = "test-kind=gaussian-inference=proxy-proxy=linear-score=likelihood"
+  on_disk = workdir.read_json(plain / "results" / f"{name}.json")
+  assert on_disk == json.loads(json.dumps(workdir.finite(proxied)))
+  assert on_disk["protocol"]["noise"]["kind"] == "gaussian"
+  assert on_disk["protocol"]["repair"]["inference"] == "proxy"
+  assert "| check recall |" in (plain / "results" / f"{name}.md").read_text()
+  clean = workdir.read_json(plain / "results" / "validation.json")
+  assert "robustness" not in clean and "noise" not in clean["protocol"]
+
+
+def test_it_is_fitted_once(plain, proxied):
+  (path,) = (plain / "repair").iterdir()
+  before = path.stat().st_mtime_ns
+  again = judge(plain, "check")
+  assert path.stat().st_mtime_ns == before
+  assert list((plain / "repair").iterdir()) == [path]
+  with np.load(path) as arrays:
+    assert arrays["tau"].shape == (2,)
+  for name in ("check_precision", "check_recall", "check_flagged"):
+    assert again["robustness"][name] == proxied["robustness"][name]
+  assert again["robustness"]["distance_visual"]["mean"] is None
+
+
+def test_it_is_fitted_to_the_shards_of_the_training_alone(plain):
+  config = workdir.read_config(plain)
+  with config.unlocked():
+    config.repair.inference = "check"
+  setup = experiment.build(config)
+  with pytest.raises(errors.UserError, match="leave --data_dir or --repair"):
+    robustness.attach(setup, plain, "0" * 64)
+
+
+def test_m3er_is_trained_behind_noise_and_check(m3er):
+  outcome = workdir.read_json(m3er / "results" / "validation.json")
+  found = outcome["robustness"]
+  assert found["check_recall"]["mean"] > 0.8
+  assert outcome["protocol"]["repair"]["training"] == "check"
+  for when in ("before", "after"):
+    for name in ("acoustic", "lexical", "visual"):
+      assert 0 < found[f"weight_{when}_{name}"]["mean"] < 1
+  # The file beside them holds what was fitted; a checkpoint does not.
+  store = checkpoints.Checkpoints(m3er)
+  saved = store.folder / str(store.latest()) / "runs"
+  store.close()
+  size = sum(p.stat().st_size for p in saved.rglob("*") if p.is_file())
+  fitted = sum(p.stat().st_size for p in (m3er / "repair").iterdir())
+  assert size < fitted
+
+
+def test_regenerated_vectors_are_drawn(m3er, tmp_path):
+  outcome = workdir.read_json(m3er / "results" / "validation.json")
+  content = figures.regenerated(outcome)
+  assert {each["modality"] for each in content["examples"]} == {
+    "acoustic",
+    "lexical",
+    "visual",
+  }
+  for each in content["examples"]:
+    assert len(each["original"]) == len(each["regenerated"])
+    assert each["distance"] > 0
+  path = figures.save(content, tmp_path)
+  assert path.stat().st_size > 1000
+  assert figures.regenerated({}) is None
+
+
+def test_a_flag_that_makes_no_sense_is_one_line(plain):
+  done = subprocess.run(
+    [
+      sys.executable,
+      "-m",
+      "mmer_jax.evaluate",
+      f"--workdir={plain}",
+      "--noise=gaussian",
+      "--snr=0",
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert done.stderr.strip().count("\n") == 0
+  assert "config.noise.snr is 0.0" in done.stderr
