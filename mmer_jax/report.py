@@ -221,6 +221,10 @@ def _table(content: dict[str, Any]) -> dict[str, Any]:
   """A paper's table beside ours."""
   sections = []
   for section in content["sections"]:
+    printed = [
+      any(row["paper"][at] is not None for row in section["rows"])
+      for at in range(len(section["columns"]))
+    ]
     rows = [
       {
         "name": row["name"],
@@ -243,6 +247,7 @@ def _table(content: dict[str, Any]) -> dict[str, Any]:
       {
         "title": section["title"],
         "columns": section["columns"],
+        "printed": printed,
         "rows": rows,
         "against": section["against"],
         "differences": differences,
