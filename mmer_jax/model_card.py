@@ -123,6 +123,14 @@ def markdown(
         f" {len(spec['emotions'][0]['vector'])}), np.float32),"
         if spec["open_vocabulary"]
         else ""
+      )
+      + (
+        "\n  # The lexical frame of each acoustic one, -1 for none.\n"
+        f'  "acoustic_word": np.full((1,'
+        f" {min(spec['modalities']['acoustic']['max_length'], 7)}), -1,"
+        " np.int32),"
+        if spec["acoustic_word"]
+        else ""
       ),
     ),
     "## Tensors",

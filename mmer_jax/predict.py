@@ -46,11 +46,14 @@ class Utterance(NamedTuple):
     id: Of the row; its number where there is none.
     features: Modality to (t, d); None where it is absent.
     words: Of the lexical frames; empty where there are none.
+    acoustic_word: The lexical frame of each acoustic one; None where it is
+      not known.
   """
 
   id: str
   features: dict[str, np.ndarray | None]
   words: Sequence[str] = ()
+  acoustic_word: np.ndarray | None = None
 
 
 def predict(
@@ -100,6 +103,7 @@ def predict(
       },
       emotions=wanted,
       modalities=modalities,
+      acoustic_word=_known_words(model, chunk),
       check_scale=check_scale,
     )
     rows += [
@@ -112,6 +116,21 @@ def predict(
     )
   _WRITE[out.suffix](out, rows)
   return len(rows)
+
+
+def _known_words(
+  model: predictor.Model, chunk: Sequence[Utterance]
+) -> list[np.ndarray | None] | None:
+  """What is known of the words of frames, where the model asks for it."""
+  if not model.spec["acoustic_word"]:
+    return None
+  known = []
+  for utterance in chunk:
+    frames = utterance.features.get("acoustic")
+    count = 0 if frames is None else len(frames)
+    word = utterance.acoustic_word
+    known.append(np.full(count, -1) if word is None else word)
+  return known
 
 
 def row(
@@ -234,6 +253,7 @@ def _shards(
         word.decode() if isinstance(word, bytes) else str(word)
         for word in example.get("words", ())
       ],
+      example.get("acoustic_word"),
     )
 
 

@@ -183,6 +183,7 @@ class Model:
     *,
     emotions: Sequence[str] | Mapping[str, np.ndarray | None] | None = None,
     modalities: Sequence[str] = (),
+    acoustic_word: Sequence[np.ndarray | None] | np.ndarray | None = None,
     check_scale: bool = True,
   ) -> Prediction:
     """Predicts one utterance or a batch.
@@ -195,6 +196,9 @@ class Model:
         vector, where the system has an open vocabulary; None stands for the
         vector of one that was trained.
       modalities: What the model may see; empty for all.
+      acoustic_word: Of a model that knows it (`spec["acoustic_word"]`), the
+        number of the lexical frame that each acoustic one belongs to, -1 for
+        none: (t,) of an utterance, or one of each. None for not known.
       check_scale: Whether features that are far from those of training are
         refused.
 
@@ -237,11 +241,13 @@ class Model:
       for modality, frames in streams.items():
         self._check_scale(modality, frames)
     (count,) = counts
+    numbers = self._numbers(acoustic_word, streams, one)
     parts = [
       self._batch(
         {m: frames[at : at + _ROWS] for m, frames in streams.items()},
         min(count - at, _ROWS),
         vectors,
+        numbers[at : at + _ROWS],
       )
       for at in range(0, count, _ROWS)
     ]
@@ -334,6 +340,28 @@ class Model:
       found.append(frames)
     return found
 
+  def _numbers(
+    self, given: Any, streams: dict[str, list[np.ndarray]], one: bool
+  ) -> list[np.ndarray]:
+    """The word of every acoustic frame; empty where nobody asks or knows."""
+    if given is None or "acoustic" not in streams:
+      return []
+    if not self.spec["acoustic_word"]:
+      raise UserError(
+        f"acoustic_word is given, but the {self.spec['system']} was trained"
+        " without; leave it out"
+      )
+    frames = streams["acoustic"]
+    each = [given] if one else list(given)
+    numbers = [np.asarray(() if n is None else n, np.int32) for n in each]
+    lengths = [len(number) for number in numbers]
+    if lengths != [len(rows) for rows in frames]:
+      raise UserError(
+        f"acoustic_word has {lengths} numbers, expected one for each of the"
+        f" {[len(rows) for rows in frames]} acoustic frames"
+      )
+    return numbers
+
   def _check_scale(self, modality: str, frames: list[np.ndarray]) -> None:
     entry = self.spec["modalities"][modality]
     rows = np.concatenate(frames)
@@ -360,6 +388,7 @@ class Model:
     streams: dict[str, list[np.ndarray]],
     count: int,
     vectors: np.ndarray,
+    numbers: list[np.ndarray],
   ) -> dict[str, Any]:
     """Calls the function; returns its outputs without the fillers."""
     spec = self.spec
@@ -390,6 +419,12 @@ class Model:
       inputs["features"][modality], inputs["mask"][modality] = features, mask
     if spec["open_vocabulary"]:
       inputs["emotions"] = vectors
+    if spec["acoustic_word"]:
+      word = np.full(inputs["mask"]["acoustic"].shape, -1, np.int32)
+      for row, number in enumerate(numbers):
+        cut = number[: word.shape[1]]
+        word[row, : len(cut)] = cut
+      inputs["acoustic_word"] = word
     outputs = jax.tree.map(
       lambda x: np.asarray(x)[:count],
       jax.device_get(self._call(self._tensors, inputs)),

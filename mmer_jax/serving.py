@@ -171,6 +171,7 @@ def describe(
       "may_be_absent": True,
     }
   words = _words(config, corpus.emotions, first.setting)
+  sample = experiment.sample_batch(config, corpus)
   vectors = restored.runs.vectors[members[0]]
   return {
     "format": SPEC_FORMAT,
@@ -180,6 +181,8 @@ def describe(
     "decision": config.protocol.decision,
     "open_vocabulary": setup.system.open_vocabulary,
     "aligned": setup.system.aligned,
+    "acoustic_word": "acoustic" in modalities
+    and sample.acoustic_word is not None,
     "modalities": modalities,
     "unused_modalities": unused,
     "emotions": [
@@ -218,7 +221,9 @@ def make(
   - `features`: modality to (b, t, d) float32, as they are, not normalised;
   - `mask`: modality to (b, t) bool, True on real frames; a row with none is an
     absent modality;
-  - `emotions`: (k, e) float32 word vectors, where the vocabulary is open,
+  - `emotions`: (k, e) float32 word vectors, where the vocabulary is open;
+  - `acoustic_word`: (b, t) int32, the lexical frame that each acoustic one
+    belongs to, -1 for none, where the training's shards say so,
 
   and returns a dictionary of `probs` (b, k), `per_modality`, modality to scores
   (b, k), and `explain`, name to what `training.System.explain` says, all
@@ -248,6 +253,9 @@ def make(
   ) -> tuple[training.Params, schema.Batch, Array]:
     """What the system's functions take."""
     emotions = inputs["emotions"] if "emotions" in inputs else jnp.asarray(own)
+    word = inputs.get("acoustic_word")
+    if word is not None:
+      word = word[:, : spec["modalities"]["acoustic"]["max_length"]]
     streams = {}
     for modality, entry in spec["modalities"].items():
       mask = inputs["mask"][modality][:, : entry["max_length"]]
@@ -266,6 +274,7 @@ def make(
       labelled=jnp.zeros(rows, bool),
       example_mask=jnp.ones(rows, bool),
       role=jnp.zeros(rows, jnp.int32),
+      acoustic_word=word,
     )
     mean, scale = (
       {
@@ -282,9 +291,17 @@ def make(
   def explain(
     tensors: Tensors, inputs: dict[str, Any]
   ) -> dict[str, training.Explanation]:
-    if system.explain is None:
-      return {}
-    return system.explain(*arguments(tensors, inputs))
+    given, said = arguments(tensors, inputs), {}
+    if system.words is not None:
+      maps = system.words(*given)._asdict()
+      said = {
+        name: training.Explanation(values, ("lexical",))
+        for name, values in maps.items()
+        if values is not None
+      }
+    if system.explain is not None:
+      said |= system.explain(*given)
+    return said
 
   def one(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
     prediction = system.predict(*arguments(tensors, inputs))
@@ -327,6 +344,9 @@ def sample_inputs(spec: dict[str, Any], *, rows: int) -> dict[str, Any]:
   if spec["open_vocabulary"]:
     vectors = [emotion["vector"] for emotion in spec["emotions"]]
     inputs["emotions"] = np.asarray(vectors, np.float32)
+  if spec["acoustic_word"]:
+    shape = inputs["mask"]["acoustic"].shape
+    inputs["acoustic_word"] = np.full(shape, -1, np.int32)
   return inputs
 
 
@@ -356,6 +376,9 @@ def export(served: Served, platforms: Sequence[str]) -> bytes:
   if spec["open_vocabulary"]:
     width = len(spec["emotions"][0]["vector"])
     inputs["emotions"] = jax.ShapeDtypeStruct((scope["k"], width), jnp.float32)
+  if spec["acoustic_word"]:
+    shape = inputs["mask"]["acoustic"].shape
+    inputs["acoustic_word"] = jax.ShapeDtypeStruct(shape, jnp.int32)
   tensors = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), served.tensors
   )
@@ -390,6 +413,7 @@ def _structure(
     labelled=np.zeros(2, bool),
     example_mask=np.ones(2, bool),
     role=np.zeros(2, np.int32),
+    acoustic_word=inputs.get("acoustic_word"),
   )
   return jax.eval_shape(system.init, jax.random.key(0), batch, vectors)
 

@@ -28,6 +28,7 @@ from mmer_jax import (
   results,
   serving,
   train,
+  training,
   workdir,
 )
 from mmer_jax.data import pipeline, schema
@@ -204,8 +205,11 @@ def test_a_stranger_runs_it_without_this_project(
     np.testing.assert_allclose(found[modality], scores, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(shared.CONFIGS))
-def test_every_system_is_exported_with_symbolic_shapes(name):
+@pytest.mark.parametrize(
+  "name, frames",
+  [*((name, 1) for name in sorted(shared.CONFIGS)), ("multiview", 6)],
+)
+def test_every_system_is_exported_with_symbolic_shapes(name, frames):
   """Cut, normalised and without a modality, as training would have it."""
   system = serving.experiment.build_system(shared.config(name))
   rows, length, longest = 3, 7, 5
@@ -215,10 +219,11 @@ def test_every_system_is_exported_with_symbolic_shapes(name):
     "decision": "binary",
     "open_vocabulary": system.open_vocabulary,
     "aligned": system.aligned,
+    "acoustic_word": frames > 1,
     "ensemble": False,
     "modalities": {
       "lexical": {"dim": 8, "max_length": longest},
-      "acoustic": {"dim": 5, "max_length": 1},
+      "acoustic": {"dim": 5, "max_length": frames},
     },
     "unused_modalities": {"visual": 3},
     "emotions": [{"vector": v.tolist()} for v in np.asarray(vectors)],
@@ -229,22 +234,31 @@ def test_every_system_is_exported_with_symbolic_shapes(name):
     lambda leaf: rng.normal(0, 0.3, size=leaf.shape).astype(leaf.dtype),
     structure,
   )
+  if training.STATISTICS in params:
+    # Variances among them.
+    moved = jax.tree.map(np.abs, params[training.STATISTICS])
+    params = {**params, training.STATISTICS: moved}
   tensors = {f"params.{k}": v for k, v in serving._named(params).items()}
   tensors["mean.acoustic"] = np.full(5, 3.0, np.float32)
   tensors["scale.acoustic"] = np.full(5, 0.5, np.float32)
   served = serving.make(system, spec, tensors)
   exported = jax.export.deserialize(bytearray(serving.export(served, ("cpu",))))
   words = rng.normal(size=(rows, length, 8)).astype(np.float32)
-  sound = rng.normal(3.0, 2.0, size=(rows, 1, 5)).astype(np.float32)
+  sound = rng.normal(3.0, 2.0, size=(rows, frames, 5)).astype(np.float32)
   real = np.arange(length)[None, :] < np.array([[2], [0], [9]])
-  there = np.ones((rows, 1), bool)
+  there = np.ones((rows, frames), bool)
   inputs = {
     "features": {"lexical": words, "acoustic": sound},
     "mask": {"lexical": real, "acoustic": there},
   }
   if system.open_vocabulary:
     inputs["emotions"] = np.asarray(vectors)
-  found = exported.call(tensors, inputs)["probs"]
+  word = None
+  if frames > 1:
+    word = rng.integers(-1, 5, size=(rows, frames)).astype(np.int32)
+    inputs["acoustic_word"] = word
+  outputs = exported.call(tensors, inputs)
+  found = outputs["probs"]
 
   real = real[:, :longest]
   streams = {
@@ -252,15 +266,22 @@ def test_every_system_is_exported_with_symbolic_shapes(name):
       np.where(real[..., None], words[:, :longest], 0), real
     ),
     "acoustic": schema.Stream((sound - 3.0) * 0.5, there),
-    "visual": schema.Stream(np.zeros((rows, 1, 3), np.float32), ~there),
+    "visual": schema.Stream(
+      np.zeros((rows, 1, 3), np.float32), np.zeros((rows, 1), bool)
+    ),
   }
   batch = pipeline.take(shared.example(), jax.numpy.arange(rows)).replace(
     streams=streams,
     present={m: stream.mask.any(axis=1) for m, stream in streams.items()},
+    acoustic_word=word,
   )
   logits = jax.jit(system.predict)(params, batch, vectors).logits
   np.testing.assert_allclose(found, jax.nn.sigmoid(logits), atol=1e-6)
   assert np.ptp(np.asarray(found), axis=0).max() > 1e-3
+  if frames > 1:
+    attention = np.asarray(outputs["explain"]["attention"])
+    assert served.spec["explain"]["attention"] == ["lexical"]
+    np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_the_spec_and_the_card_say_what_it_is(exported, trained, shards):
@@ -453,6 +474,25 @@ def test_binary_decisions_use_the_thresholds(model):
   )
   found = binary.predict({"lexical": np.ones((2, 25))})
   assert found.chosen == [spec["emotions"][i]["name"] for i in (1, 2)]
+
+
+def test_the_words_of_frames_are_asked_for_and_checked(model):
+  seen = []
+
+  def call(tensors, inputs):
+    seen.append(inputs.get("acoustic_word"))
+    return {"probs": np.full((2, 4), 0.25), "per_modality": {}, "explain": {}}
+
+  sound = {"acoustic": [np.ones((3, 20)), np.ones((1, 20))]}
+  knowing = predictor.Model({**model.spec, "acoustic_word": True}, {}, call)
+  knowing.predict(sound, acoustic_word=[[0, 0, 1], [2]], check_scale=False)
+  np.testing.assert_array_equal(seen[-1][:, :3], [[0, 0, 1], [2, -1, -1]])
+  knowing.predict(sound, check_scale=False)
+  assert (seen[-1] == -1).all()
+  with pytest.raises(errors.UserError, match="one for each of the"):
+    knowing.predict(sound, acoustic_word=[[0], [2]], check_scale=False)
+  with pytest.raises(errors.UserError, match="was trained without"):
+    model.predict(sound, acoustic_word=[[0, 0, 1], [2]], check_scale=False)
 
 
 def test_what_is_explained_loses_its_padding(model):
@@ -685,6 +725,9 @@ def test_the_report_is_one_page_that_everybody_can_read(trained, tmp_path):
     assert results.percent(outcome["summary"][metric]) in words
     assert f"{100 * outcome['majority_baseline'][metric]:.1f}" in words
   assert "MTEE & co" in words and "65.5" in words and "50.0 ± 10.0" in words
+  # Where the paper printed nothing, it has no column.
+  printed = [a for t, a in page.tags if t == "th" and "class" in a]
+  assert [a["class"] for a in printed if a["class"] != "text"] == ["paper"]
   assert "table <5>/mtee" in words and "<5>" not in text
   assert outcome["dataset"]["fingerprint"] in words
   assert "by which checkpoints were chosen" in words
