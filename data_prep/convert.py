@@ -12,6 +12,9 @@ Example:
   python -m data_prep.convert --source=word_aligned \
     --input=iemocap_word_aligned.npz --output=shards/word_aligned
 
+  python -m data_prep.convert --source=recordings --input=recordings.csv \
+    --word_vectors=glove.840B.300d.txt --acoustic=is10 --output=shards/mine
+
   python -m data_prep.convert --source=synthetic --preset=tiny \
     --output=shards/tiny
 """
@@ -28,6 +31,7 @@ from data_prep import columns, nonfinite, text, write
 from data_prep import corpus as corpus_lib
 from data_prep.sources import (
   cmu_processed,
+  recordings,
   synthetic,
   utterances,
   word_aligned,
@@ -55,6 +59,15 @@ _OWN = {
     "label_type",
     "emotions",
     "sentiment_bins",
+    "drop_columns",
+    "drop_preset",
+  },
+  "recordings": {
+    "input",
+    "word_vectors",
+    "oov",
+    "emotions",
+    "acoustic",
     "drop_columns",
     "drop_preset",
   },
@@ -141,6 +154,21 @@ def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
   )
 
 
+def _recordings(values: flags.FlagValues) -> corpus_lib.Corpus:
+  if values.word_vectors is None:
+    raise UserError(
+      "--source=recordings needs --word_vectors=FILE for the text;"
+      " --word_vectors= goes without"
+    )
+  return recordings.build(
+    _input(values),
+    acoustic=values.acoustic,
+    word_vectors=_word_vectors(values),
+    oov=values.oov,
+    emotions=tuple(values.emotions or ()),
+  )
+
+
 def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
   return synthetic.build(values.preset, values.seed, values.num_examples)
 
@@ -152,6 +180,7 @@ def _word_aligned(values: flags.FlagValues) -> corpus_lib.Corpus:
 _BUILD: dict[str, Callable[[flags.FlagValues], corpus_lib.Corpus]] = {
   "utterances": _utterances,
   "cmu_processed": _cmu_processed,
+  "recordings": _recordings,
   "synthetic": _synthetic,
   "word_aligned": _word_aligned,
 }
@@ -207,14 +236,24 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   flags.DEFINE_string(
     "word_vectors",
     None,
-    "utterances, cmu_processed: vectors in GloVe's text format, .gz allowed.",
+    "utterances, cmu_processed, recordings: vectors in GloVe's text format, .gz"
+    " allowed.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "acoustic",
+    "is10",
+    list(recordings.ACOUSTIC),
+    "recordings: openSMILE's functionals of Interspeech 2010, or descriptors"
+    " and deltas of Interspeech 2013 each 10 ms.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "oov",
     "skip",
     text.OOV_POLICIES,
-    "utterances: a word without a vector is left out, or a row of zeros.",
+    "utterances, recordings: a word without a vector is left out, or a row of"
+    " zeros.",
     flag_values=values,
   )
   flags.DEFINE_enum(
@@ -235,7 +274,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     "emotions",
     None,
     "cmu_processed: the label columns' names, where the layout does not fix"
-    " them.",
+    " them. recordings: all emotions, where the labels are not to say.",
     flag_values=values,
   )
   flags.DEFINE_string(

@@ -1,5 +1,7 @@
 r"""Measures a config's training step: time, throughput, share of peak.
 
+And its prediction: latency of one utterance, throughput in batches.
+
 Example:
   python -m mmer_jax.benchmark --config=configs/mtee/mosei.py \
     --runs=8 --out=mtee_mosei.json
@@ -119,6 +121,10 @@ def benchmark(
     with jax.profiler.trace(trace):
       for _ in range(3):
         state, _ = dispatch(state)
+  alone = _predict_seconds(system, state, table, settings, 1, dispatches)
+  together = _predict_seconds(
+    system, state, table, settings, batch_size, dispatches
+  )
   peak_memory, memory_source = _peak_memory()
   median = float(np.median(seconds))
   flops = runs * _step_flops(timed, system, batch, settings)
@@ -150,6 +156,11 @@ def benchmark(
     },
     "examples_per_second": batch_size / median,
     "runs_examples_per_second": runs * batch_size / median,
+    "predict_batch_1_seconds": {
+      "median": float(np.median(alone)),
+      "p90": float(np.percentile(alone, 90)),
+    },
+    "predict_examples_per_second": batch_size / float(np.median(together)),
     "flops_per_step": flops,
     "achieved_flops_per_second": flops / median,
     "matmul_peak_flops_per_second": peak * devices,
@@ -276,6 +287,37 @@ def _step_flops(
   return float(lowered.cost_analysis()["flops"])
 
 
+def _predict_seconds(
+  system: training.System,
+  state: training.RunState,
+  table: schema.Batch,
+  settings: training.Runs,
+  rows: int,
+  calls: int,
+) -> list[float]:
+  """Seconds of a prediction of one run, from host arrays to host arrays."""
+  params, run = jax.device_put(
+    jax.tree.map(
+      lambda leaf: np.asarray(leaf)[0], (state.best_params, settings)
+    )
+  )
+
+  @jax.jit
+  def predict(params: Any, batch: schema.Batch, run: training.Runs) -> Any:
+    batch = pipeline.normalise(batch, run.mean, run.scale)
+    return system.predict(params, batch, run.vectors)
+
+  batch = pipeline.take(table, np.arange(rows, dtype=np.int32))
+
+  def once() -> float:
+    begun = time.perf_counter()
+    jax.device_get(predict(params, batch, run))
+    return time.perf_counter() - begun
+
+  once()
+  return [once() for _ in range(calls)]
+
+
 def _matmul_peak(dtype: jnp.dtype) -> float:
   """FLOP/s of the best of a few large square matmuls on one device."""
   size = 2048 if jax.default_backend() == "cpu" else 8192
@@ -311,6 +353,14 @@ def _table(outcome: dict[str, Any]) -> rich.table.Table:
     ("first dispatch", f"{outcome['first_dispatch_seconds']:.3f} s"),
     ("examples/s, per run", f"{outcome['examples_per_second']:,.0f}"),
     ("examples/s, all runs", f"{outcome['runs_examples_per_second']:,.0f}"),
+    (
+      "prediction of one, median",
+      f"{1e3 * outcome['predict_batch_1_seconds']['median']:.2f} ms",
+    ),
+    (
+      "predictions/s, in batches",
+      f"{outcome['predict_examples_per_second']:,.0f}",
+    ),
     ("FLOPs per step", f"{outcome['flops_per_step']:.3e}"),
     ("achieved FLOP/s", f"{outcome['achieved_flops_per_second']:.3e}"),
     (

@@ -97,6 +97,20 @@ class WordMaps(NamedTuple):
   acoustic: Float[Array, "b w"] | None
 
 
+@flax.struct.dataclass
+class Explanation:
+  """Something a system can say of how it came to a prediction.
+
+  Attributes:
+    values: One entry per utterance.
+    axes: What each axis after the first is: the name of a modality for its
+      frames, `emotion`, or any other word.
+  """
+
+  values: Float[Array, "b ..."]
+  axes: tuple[str, ...] = flax.struct.field(pytree_node=False)
+
+
 # (key, batch, emotions) -> params
 InitFn = Callable[[PRNGKeyArray, schema.Batch, Array], Params]
 # (params, batch, emotions) -> Prediction. Sees no label and no key.
@@ -113,6 +127,8 @@ LossFn = Callable[
 SpacesFn = Callable[[Params, Array], dict[str, Array]]
 # (params, batch, emotions) -> WordMaps.
 WordsFn = Callable[[Params, schema.Batch, Array], WordMaps]
+# (params, batch, emotions) -> name to what the system can say of a batch.
+ExplainFn = Callable[[Params, schema.Batch, Array], dict[str, Explanation]]
 # The arguments of a loss -> ((loss, terms), gradient).
 GradientFn = Callable[
   [Params, schema.Batch, Array, Runs, PRNGKeyArray | None],
@@ -167,6 +183,9 @@ class System(NamedTuple):
     spaces: Where the system puts the emotions; None where it has no place
       for them.
     words: What it looks at, word by word; None where it does not.
+    explain: What it can say of a prediction beside `Prediction`, such as
+      attention or gates; None for nothing.
+    aligned: Whether streams of more than one frame have to be of one length.
   """
 
   init: InitFn
@@ -175,6 +194,8 @@ class System(NamedTuple):
   open_vocabulary: bool
   spaces: SpacesFn | None = None
   words: WordsFn | None = None
+  explain: ExplainFn | None = None
+  aligned: bool = False
 
 
 @flax.struct.dataclass

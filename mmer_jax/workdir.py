@@ -1,11 +1,12 @@
 """The files of a workdir other than its checkpoints, written atomically."""
 
+import contextlib
 import json
 import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import ml_collections
@@ -15,18 +16,55 @@ from mmer_jax import errors
 
 def write_text(path: pathlib.Path, text: str) -> None:
   """Replaces a file in one step: a reader sees the old text or the new."""
+  with new_file(path) as name:
+    name.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """A file to fill, which takes its place when it is full."""
   path.parent.mkdir(parents=True, exist_ok=True)
   handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+  os.close(handle)
   try:
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-      file.write(text)
-      file.flush()
+    yield pathlib.Path(name)
+    with open(name, "rb") as file:
       os.fsync(file.fileno())
     os.chmod(name, 0o644)
     os.replace(name, path)
   except BaseException:
     pathlib.Path(name).unlink(missing_ok=True)
     raise
+
+
+@contextlib.contextmanager
+def new_folder(path: pathlib.Path, sign: str) -> Iterator[pathlib.Path]:
+  """A folder to fill, which takes its place when it is full.
+
+  Args:
+    path: Its place. What is there gives way as a whole.
+    sign: A file that such a folder holds: another folder does not give way.
+
+  Raises:
+    UserError: Something else is there.
+  """
+  if path.exists() and not path.is_dir():
+    raise errors.UserError(f"--out={path} is a file, expected a folder")
+  if path.is_dir() and any(path.iterdir()) and not (path / sign).exists():
+    raise errors.UserError(
+      f"--out={path} is not empty and holds no {sign}, expected a new folder"
+      " or one to replace; give another"
+    )
+  path.absolute().parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(
+    dir=path.absolute().parent, prefix=f".{path.name}."
+  ) as name:
+    filling, old = pathlib.Path(name) / "new", pathlib.Path(name) / "old"
+    filling.mkdir()
+    yield filling
+    if path.exists():
+      path.rename(old)
+    filling.rename(path)
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

@@ -22,6 +22,7 @@ def test_the_json_holds_what_the_contract_names():
     "runs_examples_per_second",
     "compile_seconds",
     "first_dispatch_seconds",
+    "predict_examples_per_second",
     "flops_per_step",
     "achieved_flops_per_second",
     "matmul_peak_flops_per_second",
@@ -30,6 +31,8 @@ def test_the_json_holds_what_the_contract_names():
   ):
     assert math.isfinite(outcome[key]) and outcome[key] > 0, key
   assert 0 < outcome["step_seconds"]["median"] <= outcome["step_seconds"]["p90"]
+  one = outcome["predict_batch_1_seconds"]
+  assert 0 < one["median"] <= one["p90"]
   np.testing.assert_allclose(
     outcome["runs_examples_per_second"], 3 * outcome["examples_per_second"]
   )

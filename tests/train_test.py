@@ -444,7 +444,17 @@ def test_an_epoch_is_cut_into_equal_dispatches():
 
 
 @pytest.mark.parametrize(
-  "module", ["train", "evaluate", "benchmark", "table", "figures"]
+  "module",
+  [
+    "train",
+    "evaluate",
+    "benchmark",
+    "table",
+    "figures",
+    "export",
+    "predict",
+    "report",
+  ],
 )
 def test_help_shows_an_example(module):
   shown = subprocess.run(
@@ -459,7 +469,8 @@ def test_help_shows_an_example(module):
 def test_training_and_evaluating_import_neither_tensorflow_nor_torch():
   code = (
     "import sys, mmer_jax.benchmark, mmer_jax.evaluate, mmer_jax.figures\n"
-    "import mmer_jax.table, mmer_jax.train\n"
+    "import mmer_jax.table, mmer_jax.train, mmer_jax.export, mmer_jax.predict\n"
+    "import mmer_jax.report\n"
     "bad = {'tensorflow', 'torch', 'data_prep'} & set(sys.modules)\n"
     "sys.exit(', '.join(bad) or 0)"
   )

@@ -4,6 +4,8 @@
 any other number is that of no word: silence, another speaker, padding.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -12,14 +14,17 @@ from mmer_jax.core import recurrent
 
 READINGS = ("boundary", "end", "segment")
 
+# How many words: an int, or a symbol where a system is exported.
+Count = Any
 
-def membership(word: Int[Array, "b t"], words: int) -> Bool[Array, "b w t"]:
+
+def membership(word: Int[Array, "b t"], words: Count) -> Bool[Array, "b w t"]:
   """Which frames each word has."""
   return word[:, None, :] == jnp.arange(words)[None, :, None]
 
 
 def segments(
-  word: Int[Array, "b t"], words: int, frames: int
+  word: Int[Array, "b t"], words: Count, frames: Count
 ) -> tuple[Int[Array, "b w l"], Bool[Array, "b w l"]]:
   """The frames of each word, in order, as numbers of the utterance's.
 
@@ -38,7 +43,7 @@ def segments(
   place = start[:, :, None] + jnp.arange(frames)[None, None, :]
   real = jnp.arange(frames)[None, None, :] < count[:, :, None]
   place = jnp.where(real, place, 0)
-  index = jnp.take_along_axis(order, place.reshape(len(word), -1), axis=1)
+  index = jnp.take_along_axis(order, place.reshape(word.shape[0], -1), axis=1)
   return index.reshape(place.shape), real
 
 
@@ -67,7 +72,7 @@ class AcousticWords(nn.Module):
   layers: int
   dropout: float
   reading: str
-  words: int
+  words: Count
   word_frames: int
   dtype: str
 
@@ -119,12 +124,13 @@ class AcousticWords(nn.Module):
     word: Int[Array, "b t"],
     key: PRNGKeyArray | None,
   ) -> Float[Array, "b w h"]:
-    size = min(self.word_frames, frames.shape[1])
+    # The smaller of the two, were time a symbol too.
+    size = word[:, : self.word_frames].shape[1]
     index, real = segments(word, self.words, size)
-    count = len(frames) * self.words
+    count = frames.shape[0] * self.words
     own = jnp.take_along_axis(
-      frames, index.reshape(len(frames), -1)[..., None], axis=1
+      frames, index.reshape(frames.shape[0], -1)[..., None], axis=1
     ).reshape(count, size, frames.shape[-1])
     read = encoder(own, real.reshape(count, size), key=key)
     joined = jnp.concatenate([read.forward, read.backward], axis=-1)
-    return joined.reshape(len(frames), self.words, -1)
+    return joined.reshape(frames.shape[0], self.words, -1)

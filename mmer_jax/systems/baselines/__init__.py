@@ -24,6 +24,7 @@ def build_ef_lstm(config: ml_collections.ConfigDict) -> training.System:
       emotions=count,
       dtype=config.compute_dtype,
     ),
+    aligned=True,
   )
 
 
@@ -42,7 +43,10 @@ def build_lf_lstm(config: ml_collections.ConfigDict) -> training.System:
 
 
 def _build(
-  config: ml_collections.ConfigDict, make: Callable[[int], nn.Module]
+  config: ml_collections.ConfigDict,
+  make: Callable[[int], nn.Module],
+  *,
+  aligned: bool = False,
 ) -> training.System:
   def init(
     key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
@@ -69,4 +73,5 @@ def _build(
     stages=low_resource.stages(config, loss),
     predict=predict,
     open_vocabulary=False,
+    aligned=aligned,
   )

@@ -139,7 +139,7 @@ def align(
   features, masks = [], []
   for stream in streams.values():
     mask, frames = stream.mask, stream.features
-    if mask.shape[1] < longest:
+    if mask.shape[1] != longest:
       mask = jnp.broadcast_to(mask, steps.shape) & steps
       frames = jnp.broadcast_to(frames, (*steps.shape, frames.shape[-1]))
     features.append(jnp.where(mask[..., None], frames, 0.0))

@@ -385,5 +385,6 @@ def _layers(
 
 def _fit(x: Array, steps: int) -> Array:
   """Cuts or fills the second axis."""
-  x = x[:, :steps]
-  return jnp.pad(x, [(0, 0), (0, steps - x.shape[1])] + [(0, 0)] * (x.ndim - 2))
+  # Filled first: how much is missing is not known where time is symbolic.
+  filled = jnp.pad(x, [(0, 0), (0, steps)] + [(0, 0)] * (x.ndim - 2))
+  return filled[:, :steps]
