@@ -181,7 +181,8 @@ def describe(
     "decision": config.protocol.decision,
     "open_vocabulary": setup.system.open_vocabulary,
     "aligned": setup.system.aligned,
-    "acoustic_word": "acoustic" in modalities
+    "acoustic_word": setup.system.acoustic_word
+    and "acoustic" in modalities
     and sample.acoustic_word is not None,
     "modalities": modalities,
     "unused_modalities": unused,
