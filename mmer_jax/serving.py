@@ -292,10 +292,15 @@ def make(
   def explain(
     tensors: Tensors, inputs: dict[str, Any]
   ) -> dict[str, training.Explanation]:
-    given, said = arguments(tensors, inputs), {}
+    given = arguments(tensors, inputs)
+    said = {
+      f"weight_{name}": training.Explanation(values, ())
+      for name, values in system.predict(*given).weights.items()
+      if name not in unused
+    }
     if system.words is not None:
       maps = system.words(*given)._asdict()
-      said = {
+      said |= {
         name: training.Explanation(values, ("lexical",))
         for name, values in maps.items()
         if values is not None
