@@ -181,7 +181,8 @@ def describe(
     "decision": config.protocol.decision,
     "open_vocabulary": setup.system.open_vocabulary,
     "aligned": setup.system.aligned,
-    "acoustic_word": "acoustic" in modalities
+    "acoustic_word": setup.system.acoustic_word
+    and "acoustic" in modalities
     and sample.acoustic_word is not None,
     "modalities": modalities,
     "unused_modalities": unused,
@@ -291,10 +292,15 @@ def make(
   def explain(
     tensors: Tensors, inputs: dict[str, Any]
   ) -> dict[str, training.Explanation]:
-    given, said = arguments(tensors, inputs), {}
+    given = arguments(tensors, inputs)
+    said = {
+      f"weight_{name}": training.Explanation(values, ())
+      for name, values in system.predict(*given).weights.items()
+      if name not in unused
+    }
     if system.words is not None:
       maps = system.words(*given)._asdict()
-      said = {
+      said |= {
         name: training.Explanation(values, ("lexical",))
         for name, values in maps.items()
         if values is not None

@@ -186,6 +186,7 @@ class System(NamedTuple):
     explain: What it can say of a prediction beside `Prediction`, such as
       attention or gates; None for nothing.
     aligned: Whether streams of more than one frame have to be of one length.
+    acoustic_word: Whether `predict` reads the words of a batch's frames.
   """
 
   init: InitFn
@@ -196,6 +197,7 @@ class System(NamedTuple):
   words: WordsFn | None = None
   explain: ExplainFn | None = None
   aligned: bool = False
+  acoustic_word: bool = False
 
 
 @flax.struct.dataclass

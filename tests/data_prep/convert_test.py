@@ -23,7 +23,8 @@ def get_config(variant="full"):
     "split_values": (("train", "train"), ("test", "test")),
     "text": "{text}", "label": "{emotion}",
     "label_values": (("hap", "happy"), ("sad", "sad")), "unlabelled": ("",),
-    "label_columns": (), "emotions": ("happy", "sad"), "emotion_words": (),
+    "label_columns": (), "crop": {"min_words": 0, "max_words": 0},
+    "emotions": ("happy", "sad"), "emotion_words": (),
     "features": {
       "acoustic": {"columns": ("f_*",), "names": (), "padding": "none"}
     },

@@ -188,6 +188,8 @@ def build(config: ml_collections.ConfigDict) -> training.System:
     predict=views.predictor(FIRST),
     open_vocabulary=False,
     words=views.words if kind.words and "lexical" in kind.modalities else None,
+    acoustic_word="acoustic" in kind.modalities
+    and (kind.words or not kind.silence),
   )
 
 
