@@ -2,7 +2,8 @@
 
 What `mmer_jax.export` writes and `mmer_jax.predictor` calls. The function takes
 its tensors as an argument, cuts what is longer than in training, normalises,
-predicts, and averages over its members where it is an ensemble.
+checks and repairs the modalities as `config.repair.inference` says, predicts,
+and averages over its members where it is an ensemble.
 """
 
 import pathlib
@@ -23,10 +24,11 @@ from mmer_jax import (
   experiment,
   layout,
   results,
+  robustness,
   training,
   workdir,
 )
-from mmer_jax.data import pipeline, schema, shards, word_vectors
+from mmer_jax.data import pipeline, repair, schema, shards, word_vectors
 
 # Raised when the meaning of `feature_spec.json` changes.
 SPEC_FORMAT = 1
@@ -83,19 +85,33 @@ def from_workdir(
       f"the shards in {config.data.dir} have fingerprint {now[:12]}, the"
       f" workdir was trained on {before[:12]}; pass --data_dir=DIR with those"
     )
+  settings = repair.Settings.from_config(config)
+  if settings.inference == "proxy" and settings.proxy == "knn":
+    raise errors.UserError(
+      f"{folder} regenerates modalities from its training rows"
+      " (config.repair.proxy is 'knn'), which a model to serve does not hold;"
+      " train with --config.repair.proxy=linear"
+    )
+  if settings.inference != "none":
+    setup = robustness.attach(setup, folder, before)
   restored = evaluate.restore(folder, setup, len(setup.corpus.emotions))
   outcome = workdir.read_json(folder / "results" / "validation.json")
   members = choose(outcome, run=run, ensemble=ensemble)
   spec = describe(setup, restored, members, ensemble=ensemble)
   picked = np.asarray(members) if ensemble else members[0]
-  params, settings = jax.tree.map(
+  params, runs = jax.tree.map(
     lambda leaf: np.asarray(leaf)[picked],
     (restored.params[-1], restored.runs),
   )
   tensors = {f"params.{name}": leaf for name, leaf in _named(params).items()}
-  for modality in settings.mean:
-    tensors[f"mean.{modality}"] = settings.mean[modality]
-    tensors[f"scale.{modality}"] = settings.scale[modality]
+  for modality in runs.mean:
+    tensors[f"mean.{modality}"] = runs.mean[modality]
+    tensors[f"scale.{modality}"] = runs.scale[modality]
+  if runs.repair is not None:
+    # The training rows themselves are of neighbours alone.
+    kept = runs.repair.replace(bank=None, reduced={}, there={})
+    for name, leaf in _named(kept).items():
+      tensors[f"repair.{name}"] = leaf
   return make(setup.system, spec, tensors)
 
 
@@ -186,6 +202,7 @@ def describe(
     and sample.acoustic_word is not None,
     "modalities": modalities,
     "unused_modalities": unused,
+    "repair": None if restored.runs.repair is None else config.repair.to_dict(),
     "emotions": [
       {
         "name": name,
@@ -248,11 +265,14 @@ def make(
       " export the workdir again"
     )
   own = np.asarray([e["vector"] for e in spec["emotions"]], np.float32)
+  settings = repair.Settings(**spec["repair"]) if spec["repair"] else None
 
   def arguments(
     tensors: Tensors, inputs: dict[str, Any]
-  ) -> tuple[training.Params, schema.Batch, Array]:
-    """What the system's functions take."""
+  ) -> tuple[
+    tuple[training.Params, schema.Batch, Array], repair.Outcome | None
+  ]:
+    """What the system's functions take, and what was done to it before."""
     emotions = inputs["emotions"] if "emotions" in inputs else jnp.asarray(own)
     word = inputs.get("acoustic_word")
     if word is not None:
@@ -287,17 +307,34 @@ def make(
     )
     leaves = [tensors[f"params.{name}"] for name in names]
     params = jax.tree.unflatten(jax.tree.structure(structure), leaves)
-    return params, pipeline.normalise(batch, mean, scale), emotions
+    batch = pipeline.normalise(batch, mean, scale)
+    if settings is None:
+      return (params, batch, emotions), None
+    fitted = _fitted(tensors)
+    whole = {m: _whole(fitted, m, each) for m, each in batch.streams.items()}
+    done = repair.apply(
+      settings, settings.inference, fitted, batch.replace(streams=whole)
+    )
+    return (params, done.batch, emotions), done
 
   def explain(
     tensors: Tensors, inputs: dict[str, Any]
   ) -> dict[str, training.Explanation]:
-    given = arguments(tensors, inputs)
+    given, done = arguments(tensors, inputs)
     said = {
       f"weight_{name}": training.Explanation(values, ())
       for name, values in system.predict(*given).weights.items()
       if name not in unused
     }
+    if done is not None:
+      said |= {
+        f"{what}_{name}": training.Explanation(flags.astype(jnp.float32), ())
+        for what, found in (
+          ("effective", done.effective),
+          ("proxied", done.proxied),
+        )
+        for name, flags in found.items()
+      }
     if system.words is not None:
       maps = system.words(*given)._asdict()
       said |= {
@@ -310,7 +347,7 @@ def make(
     return said
 
   def one(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
-    prediction = system.predict(*arguments(tensors, inputs))
+    prediction = system.predict(*arguments(tensors, inputs)[0])
     said = explain(tensors, inputs)
     scores = prediction.per_modality
     return {
@@ -335,6 +372,31 @@ def make(
   said = jax.eval_shape(explain, single, sample_inputs(spec, rows=2))
   axes = {name: list(each.axes) for name, each in said.items()}
   return Served({**spec, "explain": axes}, tensors, call)
+
+
+def _whole(
+  fitted: repair.Fitted, modality: str, stream: schema.Stream
+) -> schema.Stream:
+  """A stream as long as in training: the check reads flat features."""
+  length = fitted.mean[modality].shape[-1] // stream.features.shape[-1]
+  # Filled first: how much is missing is not known where time is symbolic.
+  features = jnp.pad(stream.features, ((0, 0), (0, length), (0, 0)))
+  mask = jnp.pad(stream.mask, ((0, 0), (0, length)))
+  return schema.Stream(features[:, :length], mask[:, :length])
+
+
+def _fitted(tensors: Tensors) -> repair.Fitted:
+  """The tensors of check and proxies."""
+  parts: dict[str, Any] = {"reduced": {}, "there": {}, "bank": None}
+  for name, leaf in tensors.items():
+    field, dot, key = name.removeprefix("repair.").partition(".")
+    if not name.startswith("repair."):
+      continue
+    if dot:
+      parts.setdefault(field, {})[key] = leaf
+    else:
+      parts[field] = leaf
+  return repair.Fitted(**parts)
 
 
 def sample_inputs(spec: dict[str, Any], *, rows: int) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
+import jax
+import jax.export
 import numpy as np
 import pytest
 import rich.console
@@ -18,6 +21,7 @@ from mmer_jax import (
   experiment,
   figures,
   robustness,
+  serving,
   train,
   workdir,
 )
@@ -194,3 +198,47 @@ def test_a_flag_that_makes_no_sense_is_one_line(plain):
   assert done.returncode == 2
   assert done.stderr.strip().count("\n") == 0
   assert "config.noise.snr is 0.0" in done.stderr
+
+
+def test_a_served_model_checks_and_regenerates_too(plain, tmp_path):
+  folder = tmp_path / "repaired"
+  shutil.copytree(plain, folder)
+  config = workdir.read_config(folder)
+  with config.unlocked():
+    config.repair.update(
+      inference="proxy", proxy="linear", tau_from="config", tau=0.2
+    )
+  workdir.write_json(folder / "config.json", config.to_dict())
+  served = serving.from_workdir(folder, run=0)
+  prints = workdir.read_json(folder / "run.json")["dataset"]["fingerprint"]
+  setup = robustness.attach(experiment.build(config), folder, prints)
+  restored = evaluate.restore(folder, setup, len(setup.corpus.emotions))
+  logits = evaluate._predict(setup, restored, ("test",), (), 0)[-1]["test"][0]
+
+  rows = setup.records[0].fold.test.astype(np.int32)
+  streams = setup.corpus.table.take(rows).streams
+  inputs = {
+    "features": {m: np.asarray(each.features) for m, each in streams.items()},
+    "mask": {m: np.asarray(each.mask) for m, each in streams.items()},
+  }
+  outputs = jax.jit(served.call)(served.tensors, inputs)
+  np.testing.assert_allclose(
+    outputs["probs"], 1 / (1 + np.exp(-logits[: len(rows)])), atol=1e-5
+  )
+  flags = np.stack([outputs["explain"][f"proxied_{m}"] for m in streams])
+  assert 0 < flags.mean() < 1
+  # The same where time is symbolic, and as long as the longest given.
+  exported = jax.export.deserialize(bytearray(serving.export(served, ("cpu",))))
+  length = {m: mask.sum(axis=1).max() for m, mask in inputs["mask"].items()}
+  cut = {
+    kind: {m: array[:, : length[m]] for m, array in arrays.items()}
+    for kind, arrays in inputs.items()
+  }
+  again = jax.jit(exported.call)(served.tensors, cut)
+  np.testing.assert_allclose(again["probs"], outputs["probs"], atol=1e-6)
+
+  with config.unlocked():
+    config.repair.proxy = "knn"
+  workdir.write_json(folder / "config.json", config.to_dict())
+  with pytest.raises(errors.UserError, match="config.repair.proxy is 'knn'"):
+    serving.from_workdir(folder)

@@ -124,7 +124,8 @@ class Fitted:
     tau: The threshold of Eq. 1.
     linear: Pair, in both orders, to the linear map from the first modality to
       a frame of the second: see `_predictors`.
-    bank: Numbers of the training rows, `pipeline.FILLER` beyond them.
+    bank: Numbers of the training rows, `pipeline.FILLER` beyond them. It and
+      the next two are of `knn` alone, and may be missing for `linear`.
     reduced: Modality name to the components of the rows of the bank.
     there: Modality name to whether they have it.
   """
@@ -136,7 +137,7 @@ class Fitted:
   correlations: dict[str, Float[Array, "*r c"]]
   tau: Float[Array, "*r"]
   linear: dict[str, Float[Array, "*r p d"]]
-  bank: Int[Array, "*r n"]
+  bank: Int[Array, "*r n"] | None
   reduced: dict[str, Float[Array, "*r n p"]]
   there: dict[str, Bool[Array, "*r n"]]
 
