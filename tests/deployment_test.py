@@ -226,6 +226,7 @@ def test_every_system_is_exported_with_symbolic_shapes(name, frames):
       "acoustic": {"dim": 5, "max_length": frames},
     },
     "unused_modalities": {"visual": 3},
+    "repair": None,
     "emotions": [{"vector": v.tolist()} for v in np.asarray(vectors)],
   }
   rng = np.random.default_rng(0)
