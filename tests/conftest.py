@@ -1,6 +1,5 @@
 """Settings that every test runs under."""
 
-import importlib.metadata
 import os
 import pathlib
 
@@ -12,10 +11,6 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 # Small shapes: most of the time would go to making fast programs.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-if importlib.metadata.version("jax").startswith("0.10."):
-  # Gradients compile three times as fast; XLA ends at a flag it does not know.
-  flags = os.environ.get("XLA_FLAGS", "")
-  os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402

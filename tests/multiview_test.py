@@ -70,6 +70,7 @@ def small(config, shards_folder, **changes):
   return config
 
 
+@pytest.mark.long
 def test_an_acoustic_student_is_judged_on_shards_without_words(both, tmp_path):
   config = small(
     taught.get_config("smoke"),

@@ -147,6 +147,7 @@ def test_it_is_fitted_to_the_shards_of_the_training_alone(plain):
     robustness.attach(setup, plain, "0" * 64)
 
 
+@pytest.mark.long
 def test_m3er_is_trained_behind_noise_and_check(m3er):
   outcome = workdir.read_json(m3er / "results" / "validation.json")
   found = outcome["robustness"]
@@ -164,6 +165,7 @@ def test_m3er_is_trained_behind_noise_and_check(m3er):
   assert size < fitted
 
 
+@pytest.mark.long
 def test_regenerated_vectors_are_drawn(m3er, tmp_path):
   outcome = workdir.read_json(m3er / "results" / "validation.json")
   content = figures.regenerated(outcome)

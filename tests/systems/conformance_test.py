@@ -126,7 +126,9 @@ def logits(name, batch):
 
 
 every_system = pytest.mark.parametrize("name", sorted(systems.SYSTEMS))
-both_decisions = pytest.mark.parametrize("decision", ["binary", "softmax"])
+both_decisions = pytest.mark.parametrize(
+  "decision", [pytest.param("binary", marks=pytest.mark.long), "softmax"]
+)
 
 
 def test_every_system_is_tested():
@@ -245,6 +247,7 @@ def test_unlabelled_rows_and_fillers_do_not_weigh(name, decision):
   np.testing.assert_allclose(with_more, alone, rtol=1e-6)
 
 
+@pytest.mark.long
 @every_system
 def test_jit_changes_nothing(name):
   system, params = made(name)
