@@ -76,7 +76,7 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
   assert len(jax.tree.leaves(shapes)) > 4
 
 
-# One config of each system; the others' programs differ in little.
+# Of the systems that no other test takes through a program.
 _SHORT = ("dae_mmd.semi", "m3er.ablation", "multiview.multimodal")
 
 

@@ -598,6 +598,6 @@ def test_what_it_does_not_have_is_refused(changes, message):
 def test_a_modality_without_an_auto_encoder_is_refused():
   config = tiny()
   with config.unlocked():
-    del config.model.sequence.visual
+    del config.model.dense.visual
   with pytest.raises(errors.UserError, match="names 'visual'"):
     systems.SYSTEMS["dae_mmd"](config)
