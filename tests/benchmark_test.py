@@ -39,6 +39,7 @@ def test_the_json_holds_what_the_contract_names():
   assert outcome["shapes"]["lexical"] == [4, 8]
 
 
+@pytest.mark.long
 def test_flops_count_every_step_of_the_scan_and_every_run():
   config = smoke()
   short = benchmark.benchmark(config, runs=1, dispatches=1)

@@ -249,6 +249,7 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   assert evaluate.evaluate(broken, split="test")["runs"] == outcome["runs"]
 
 
+@pytest.mark.long
 def test_word_forms_are_runs_and_one_is_chosen_on_validation(shards, tmp_path):
   config = make(shards, **{"protocol.unseen": ()})
   vectors = experiment.build(config).corpus.vectors

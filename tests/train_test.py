@@ -323,6 +323,7 @@ def test_streaming_shards_trains_as_resident_does(tiny, tmp_path):
   np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_is_named_and_the_others_are_scored(
   tiny, tmp_path, caplog
 ):

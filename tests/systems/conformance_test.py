@@ -235,6 +235,7 @@ def test_a_batch_without_a_labelled_row_has_no_loss_and_no_gradient(
       np.testing.assert_array_equal(leaf, 0)
 
 
+@pytest.mark.long
 @every_system
 @both_decisions
 def test_unlabelled_rows_and_fillers_do_not_weigh(name, decision):

@@ -297,7 +297,10 @@ def test_literally_padding_is_read_and_reconstructed():
   np.testing.assert_array_equal(b.latents["lexical"][short == 0], 0)
 
 
-@pytest.mark.parametrize("decoder", ["plane", "teacher_forcing"])
+@pytest.mark.parametrize(
+  "decoder",
+  [pytest.param("plane", marks=pytest.mark.long), "teacher_forcing"],
+)
 def test_a_forced_decoder_sees_the_frames_before_the_one_it_makes(decoder):
   coder = model.SequenceAutoEncoder(
     steps=6,
@@ -505,6 +508,7 @@ def test_the_semi_supervised_loss_is_equation_9():
   assert names.keys() == terms.keys()
 
 
+@pytest.mark.long
 def test_the_next_batch_stands_for_unpaired_videos():
   system, params = made(
     tiny(
