@@ -225,6 +225,7 @@ def test_other_shards_only_on_purpose(shards, tmp_path):
   assert outcome["dataset"]["fingerprint"] != before
 
 
+@pytest.mark.long
 def test_binary_decisions_count_rows_without_any_emotion(shards, tmp_path):
   at = trained(shards, tmp_path, **{"protocol.decision": "binary"})
   outcome = evaluate.evaluate(at, split="test")

@@ -172,6 +172,7 @@ def test_a_pickle_is_refused(tmp_path):
     import_torch.read_state_dict(path)
 
 
+@pytest.mark.long
 def test_the_workdir_evaluates(tmp_path):
   folder = tmp_path / "shards"
   subprocess.run(

@@ -202,6 +202,7 @@ def test_a_finished_workdir_is_left_as_it_is(tiny, unbroken):
   assert (unbroken / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.long
 def test_sigterm_saves_and_the_same_command_ends_with_the_same_bits(
   tiny, unbroken, tmp_path
 ):
