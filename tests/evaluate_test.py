@@ -211,6 +211,7 @@ def test_a_baseline_guesses_a_new_emotion_and_says_so(shards, tmp_path, caplog):
       )
 
 
+@pytest.mark.long
 def test_other_shards_only_on_purpose(shards, tmp_path):
   other = convert(tmp_path / "other", 130)
   moved = tmp_path / "w"

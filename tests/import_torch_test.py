@@ -110,6 +110,7 @@ def test_logits_equal_the_published_forward_pass(shape):
   np.testing.assert_allclose(got, published(state, streams), atol=1e-5)
 
 
+@pytest.mark.long
 def test_imported_parameters_are_those_that_init_would_make():
   config = quickstart.get_config()
   params = import_torch.params_from_torch(state_dict(VECTORS), config)

@@ -47,7 +47,7 @@ def small(config, shards):
 @pytest.mark.parametrize(
   ("corpus", "module"),
   [
-    ("youtube", mosei),
+    pytest.param("youtube", mosei, marks=pytest.mark.long),
     pytest.param("youtube", lf_lstm_mosei, marks=pytest.mark.long),
     pytest.param("mmmo", mosei, marks=pytest.mark.long),
     pytest.param("mmmo", lf_lstm_mosei, marks=pytest.mark.long),

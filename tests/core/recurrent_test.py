@@ -263,6 +263,7 @@ def test_more_padding_changes_nothing():
   )
 
 
+@pytest.mark.long
 def test_runs_are_mapped_with_their_own_weights():
   x, mask = inputs()
   net = module()
