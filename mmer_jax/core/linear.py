@@ -1,9 +1,23 @@
 """The linear layer whose initial distribution the papers' code used."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def uniform(
+  inputs: int,
+) -> Callable[[PRNGKeyArray, tuple[int, ...]], Array]:
+  """Makes what draws a weight of a layer of d inputs, from +-1/sqrt(d)."""
+  bound = inputs**-0.5
+
+  def draw(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+  return draw
 
 
 class Linear(nn.Module):
@@ -22,17 +36,13 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n h"]:
     """Applies the layer to the last axis."""
-    bound = x.shape[-1] ** -0.5
-
-    def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
-      return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-    kernel = self.param("kernel", uniform, (x.shape[-1], self.features))
+    draw = uniform(x.shape[-1])
+    kernel = self.param("kernel", draw, (x.shape[-1], self.features))
     dtype = self.dtype or x.dtype
     product = jnp.matmul(
       x.astype(dtype), kernel.astype(dtype), preferred_element_type=x.dtype
     )
     if not self.use_bias:
       return product
-    bias = self.param("bias", uniform, (self.features,))
+    bias = self.param("bias", draw, (self.features,))
     return product + bias.reshape((1,) * (x.ndim - 1) + bias.shape)

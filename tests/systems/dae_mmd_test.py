@@ -220,9 +220,7 @@ def test_convolutions_equal_a_loop_there_and_back(size, setting):
   # The same kernel's layout: from 3 channels to 2 at each of its places.
   weights = {
     "kernel": by_cell(
-      np.moveaxis(
-        np.asarray(params["kernel"]["kernel"]).reshape(3, -1, 2), 0, 1
-      ),
+      np.moveaxis(np.asarray(params["kernel"]).reshape(3, -1, 2), 0, 1),
       kernel,
       stride,
     ),

@@ -303,22 +303,21 @@ class PlaneDeconvolution(nn.Module):
   def __call__(self, plane: Float[Array, "b u f o"]) -> Float[Array, "b t e c"]:
     """Every cell adds its patch where the convolution would have read it."""
     kernel, stride, padding, channels = self.setting
-    batch, rows, columns = plane.shape[:3]
-    layer = linear.Linear(
-      kernel * kernel * channels,
-      dtype=self.dtype,
-      use_bias=False,
-      name="kernel",
-    )
-    patches, start = layer(plane), 0
+    batch, rows, columns, depth = plane.shape
+    shape = (depth, kernel * kernel * channels)
+    weight = self.param("kernel", linear.uniform(depth), shape)
+    weight = weight.astype(self.dtype)
+    vectors = plane.reshape(-1, depth).astype(self.dtype)
     height, width = (_blocks(self.setting, count) for count in (rows, columns))
-    total = jnp.zeros((), patches.dtype)
+    total, start = jnp.zeros((), plane.dtype), 0
     covered = _covered(self.setting)
+    # A product for each block that a kernel covers: one for all of them would
+    # have to be copied apart, on the way back too.
     for (i, h), (j, w) in itertools.product(covered, covered):
       stop = start + h * w * channels
-      patch = patches[..., start:stop].reshape(
-        batch, rows, columns, h, w, channels
-      )
+      patch = jnp.matmul(
+        vectors, weight[:, start:stop], preferred_element_type=plane.dtype
+      ).reshape(batch, rows, columns, h, w, channels)
       places = [
         (i, height - rows - i),
         (j, width - columns - j),
