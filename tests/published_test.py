@@ -199,3 +199,18 @@ def test_the_printed_numbers_stand_where_the_paper_has_them():
   assert rows["Ours (A)"].modalities == ("acoustic",)
   assert rows["Ours (TA)"].paper[:2] == (79.9, 52.7)
   assert rows["Ours (TA)"].paper[5:7] == (79.3, 14.4)
+
+
+def test_what_two_tables_of_dae_mmd_share_is_one_config():
+  """So that a workdir of one serves the other."""
+  tables = {
+    name: module.get_table(module.get_config("utterances")).programs
+    for name in ("fully", "semi", "ablation")
+    for module in [importlib.import_module(f"configs.dae_mmd.{name}")]
+  }
+  both = tables["ablation"]["both"]
+  assert both.to_dict() == tables["fully"]["fully_a_l"].to_dict()
+  assert both.to_dict() == tables["semi"]["fully_a_l"].to_dict()
+  semi = tables["ablation"]["semi_both"]
+  assert semi.to_dict() == tables["semi"]["semi_a_l"].to_dict()
+  assert semi.to_dict() != both.to_dict()

@@ -35,10 +35,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   if variant not in VARIANTS:
     raise common.unknown(variant, VARIANTS)
   config = shared.base()
-  config.unlabelled.per_class = 5000
   if variant == "utterances":
     shared.utterances(config)
-    config.unlabelled.per_class = 900
   if variant == "smoke":
     shared.smoke(config)
   return config.lock()
