@@ -123,7 +123,7 @@ def utterances(config: ml_collections.ConfigDict) -> None:
   config.benchmark.vector_dim = 25
   config.unlabelled.per_class = 900
   # A budget for two cores: validation rises for some six epochs.
-  config.training.epochs = 10
+  config.training.epochs = 8
   config.training.early_stopping = 3
 
 
