@@ -1,5 +1,6 @@
 """Settings that every test runs under."""
 
+import importlib.metadata
 import os
 import pathlib
 
@@ -11,6 +12,12 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 # Small shapes: most of the time would go to making fast programs.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+XLA_FLAGS = [os.environ.get("XLA_FLAGS", ""), "--xla_disable_hlo_passes=inline"]
+# Loops take XLA's older emitters a third of the time. A flag that XLA does not
+# know ends the process: only where it was tried.
+if importlib.metadata.version("jax").startswith("0.10."):
+  XLA_FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ["XLA_FLAGS"] = " ".join(XLA_FLAGS)
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
