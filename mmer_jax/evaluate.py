@@ -85,11 +85,7 @@ def evaluate(
     )
   _check_modalities(config, modalities)
   decision = setup.rules.decision
-  if thresholds == "validation" and decision == "softmax":
-    raise errors.UserError(
-      "--thresholds=validation is of binary decisions, but the workdir was"
-      ' trained with config.protocol.decision="softmax"; leave it out'
-    )
+  check_thresholds(thresholds, decision)
 
   sides = (split, "validation") if thresholds == "validation" else (split,)
   restored = restore(folder, setup, len(trained))
@@ -122,10 +118,7 @@ def evaluate(
         f" {', '.join(judged)}; choose other --emotions"
       )
     found = logits[stage][side][record.run][: len(rows)][known][:, columns]
-    # In float64, where large logits do not saturate into ties.
-    with jax.enable_x64(True):
-      probs = training.probabilities(decision, found.astype(np.float64))
-      return np.asarray(probs), labels[rows][known]
+    return _probabilities(decision, found), labels[rows][known]
 
   def result(stage: int, record: layout.RunRecord) -> dict[str, Any]:
     probs, truth = scores(stage, record, split)
@@ -313,6 +306,19 @@ def _lacking(description: dict[str, Any]) -> pipeline.Lacking:
   )
 
 
+def check_thresholds(thresholds: str, decision: str) -> None:
+  """Refuses thresholds of a decision that has none.
+
+  Raises:
+    UserError: They are chosen, and the decision is a softmax.
+  """
+  if thresholds == "validation" and decision == "softmax":
+    raise errors.UserError(
+      "--thresholds=validation is of binary decisions, but the workdir was"
+      ' trained with config.protocol.decision="softmax"; leave it out'
+    )
+
+
 def _check_modalities(config: Any, modalities: Sequence[str]) -> None:
   for modality in modalities:
     if modality not in config.data.modalities:
@@ -382,6 +388,42 @@ def restore(
   # is not in a checkpoint.
   runs = setup.runs.replace(mean=restored.mean, scale=restored.scale)
   return Restored(selected, runs, progress)
+
+
+def validation_thresholds(
+  setup: experiment.Experiment, restored: Restored, members: Sequence[int]
+) -> np.ndarray:
+  """The thresholds of `--thresholds=validation`, where all is as in training.
+
+  Args:
+    setup: The experiment; its decisions are binary.
+    restored: Its parameters.
+    members: Runs.
+
+  Returns:
+    (len(members), k + 1): of every emotion, and of one that is new.
+  """
+  logits = _predict(setup, restored, ("validation",), (), 0)[-1]["validation"]
+  chosen = []
+  for record in (setup.records[member] for member in members):
+    rows = record.fold.validation
+    probs = _probabilities("binary", logits[record.run][: len(rows)])
+    seen = [name not in record.unseen for name in setup.corpus.emotions]
+    # A column that nobody reads stands for the new one.
+    columns = [
+      np.pad(each, ((0, 0), (0, 1)))
+      for each in (probs, setup.corpus.labels[rows])
+    ]
+    chosen.append(metrics.best_thresholds(*columns, np.array([*seen, False])))
+  return np.stack(chosen)
+
+
+def _probabilities(decision: str, logits: np.ndarray) -> np.ndarray:
+  """In float64, where large logits do not saturate into ties."""
+  with jax.enable_x64(True):
+    return np.asarray(
+      training.probabilities(decision, logits.astype(np.float64))
+    )
 
 
 def _predict(

@@ -43,6 +43,7 @@ def export(
   platforms: Sequence[str],
   run: int | None = None,
   ensemble: bool = False,
+  thresholds: str = "fixed",
   data_dir: str = "",
 ) -> dict[str, Any]:
   """Exports a finished workdir.
@@ -53,6 +54,7 @@ def export(
     platforms: Of `PLATFORMS`.
     run: See `serving.from_workdir`.
     ensemble: See there.
+    thresholds: See there.
     data_dir: See there.
 
   Returns:
@@ -63,10 +65,16 @@ def export(
       something else.
   """
   served = serving.from_workdir(
-    folder, run=run, ensemble=ensemble, data_dir=data_dir
+    folder,
+    run=run,
+    ensemble=ensemble,
+    thresholds=thresholds,
+    data_dir=data_dir,
   )
   validation = workdir.read_json(folder / "results" / "validation.json")
-  test = folder / "results" / "test.json"
+  test = folder / "results" / "test-thresholds.json"
+  if thresholds == "fixed" or not test.exists():
+    test = folder / "results" / "test.json"
   card = {
     "run": workdir.read_json(folder / "run.json"),
     "validation": validation,
@@ -162,6 +170,13 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     "ensemble", False, "Average all folds and seeds of the best setting."
   )
+  flags.DEFINE_enum(
+    "thresholds",
+    "fixed",
+    ("fixed", "validation"),
+    "Of binary decisions, as of `mmer_jax.evaluate`: config.protocol.threshold,"
+    " or the best of each emotion on the validation split.",
+  )
   flags.DEFINE_bool(
     "refresh", False, "Write the StableHLO of the export in --out anew."
   )
@@ -177,7 +192,7 @@ def main(argv: Sequence[str]) -> None:
   values = flags.FLAGS
   out = pathlib.Path(values.out)
   if values.refresh:
-    for name in ("workdir", "run", "ensemble", "data_dir"):
+    for name in ("workdir", "run", "ensemble", "thresholds", "data_dir"):
       if values[name].present:
         raise errors.UserError(
           f"--refresh reads the export in --out alone, got --{name} too; leave"
@@ -196,6 +211,7 @@ def main(argv: Sequence[str]) -> None:
       platforms=values.platforms or ["cpu", "cuda", "tpu"],
       run=values.run,
       ensemble=values.ensemble,
+      thresholds=values.thresholds,
       data_dir=values.data_dir,
     )
   rich.console.Console(soft_wrap=True, highlight=False).print(

@@ -101,6 +101,7 @@ def markdown(
     results.markdown_table(*_overall(outcome)),
     "Per emotion:",
     results.markdown_table(*_each(outcome, runs)),
+    _decisions(spec, outcome),
     "## Data",
     _data(spec, card),
     "## Intended use and limits",
@@ -273,6 +274,29 @@ def _each(
       ]
     )
   return ["emotion", *_INDEXED], rows
+
+
+def _decisions(spec: dict[str, Any], outcome: dict[str, Any]) -> str:
+  """What is predicted, by which thresholds."""
+  how = {
+    "fixed": "that of the config",
+    "validation": "the best weighted accuracy on the validation split",
+  }
+  chosen = spec["thresholds"]["chosen"]
+  if chosen is None:
+    return "The most probable emotion is predicted; there is no threshold."
+  if chosen == "validation" and spec["ensemble"]:
+    how["validation"] += " of each member, averaged"
+  least = ", ".join(
+    f"{e['name']} {e['threshold']:.4g}" for e in spec["emotions"]
+  )
+  judged = outcome["protocol"]["thresholds"]
+  numbers = "these" if judged == chosen else f"others: {how[judged]}"
+  return (
+    f"Every emotion strictly above its threshold is predicted: {least}; a new"
+    f" one {spec['thresholds']['new_emotion']:.4g}. They are {how[chosen]}. The"
+    f" numbers above are of {numbers}."
+  )
 
 
 def _data(spec: dict[str, Any], card: dict[str, Any]) -> str:

@@ -21,6 +21,8 @@ from mmer_jax.errors import UserError
 
 MODEL, TENSORS = "model.stablehlo", "model.safetensors"
 SPEC = "feature_spec.json"
+# Raised when the meaning of `feature_spec.json` changes.
+SPEC_FORMAT = 2
 
 # Utterances of one call. Smaller batches are filled up to a power of two, and
 # so are lengths: a new shape is a new compilation.
@@ -91,6 +93,11 @@ def read(
       f"{folder / SPEC} cannot be read ({error}), expected an export; write it"
       " again with `python -m mmer_jax.export`"
     ) from None
+  if spec["format"] != SPEC_FORMAT:
+    raise UserError(
+      f"{folder / SPEC} has format {spec['format']}, expected {SPEC_FORMAT};"
+      " export the workdir again"
+    )
   path = folder / TENSORS
   _check_file(folder, spec, TENSORS)
   return spec, safetensors_numpy().load_file(path)
@@ -455,11 +462,11 @@ class Model:
       if spec["decision"] == "softmax":
         probs = probs / probs.sum(axis=1, keepdims=True)
     thresholds = {e["name"]: e["threshold"] for e in spec["emotions"]}
-    common = float(np.mean(list(thresholds.values())))
     if spec["decision"] == "softmax":
       chosen = [[names[best]] for best in probs.argmax(axis=1)]
     else:
-      least = [thresholds.get(name, common) for name in names]
+      new = spec["thresholds"]["new_emotion"]
+      least = [thresholds.get(name, new) for name in names]
       above = probs > np.asarray(least, probs.dtype)
       chosen = [[names[i] for i in np.flatnonzero(row)] for row in above]
     explain = {

@@ -23,15 +23,13 @@ from mmer_jax import (
   evaluate,
   experiment,
   layout,
+  predictor,
   results,
   robustness,
   training,
   workdir,
 )
 from mmer_jax.data import pipeline, repair, schema, shards, word_vectors
-
-# Raised when the meaning of `feature_spec.json` changes.
-SPEC_FORMAT = 1
 
 # Name to array, as in `model.safetensors`.
 Tensors = dict[str, Any]
@@ -59,6 +57,7 @@ def from_workdir(
   *,
   run: int | None = None,
   ensemble: bool = False,
+  thresholds: str = "fixed",
   data_dir: str = "",
 ) -> Served:
   """Reads what a finished workdir has selected.
@@ -68,6 +67,7 @@ def from_workdir(
     run: Its number; None for the one of the best setting that is best on its
       validation split.
     ensemble: Whether all runs of the best setting are averaged instead.
+    thresholds: As of `evaluate`; of an ensemble, its members' mean.
     data_dir: The shard folder, where it is not the one of training.
 
   Raises:
@@ -77,6 +77,7 @@ def from_workdir(
   if data_dir:
     with config.unlocked():
       config.data.dir = str(pathlib.Path(data_dir).absolute())
+  evaluate.check_thresholds(thresholds, config.protocol.decision)
   setup = experiment.build(config)
   before = workdir.read_json(folder / "run.json")["dataset"]["fingerprint"]
   now = setup.corpus.dataset["fingerprint"]
@@ -97,7 +98,13 @@ def from_workdir(
   restored = evaluate.restore(folder, setup, len(setup.corpus.emotions))
   outcome = workdir.read_json(folder / "results" / "validation.json")
   members = choose(outcome, run=run, ensemble=ensemble)
-  spec = describe(setup, restored, members, ensemble=ensemble)
+  chosen = None
+  if thresholds == "validation":
+    each = evaluate.validation_thresholds(setup, restored, members)
+    chosen = each.mean(axis=0)
+  spec = describe(
+    setup, restored, members, ensemble=ensemble, thresholds=chosen
+  )
   picked = np.asarray(members) if ensemble else members[0]
   params, runs = jax.tree.map(
     lambda leaf: np.asarray(leaf)[picked],
@@ -157,9 +164,25 @@ def describe(
   members: Sequence[int],
   *,
   ensemble: bool,
+  thresholds: np.ndarray | None,
 ) -> dict[str, Any]:
-  """The content of `feature_spec.json`, but for `explain`."""
+  """The content of `feature_spec.json`, but for `explain`.
+
+  Args:
+    setup: The experiment.
+    restored: Its parameters.
+    members: The runs to serve.
+    ensemble: Whether they are averaged.
+    thresholds: (k + 1,), of every emotion and of a new one, chosen on
+      validation; None for that of the config.
+  """
   config, corpus = setup.config, setup.corpus
+  binary = config.protocol.decision == "binary"
+  least: list[float | None] = [None] * (len(corpus.emotions) + 1)
+  if thresholds is not None:
+    least = thresholds.tolist()
+  elif binary:
+    least = [config.protocol.threshold] * len(least)
   first = setup.records[members[0]]
   modalities, unused = {}, {}
   for modality, (length, dim) in corpus.shapes.items():
@@ -190,7 +213,7 @@ def describe(
   sample = experiment.sample_batch(config, corpus)
   vectors = restored.runs.vectors[members[0]]
   return {
-    "format": SPEC_FORMAT,
+    "format": predictor.SPEC_FORMAT,
     "mmer_jax": mmer_jax.__version__,
     "system": config.system,
     "config_sha256": experiment.digest(config),
@@ -208,11 +231,19 @@ def describe(
         "name": name,
         "word": words[name],
         "vector": np.asarray(vector, np.float64).tolist(),
-        "threshold": config.protocol.threshold,
+        "threshold": threshold,
         "taught": name not in first.unseen or bool(first.samples),
       }
-      for name, vector in zip(corpus.emotions, vectors, strict=True)
+      for name, vector, threshold in zip(
+        corpus.emotions, vectors, least[:-1], strict=True
+      )
     ],
+    "thresholds": {
+      "chosen": ("fixed" if thresholds is None else "validation")
+      if binary
+      else None,
+      "new_emotion": least[-1],
+    },
     "ensemble": ensemble,
     "members": [
       {

@@ -296,7 +296,9 @@ def test_the_spec_and_the_card_say_what_it_is(exported, trained, shards):
     assert 0 < entry["present_in_training"] <= 1
   assert spec["dataset"]["fingerprint"] == manifest["fingerprint"]
   assert [e["name"] for e in spec["emotions"]] == manifest["emotions"]
-  assert spec["emotions"][0]["threshold"] == config.protocol.threshold
+  assert config.protocol.decision == "softmax"
+  assert {e["threshold"] for e in spec["emotions"]} == {None}
+  assert spec["thresholds"] == {"chosen": None, "new_emotion": None}
   assert str(shards) not in (exported / "config.json").read_text()
   page = (exported / "README.md").read_text()
   _, front, body = page.split("---\n", 2)
@@ -375,6 +377,50 @@ def test_an_ensemble_is_the_mean_of_its_members(trained, tmp_path, examples):
   workdir.write_json(tmp_path / "e" / "feature_spec.json", spec)
   with pytest.raises(errors.UserError, match="is not the file that"):
     mmer_jax.load(tmp_path / "e")
+
+
+def test_thresholds_of_validation_decide_as_evaluate_does(
+  trained, examples, tmp_path
+):
+  with pytest.raises(errors.UserError, match="is of binary decisions"):
+    serving.from_workdir(trained, thresholds="validation")
+  # The same parameters, each output judged alone.
+  folder = tmp_path / "binary"
+  shutil.copytree(trained, folder)
+  config = workdir.read_json(folder / "config.json")
+  config["protocol"] |= {"decision": "binary", "threshold": 0.4}
+  workdir.write_json(folder / "config.json", config)
+  outcome = evaluate.evaluate(folder, split="test", thresholds="validation")
+  scored = outcome["runs"][1]["per_emotion"]
+  spec = export.export(
+    folder, tmp_path / "e", platforms=["cpu"], run=1, thresholds="validation"
+  )
+  model = mmer_jax.load(tmp_path / "e")
+  rows = evaluate.experiment.build(workdir.read_config(folder)).records[1]
+  test = [examples[row] for row in rows.fold.test]
+  vector = np.asarray(spec["emotions"][0]["vector"])
+  names = {**dict.fromkeys(model.emotions), "new": vector}
+  found = model.predict(streams(test), emotions=names)
+  for column, name in enumerate(model.emotions):
+    chosen = np.array([name in each for each in found.chosen])
+    truth = np.array([example["labels"][column] > 0 for example in test])
+    np.testing.assert_allclose(
+      (chosen[truth].mean() + 1 - chosen[~truth].mean()) / 2,
+      scored[name]["weighted_accuracy"],
+    )
+  # A new emotion has the one that is best for all together.
+  new = spec["thresholds"]["new_emotion"]
+  likely = {e["threshold"] for e in spec["emotions"]} | {new}
+  assert len(likely) == 5 and not likely & {0.4, 0.5}
+  assert ["new" in each for each in found.chosen] == list(
+    found.probs[:, -1] > np.float32(new)
+  )
+  page = " ".join((tmp_path / "e" / "README.md").read_text().split())
+  assert f"a new one {new:.4g}. They are the best weighted" in page
+  assert "The numbers above are of these" in page
+  fixed = serving.from_workdir(folder).spec
+  assert fixed["thresholds"] == {"chosen": "fixed", "new_emotion": 0.4}
+  assert {e["threshold"] for e in fixed["emotions"]} == {0.4}
 
 
 def test_a_folder_of_something_else_is_not_replaced(trained, tmp_path):
