@@ -15,8 +15,13 @@ def smoke():
   return quickstart.get_config("smoke")
 
 
-def test_the_json_holds_what_the_contract_names():
-  outcome = benchmark.benchmark(smoke(), runs=3, dispatches=4)
+def test_the_json_holds_what_the_contract_names_and_a_trace_is_written(
+  tmp_path,
+):
+  outcome = benchmark.benchmark(
+    smoke(), runs=3, dispatches=4, trace=str(tmp_path)
+  )
+  assert list(tmp_path.rglob("*.xplane.pb"))
   for key in (
     "examples_per_second",
     "runs_examples_per_second",
@@ -52,11 +57,6 @@ def test_flops_count_every_step_of_the_scan_and_every_run():
   long = benchmark.benchmark(config, runs=1, dispatches=1)
   # Three times the steps; the optimiser's share does not grow.
   assert long["flops_per_step"] > 1.5 * short["flops_per_step"]
-
-
-def test_a_trace_is_written(tmp_path):
-  benchmark.benchmark(smoke(), runs=1, dispatches=1, trace=str(tmp_path))
-  assert list(tmp_path.rglob("*.xplane.pb"))
 
 
 def test_counts_of_zero_are_refused():
