@@ -66,13 +66,10 @@ class Checkpoints:
 
   def restore(self, target: training.RunState) -> training.RunState:
     """Reads the newest state onto the shardings of an abstract one."""
-    restored = self._manager.restore(
-      self._number(),
-      args=ocp.args.Composite(
-        train=ocp.args.StandardRestore(target.train),
-        best=ocp.args.StandardRestore((*target.finished, target.best_params)),
-        progress=ocp.args.StandardRestore(target.progress),
-      ),
+    restored = self._restore(
+      train=target.train,
+      best=(*target.finished, target.best_params),
+      progress=target.progress,
     )
     *finished, best = restored["best"]
     return training.RunState(
@@ -105,14 +102,7 @@ class Checkpoints:
       ),
       ((*target.finished, target.best_params), target.progress, runs),
     )
-    restored = self._manager.restore(
-      self._number(),
-      args=ocp.args.Composite(
-        best=ocp.args.StandardRestore(best),
-        progress=ocp.args.StandardRestore(progress),
-        runs=ocp.args.StandardRestore(runs),
-      ),
-    )
+    restored = self._restore(best=best, progress=progress, runs=runs)
     return jax.tree.map(
       np.asarray,
       (tuple(restored["best"]), restored["runs"], restored["progress"]),
@@ -121,6 +111,24 @@ class Checkpoints:
   def close(self) -> None:
     """Ends Orbax's threads."""
     self._manager.close()
+
+  def _restore(self, **targets: Any) -> Any:
+    """Reads parts of the newest checkpoint."""
+    number = self._number()
+    wanted = {
+      name: ocp.args.StandardRestore(target) for name, target in targets.items()
+    }
+    try:
+      return self._manager.restore(number, args=ocp.args.Composite(**wanted))
+    except ValueError as error:
+      # What Orbax says of another tree takes a page.
+      if "tree structures do not match" not in str(error):
+        raise
+      raise errors.UserError(
+        f"checkpoint {number} of {self.folder} has other parts than this"
+        " version of mmer_jax expects: another one wrote it; use that one"
+        " (run.json names it), or train into a new workdir"
+      ) from error
 
   def _number(self) -> int:
     number = self.latest()

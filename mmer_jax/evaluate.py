@@ -7,6 +7,7 @@ Example:
 Writes WORKDIR/results/<name>.json and .md and prints the table.
 """
 
+import operator
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -73,6 +74,9 @@ def evaluate(
   description = workdir.read_json(folder / "run.json")
   config = workdir.read_config(folder)
   front = dict(front or {})
+  for key in front:
+    # Says what is wrong with an older version's workdir.
+    operator.attrgetter(key)(config)
   with config.unlocked():
     config.update_from_flattened_dict(front)
   trained = tuple(emotion["name"] for emotion in description["emotions"])

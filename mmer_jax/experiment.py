@@ -1,8 +1,10 @@
 """A config and a shard folder made into runs: what every verb starts from."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -182,9 +184,9 @@ def build(
     UserError: The config does not fit itself or the shards.
   """
   rules = make_rules(config)
-  system = build_system(config)
   check_positive(config)
   robustness.check(config)
+  system = build_system(config)
   if not config.data.dir:
     raise errors.UserError(
       "config.data.dir is empty, expected a shard folder; convert a corpus"
@@ -192,9 +194,13 @@ def build(
     )
   corpus = load_corpus(config, lacking)
   # What a system refuses, it refuses here: before anything is written.
-  jax.eval_shape(
-    system.init, jax.random.key(0), sample_batch(config, corpus), corpus.vectors
-  )
+  with _naming_keys(config):
+    jax.eval_shape(
+      system.init,
+      jax.random.key(0),
+      sample_batch(config, corpus),
+      corpus.vectors,
+    )
   records = layout.make_records(config, corpus)
   runs = layout.make_runs(config, corpus, records)
   if system.open_vocabulary:
@@ -269,7 +275,30 @@ def build_system(config: ml_collections.ConfigDict) -> training.System:
         f"config.data.modalities names {modality!r}, expected some of"
         f" {', '.join(schema.MODALITIES)}"
       )
-  return systems.SYSTEMS[config.system](config)
+  with _naming_keys(config, KeyError):
+    return systems.SYSTEMS[config.system](config)
+
+
+@contextlib.contextmanager
+def _naming_keys(
+  config: ml_collections.ConfigDict, *also: type[Exception]
+) -> Iterator[None]:
+  """Says which key of `config.model` a component lacks or does not know.
+
+  Components are made as `Component(**config.part)`; a config of another version
+  may have other keys. `also` is what else may be raised for want of one.
+  """
+  unfit = re.compile(r"missing (a|\d+) required|unexpected keyword")
+  try:
+    yield
+  except (TypeError, *also) as error:
+    if isinstance(error, TypeError) and not unfit.search(str(error)):
+      raise
+    raise errors.UserError(
+      f"config.model has not the keys of this version's {config.system}"
+      f" ({error}); begin with a file of configs/, or use the version of"
+      " mmer_jax that wrote the workdir"
+    ) from error
 
 
 def make_rules(config: ml_collections.ConfigDict) -> training.Rules:
@@ -374,6 +403,9 @@ def comparable(config: dict[str, Any]) -> dict[str, Any]:
   """A config as JSON without the keys that may differ between two calls."""
   kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
   for section, paths in _PATHS.items():
+    # An older version's may lack one: a difference like any other.
+    if section not in config:
+      continue
     other = (*paths, "resident")
     kept[section] = {k: v for k, v in config[section].items() if k not in other}
   return kept

@@ -26,7 +26,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     UserError: A value is out of its range.
   """
-  noise_lib.check(noise_lib.Noise(**config.noise.to_dict()))
+  noise_lib.check(noise_lib.Noise.from_config(config))
   repair.Settings.from_config(config)
 
 
@@ -35,7 +35,7 @@ def make_front(config: ml_collections.ConfigDict) -> program.FrontFn | None:
 
   Noise first; then what the check and the proxies make of it.
   """
-  noise = noise_lib.Noise(**config.noise.to_dict())
+  noise = noise_lib.Noise.from_config(config)
   settings = repair.Settings.from_config(config)
   if noise.kind == "none" and not settings.used:
     return None
@@ -82,7 +82,7 @@ def attach(setup: Any, folder: pathlib.Path, fingerprint: str) -> Any:
   settings = repair.Settings.from_config(setup.config)
   if not settings.used:
     return setup
-  noise = noise_lib.Noise(**setup.config.noise.to_dict())
+  noise = noise_lib.Noise.from_config(setup.config)
   now = setup.corpus.manifest["fingerprint"]
   path = folder / "repair" / f"{_digest(setup, settings, noise)}.npz"
   if now != fingerprint:
@@ -153,7 +153,7 @@ def _observe(
 ) -> dict[str, np.ndarray]:
   """Everything that `measure` counts, (r, n, ...) by name."""
   config = setup.config
-  noise = noise_lib.Noise(**config.noise.to_dict())
+  noise = noise_lib.Noise.from_config(config)
   settings = repair.Settings.from_config(config)
   resident = config.data.resident
 

@@ -516,10 +516,12 @@ def _check_source(setup: experiment.Experiment, source: pathlib.Path) -> None:
       "--source stands in for the first of several stages, got"
       f" config.few_shot.method {setup.config.few_shot.method!r}; leave it out"
     )
-  before = experiment.comparable(workdir.read_config(source).to_dict())
+  config = workdir.read_config(source)
+  method = config.few_shot.method
+  before = experiment.comparable(config.to_dict())
   now = experiment.comparable(setup.config.to_dict())
-  method = before.pop("few_shot")["method"]
-  now.pop("few_shot")
+  for each in (before, now):
+    each.pop("few_shot")
   changed = sorted(_differences("config", before, now))
   if method != "none":
     changed.append(f"config.few_shot.method was {method!r}, expected 'none'")

@@ -103,18 +103,42 @@ def read_json(path: pathlib.Path) -> Any:
     ) from None
 
 
-def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
-  """Reads `config.json`; JSON's lists are the config's tuples."""
+class _Saved(ml_collections.ConfigDict):
+  """A config of a file, maybe of an older version, which had fewer keys."""
 
-  def tuples(value: Any) -> Any:
+  def __init__(self, path: pathlib.Path, section: str, values: dict[str, Any]):
+    super().__init__(values)
+    object.__setattr__(self, "_place", (path, section))
+
+  def __getitem__(self, key: str) -> Any:
+    # Names of Python's protocols are asked for and may be missing.
+    if key not in self and not key.startswith("_"):
+      path, section = self._place
+      raise errors.UserError(
+        f"{path} has no {section}{key}, which this version of mmer_jax reads:"
+        " another one wrote it; use that one (run.json names it), or train"
+        " into a new workdir"
+      )
+    return super().__getitem__(key)
+
+
+def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads `config.json`; JSON's lists are the config's tuples.
+
+  A key that is not there raises a UserError where it is read: its default may
+  not be what the workdir was trained with.
+  """
+  path = folder / "config.json"
+
+  def saved(value: Any, section: str) -> Any:
     if isinstance(value, dict):
-      return {key: tuples(item) for key, item in value.items()}
+      items = {key: saved(v, f"{section}{key}.") for key, v in value.items()}
+      return _Saved(path, section, items)
     if isinstance(value, list):
-      return tuple(tuples(item) for item in value)
+      return tuple(saved(item, section) for item in value)
     return value
 
-  config = ml_collections.ConfigDict(tuples(read_json(folder / "config.json")))
-  return config.lock()
+  return saved(read_json(path), "").lock()
 
 
 def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -11,9 +12,18 @@ import numpy as np
 import pytest
 import rich.console
 
+import mmer_jax
 from configs import quickstart
 from configs.baselines import lf_lstm_mosei
-from mmer_jax import errors, evaluate, metrics, train, workdir
+from mmer_jax import (
+  checkpoints,
+  errors,
+  evaluate,
+  metrics,
+  train,
+  training,
+  workdir,
+)
 from mmer_jax.data import shards as shards_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -83,6 +93,53 @@ def test_the_test_split_is_scored_and_written(folder):
       np.trace(run["confusion"]) / run["examples"],
     )
   assert set(outcome["summary"]) == set(metrics.NAMES)
+
+
+@pytest.mark.parametrize(
+  "key, match",
+  [
+    ("noise", "has no noise, which this version"),
+    ("repair.ridge", "has no repair.ridge, which this version"),
+    ("training.curve_thresholds", "has no training.curve_thresholds, which"),
+    ("unlabelled", "has no unlabelled, which this version"),
+    ("model.layers", "config.model has not the keys of this version's mtee"),
+    ("model.multiplicative", "config.model has not the keys .*'multiplicat"),
+  ],
+)
+def test_a_workdir_of_an_older_version_is_one_line(
+  folder, tmp_path, key, match
+):
+  for name in ("run.json", "config.json"):
+    shutil.copy(folder / name, tmp_path / name)
+  config = workdir.read_json(tmp_path / "config.json")
+  part, *path = key.split(".")
+  config[part].pop(*path) if path else config.pop(part)
+  workdir.write_json(tmp_path / "config.json", config)
+  for read in (
+    lambda: evaluate.evaluate(tmp_path, split="test"),
+    lambda: mmer_jax.load(tmp_path),
+  ):
+    with pytest.raises(errors.UserError, match=match) as caught:
+      read()
+    assert "\n" not in str(caught.value)
+  now = workdir.read_config(folder)
+  with pytest.raises(errors.UserError, match=f"config.{key} was None, now"):
+    train.train(now, tmp_path, console=QUIET)
+
+
+def test_a_checkpoint_of_an_older_version_is_one_line(folder):
+  store = checkpoints.Checkpoints(folder)
+  number = jax.ShapeDtypeStruct((), np.float32)
+  other = training.RunState(
+    train=number,
+    best_params=number,
+    progress={"more": number},
+    finished=(),
+  )
+  with pytest.raises(errors.UserError, match="has other parts than") as caught:
+    store.restore(other)
+  store.close()
+  assert "\n" not in str(caught.value)
 
 
 def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):

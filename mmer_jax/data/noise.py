@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
@@ -32,6 +33,11 @@ class Noise(NamedTuple):
   kind: str
   snr: float
   share: float
+
+  @classmethod
+  def from_config(cls, config: ml_collections.ConfigDict) -> "Noise":
+    """Reads `config.noise`."""
+    return cls(**{key: config.noise[key] for key in cls._fields})
 
 
 def check(noise: Noise) -> None:

@@ -63,7 +63,7 @@ class Settings(NamedTuple):
     Raises:
       UserError: A value is out of its range.
     """
-    settings = cls(**config.repair.to_dict())
+    settings = cls(**{key: config.repair[key] for key in cls._fields})
     for key, expected in (
       ("training", METHODS),
       ("inference", METHODS),
