@@ -206,12 +206,20 @@ def test_a_stranger_runs_it_without_this_project(
 
 
 @pytest.mark.parametrize(
-  "name, frames",
-  [*((name, 1) for name in sorted(shared.CONFIGS)), ("multiview", 6)],
+  "name, frames, reading",
+  [
+    *((name, 1, "") for name in sorted(shared.CONFIGS)),
+    ("multiview", 6, "boundary"),
+    ("multiview", 6, "segment"),
+  ],
 )
-def test_every_system_is_exported_with_symbolic_shapes(name, frames):
+def test_every_system_is_exported_with_symbolic_shapes(name, frames, reading):
   """Cut, normalised and without a modality, as training would have it."""
-  system = serving.experiment.build_system(shared.config(name))
+  config = shared.config(name)
+  if reading:
+    with config.unlocked():
+      config.model.reading = reading
+  system = serving.experiment.build_system(config)
   rows, length, longest = 3, 7, 5
   vectors = shared.vectors()
   spec = {
@@ -243,7 +251,11 @@ def test_every_system_is_exported_with_symbolic_shapes(name, frames):
   tensors["mean.acoustic"] = np.full(5, 3.0, np.float32)
   tensors["scale.acoustic"] = np.full(5, 0.5, np.float32)
   served = serving.make(system, spec, tensors)
-  exported = jax.export.deserialize(bytearray(serving.export(served, ("cpu",))))
+  platforms = ("cpu", "cuda", "tpu")
+  exported = jax.export.deserialize(
+    bytearray(serving.export(served, platforms))
+  )
+  assert exported.platforms == platforms
   words = rng.normal(size=(rows, length, 8)).astype(np.float32)
   sound = rng.normal(3.0, 2.0, size=(rows, frames, 5)).astype(np.float32)
   real = np.arange(length)[None, :] < np.array([[2], [0], [9]])
@@ -279,7 +291,7 @@ def test_every_system_is_exported_with_symbolic_shapes(name, frames):
   logits = jax.jit(system.predict)(params, batch, vectors).logits
   np.testing.assert_allclose(found, jax.nn.sigmoid(logits), atol=1e-6)
   assert np.ptp(np.asarray(found), axis=0).max() > 1e-3
-  if frames > 1:
+  if reading:
     attention = np.asarray(outputs["explain"]["attention"])
     assert served.spec["explain"]["attention"] == ["lexical"]
     np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
