@@ -1,6 +1,7 @@
 """Orbax behind one small door: what a workdir keeps of its runs."""
 
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -121,8 +122,9 @@ class Checkpoints:
     try:
       return self._manager.restore(number, args=ocp.args.Composite(**wanted))
     except ValueError as error:
-      # What Orbax says of another tree takes a page.
-      if "tree structures do not match" not in str(error):
+      # What Orbax says of another tree takes a page, and has two forms.
+      other = re.compile(r"structures? (mismatch|do not match)", re.IGNORECASE)
+      if not other.search(str(error)):
         raise
       raise errors.UserError(
         f"checkpoint {number} of {self.folder} has other parts than this"

@@ -127,19 +127,34 @@ def test_a_workdir_of_an_older_version_is_one_line(
     train.train(now, tmp_path, console=QUIET)
 
 
-def test_a_checkpoint_of_an_older_version_is_one_line(folder):
-  store = checkpoints.Checkpoints(folder)
-  number = jax.ShapeDtypeStruct((), np.float32)
-  other = training.RunState(
-    train=number,
-    best_params=number,
-    progress={"more": number},
+def test_a_checkpoint_of_an_older_version_is_one_line(tmp_path):
+  store = checkpoints.Checkpoints(tmp_path)
+  leaf = jax.device_put(np.ones(2, np.float32), jax.devices()[0])
+  state = training.RunState(
+    train={"w": leaf},
+    best_params={"w": leaf},
+    progress={"step": leaf},
     finished=(),
   )
-  with pytest.raises(errors.UserError, match="has other parts than") as caught:
-    store.restore(other)
+  store.save(0, state, {"rate": leaf}, {"done": True})
+  same = store.restore_best(state, {"rate": leaf}, leaf.sharding)
+  np.testing.assert_array_equal(same[1]["rate"], leaf)
+  more = {"rate": leaf, "repair": leaf}
+  wider = training.RunState(
+    train={"w": leaf},
+    best_params={"w": leaf, "v": leaf},
+    progress={"step": leaf},
+    finished=(),
+  )
+  for read in (
+    lambda: store.restore_best(state, more, leaf.sharding),
+    lambda: store.restore_best(wider, {"rate": leaf}, leaf.sharding),
+    lambda: store.restore(wider),
+  ):
+    with pytest.raises(errors.UserError, match="has other parts than") as bad:
+      read()
+    assert "\n" not in str(bad.value)
   store.close()
-  assert "\n" not in str(caught.value)
 
 
 def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):
