@@ -1,7 +1,7 @@
 r"""Writes one HTML page of what workdirs have found, for people to read.
 
 Example:
-  python -m mmer_jax.report --workdirs=runs/mtee_iemocap,runs/lf_iemocap \
+  python -m mmer_jax.report --workdirs=runs/mtee_iemocap,runs/table_4 \
     --out=report
 
 A workdir is one of `mmer_jax.train` or of `mmer_jax.table`, whose programs are
