@@ -209,3 +209,49 @@ def test_annotators_err_and_utterances_stay_as_they_are(monkeypatch):
     assert noted.words == true.words
   # 0.3 of 400, within four standard deviations.
   assert abs(wrong - 120) < 4 * np.sqrt(400 * 0.3 * 0.7)
+
+
+@pytest.mark.parametrize(
+  ("informative", "misleading"), [(0.3, 0.2), (0.8, 0.05)]
+)
+def test_words_say_as_much_as_the_preset_has_it(
+  informative, misleading, monkeypatch
+):
+  preset = dataclasses.replace(
+    synthetic.PRESETS["tiny"], informative=informative, misleading=misleading
+  )
+  monkeypatch.setitem(synthetic.PRESETS, "tiny", preset)
+  corpus, examples = examples_of("tiny", 400)
+  said = [
+    (word.split("_")[0], corpus.emotions[e.labels.argmax()])
+    for e in examples
+    if e.labels is not None
+    for word in e.words
+  ]
+  about = [word == true for word, true in said if word in corpus.emotions]
+  assert abs(len(about) / len(said) - informative) < 0.06
+  # Of four emotions a misleading word hits the right one now and then.
+  assert abs(np.mean(about) - (1 - 0.75 * misleading)) < 0.06
+
+
+def test_frames_show_what_the_gain_and_the_expression_have():
+  """Without an error every frame is a point of the map, plus noise."""
+  preset = dataclasses.replace(
+    synthetic.PRESETS["tiny"], gain=0.0, expression={"acoustic": 0, "visual": 0}
+  )
+  flat = synthetic.World(preset, 0)
+  assert not flat.maps["acoustic"].any()
+  loud = synthetic.World(dataclasses.replace(preset, gain=2.0), 0)
+  columns = loud.maps["acoustic"]
+  scale = 4.0 * preset.dims["acoustic"] / 3
+  np.testing.assert_allclose(columns.T @ columns, scale * np.eye(3), atol=1e-9)
+  affect, voiced = np.array([1.0, -2.0, 0.5]), np.ones(4, bool)
+  with_, without = (
+    synthetic._frames(
+      world, "acoustic", affect, "a", voiced, np.random.default_rng(0)
+    )
+    for world in (loud, flat)
+  )
+  np.testing.assert_allclose(
+    with_ - without, np.tile(columns @ affect, (4, 1)), atol=1e-9
+  )
