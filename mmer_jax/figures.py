@@ -475,7 +475,7 @@ def _draw_lengths(plt: Any, content: dict[str, Any]) -> Any:
     entry = content["summary"][name]
     axis.hist(
       np.arange(len(counts)),
-      bins=min(40, len(counts)),
+      bins=length_edges(len(counts)),
       weights=counts,
       color="tab:blue",
     )
@@ -485,6 +485,16 @@ def _draw_lengths(plt: Any, content: dict[str, Any]) -> Any:
     )
     axis.grid(alpha=0.3)
   return figure
+
+
+def length_edges(count: int) -> np.ndarray:
+  """Edges of the bars of a histogram of the lengths 0 to `count` - 1.
+
+  At most 40 bars, each of equally many lengths: bars of broken widths would
+  hold now one more length and now one less.
+  """
+  width = -(-count // 40)
+  return np.arange(0, count + width, width) - 0.5
 
 
 def _draw_regenerated(plt: Any, content: dict[str, Any]) -> Any:

@@ -235,6 +235,18 @@ def test_the_lengths_of_shards_are_counted(both, tmp_path):
   assert list(lengths.lengths(both[1])["counts"]) == ["frames_per_utterance"]
 
 
+@pytest.mark.parametrize("count", [1, 3, 40, 41, 80, 701])
+def test_bars_of_lengths_are_of_equally_many(count):
+  edges = figures.length_edges(count)
+  held, _ = np.histogram(np.arange(count), edges)
+  # All lengths, and as many in each bar but the last.
+  assert held.sum() == count and len(held) <= 40
+  assert (held[:-1] == held[0]).all() and 0 < held[-1] <= held[0]
+  if count <= 40:
+    middles = (edges[1:] + edges[:-1]) / 2
+    np.testing.assert_array_equal(middles, np.arange(count))
+
+
 @pytest.mark.long
 def test_a_page_shows_what_counted(both, tmp_path):
   config = small(multimodal.get_config("smoke"), both[0])
