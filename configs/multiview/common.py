@@ -93,13 +93,16 @@ def utterances(config: ml_collections.ConfigDict) -> None:
 
   One acoustic frame an utterance, which is the acoustic word of all words.
   """
-  config.data.max_length.update(lexical=30, acoustic=1)
+  config.data.max_length.update(lexical=20, acoustic=1)
   config.benchmark.dims.update(lexical=25, acoustic=47)
   config.benchmark.vector_dim = 25
-  config.model.hidden = 64
-  config.model.gate = 64
-  config.model.attention = 64
-  config.optimizer.learning_rate = 1e-3
+  config.model.layers = 1
+  config.model.hidden = 16
+  config.model.gate = 16
+  config.model.attention = 16
+  config.training.batch_size = 128
+  config.training.epochs = 6
+  config.optimizer.learning_rate = 3e-3
 
 
 def synthetic(config: ml_collections.ConfigDict) -> None:
