@@ -176,9 +176,15 @@ def multiplicative() -> ml_collections.ConfigDict:
   """Mittal et al. 2020, Eq. 3 ("boost"), or Eq. 2 ("suppress").
 
   The paper gives no beta; ours is safe with two modalities and six emotions.
+  Nor does it say what the fusion weighs by: "likeliest" or "entropy".
   """
   return ml_collections.ConfigDict(
-    {"beta": 0.5, "form": "boost", "detach_weight": False}
+    {
+      "beta": 0.5,
+      "form": "boost",
+      "detach_weight": False,
+      "confidence": "likeliest",
+    }
   )
 
 

@@ -236,7 +236,7 @@ def modality_weights(
     that the sample has, M of them.
 
   Args:
-    confidence: The log probability of what each modality finds most likely.
+    confidence: From `log_confidence`, by modality.
     present: Which modalities each sample has.
     beta: As of `multiplicative`.
 
@@ -252,18 +252,37 @@ def modality_weights(
 
 
 def log_confidence(
-  logits: Float[Array, "b k"], decision: str
+  logits: Float[Array, "b k"], decision: str, measure: str
 ) -> Float[Array, " b"]:
-  """The log probability of what a modality finds most likely.
+  """How sure a modality is of what it says, in log probabilities.
+
+  Source: ours, see `modality_weights`. The factor of Eq. 3 is p^a of the true
+    class, which nobody knows when the weights are needed.
+
+  A calibrated guess at the base rate of a rare emotion is as sure as can be by
+  `likeliest`: log max(p, 1 - p) is concave below one half, so that whoever
+  tells utterances apart has less of it on average. The negative entropy is
+  convex: whoever tells more has more.
 
   Args:
     logits: Its scores.
-    decision: `softmax`: of the likeliest emotion; `binary`: of the likelier
-      side of each decision, the mean over emotions.
+    decision: `softmax`: over the emotions; `binary`: the mean over decisions.
+    measure: `likeliest`: the log probability of the likeliest class; `entropy`:
+      the log probability of the true class as the modality itself expects it,
+      the negative entropy.
   """
   if decision == "softmax":
-    return jax.nn.log_softmax(logits, axis=-1).max(axis=-1)
-  return jax.nn.log_sigmoid(jnp.abs(logits)).mean(axis=-1)
+    log_probs = jax.nn.log_softmax(logits, axis=-1)
+    if measure == "likeliest":
+      return log_probs.max(axis=-1)
+    return (jnp.exp(log_probs) * log_probs).sum(axis=-1)
+  if measure == "likeliest":
+    return jax.nn.log_sigmoid(jnp.abs(logits)).mean(axis=-1)
+  sides = [
+    jax.nn.sigmoid(side) * jax.nn.log_sigmoid(side)
+    for side in (logits, -logits)
+  ]
+  return sum(sides).mean(axis=-1)
 
 
 def weighted_sum(

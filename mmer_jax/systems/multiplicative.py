@@ -11,6 +11,7 @@ from mmer_jax.core import fusion, masked
 from mmer_jax.data import schema
 
 FORMS = ("boost", "suppress")
+CONFIDENCES = ("likeliest", "entropy")
 
 
 class Settings(NamedTuple):
@@ -20,11 +21,13 @@ class Settings(NamedTuple):
     beta: As of `core.fusion.multiplicative`.
     form: `boost`, Eq. 3, or `suppress`, Eq. 2.
     detach_weight: As there.
+    confidence: What the fusion weighs by: see `core.fusion.log_confidence`.
   """
 
   beta: float
   form: str
   detach_weight: bool
+  confidence: str
 
 
 def check(settings: Settings) -> None:
@@ -33,11 +36,13 @@ def check(settings: Settings) -> None:
   Raises:
     UserError: Such a value.
   """
-  if settings.form not in FORMS:
-    raise errors.UserError(
-      f"config.model.multiplicative.form is {settings.form!r}, expected one of"
-      f" {', '.join(FORMS)}"
-    )
+  for key, allowed in (("form", FORMS), ("confidence", CONFIDENCES)):
+    value = getattr(settings, key)
+    if value not in allowed:
+      raise errors.UserError(
+        f"config.model.multiplicative.{key} is {value!r}, expected one of"
+        f" {', '.join(allowed)}"
+      )
   if not settings.beta >= 0:
     raise errors.UserError(
       f"config.model.multiplicative.beta is {settings.beta}, expected at least"
@@ -111,7 +116,9 @@ def loss(
     {name: pair[0] for name, pair in pairs.items()},
     {name: pair[1] for name, pair in pairs.items()},
     {name: batch.present[name] for name in pairs},
-    **settings._asdict(),
+    beta=settings.beta,
+    form=settings.form,
+    detach_weight=settings.detach_weight,
   )
   if decision == "softmax":
     return masked.mean(values * (weight * labels).sum(axis=-1), real)
@@ -131,7 +138,7 @@ def fuse(
   """What each modality counts for in each sample."""
   return fusion.modality_weights(
     {
-      name: fusion.log_confidence(each, decision)
+      name: fusion.log_confidence(each, decision, settings.confidence)
       for name, each in per_modality.items()
     },
     {name: batch.present[name] for name in per_modality},

@@ -185,6 +185,30 @@ def test_equation_3_falls_with_the_true_class_below_the_bound():
   assert fusion.beta_bound(1, 6) == np.inf
 
 
+def test_equation_3_ends_in_certainty_of_the_majority_unless_detached(float64):
+  """Of five utterances one has the emotion, and nothing tells which."""
+  labels = np.array([[1.0], [0], [0], [0], [0]])
+  present = {name: np.ones(5, bool) for name in NAMES}
+
+  def loss(logit, detach):
+    logits = {name: jnp.full((5, 1), logit) for name in NAMES}
+    values = ours("binary", "boost", logits, labels, present, 0.5, detach)
+    return values.mean()
+
+  probs = np.array([0.2, 0.05, 0.01, 1e-3, 1e-6])
+  odds = np.log(probs / (1 - probs))
+  values = np.array([loss(x, detach=False) for x in odds])
+  # Of one modality, with a = 0.25: 0.2 p^a (-log p) + 0.8 (1-p)^a (-log(1-p)).
+  np.testing.assert_allclose(values[0] / 3, 0.3841, atol=1e-4)
+  assert (np.diff(values) < 0).all()
+  np.testing.assert_allclose(values[-1] / 3, 0.0874, atol=1e-4)
+  # Detached it rests where (p / (1 - p))^(1 - a) is the odds of the labels.
+  slope = jax.grad(lambda logit: loss(logit, True))
+  rest = odds[0] / 0.75
+  np.testing.assert_allclose(slope(rest), 0, atol=1e-12)
+  assert slope(rest - 0.1) < 0 < slope(rest + 0.1)
+
+
 def test_weights_by_hand():
   confidence = {
     "acoustic": jnp.log(jnp.array([0.9, 0.9, 0.9])),
@@ -218,14 +242,40 @@ def test_weights_by_hand():
   )
 
 
-def test_confidence_is_of_what_is_most_likely():
-  logits = jnp.log(jnp.array([[0.7, 0.2, 0.1]]))
-  np.testing.assert_allclose(
-    fusion.log_confidence(logits, "softmax"), np.log(0.7), rtol=1e-6
-  )
+def test_confidence_by_hand():
+  probs = np.array([[0.7, 0.2, 0.1]])
+  logits = jnp.log(jnp.array(probs))
   odds = jnp.log(jnp.array([[0.8 / 0.2, 0.1 / 0.9]]))
-  np.testing.assert_allclose(
-    fusion.log_confidence(odds, "binary"),
-    np.mean(np.log([0.8, 0.9])),
-    rtol=1e-5,
-  )
+  entropy = np.array([0.8 * np.log(0.8) + 0.2 * np.log(0.2), 0.1 * np.log(0.1)])
+  entropy[1] += 0.9 * np.log(0.9)
+  for measure, softmax, binary in (
+    ("likeliest", np.log(0.7), np.mean(np.log([0.8, 0.9]))),
+    ("entropy", (probs * np.log(probs)).sum(), entropy.mean()),
+  ):
+    for given, decision, expected in (
+      (logits, "softmax", softmax),
+      (odds, "binary", binary),
+    ):
+      got = fusion.log_confidence(given, decision, measure)
+      np.testing.assert_allclose(got, expected, rtol=1e-5)
+  # As sure as can be, without a NaN.
+  sure = jnp.array([[1e4, -1e4]])
+  for decision in ("softmax", "binary"):
+    found = fusion.log_confidence(sure, decision, "entropy")
+    np.testing.assert_array_equal(found, 0)
+
+
+def test_telling_rare_positives_apart_is_confidence_by_entropy_alone():
+  """One in five: a guess at 0.2, or 0.05 and 0.35, which are as calibrated."""
+  guess = jnp.log(jnp.array([[0.2 / 0.8]]))
+  told = jnp.log(jnp.array([[0.05 / 0.95], [0.35 / 0.65]]))
+
+  def gained(measure):
+    means = [
+      float(fusion.log_confidence(x, "binary", measure).mean())
+      for x in (guess, told)
+    ]
+    return means[1] - means[0]
+
+  assert gained("likeliest") < -0.01
+  assert gained("entropy") > 0.05
