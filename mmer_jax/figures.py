@@ -9,10 +9,11 @@ correlation of the latter with the former. `threshold_curves`: weighted F1 and
 weighted accuracy on validation at several thresholds, epoch by epoch (their
 Figures 4 and 5), where config.training.curve_thresholds asked for them.
 `losses`: every logged term of the loss, epoch by epoch. `confusion`: what was
-chosen for what is true, and `sweep`: a metric over a swept number, both of
-WORKDIR/results/test.json where it is there. `regenerated`: a vector, what
-noise made of it, and its proxy (Mittal et al. 2020, Figure 7), of a result of
-the test split under noise with proxies.
+chosen for what is true; `decisions`: what was answered for what is true, of
+each emotion that is decided on its own; `sweep`: a metric over a swept number;
+all of WORKDIR/results/test.json where it is there. `regenerated`: a vector,
+what noise made of it, and its proxy (Mittal et al. 2020, Figure 7), of a result
+of the test split under noise with proxies.
 Needs matplotlib: pip install 'mmer_jax[report]'.
 """
 
@@ -65,7 +66,7 @@ def draw(folder: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
   results_file = folder / "results" / "test.json"
   if results_file.exists():
     outcome = workdir.read_json(results_file)
-    contents += [confusion(outcome), sweep(outcome)]
+    contents += [confusion(outcome), decisions(outcome), sweep(outcome)]
   noisy = sorted((folder / "results").glob("test*.json"))
   for found in map(regenerated, map(workdir.read_json, noisy)):
     if found is not None:
@@ -223,33 +224,62 @@ def confusion(outcome: dict[str, Any]) -> dict[str, Any] | None:
     For JSON: the emotions and, for each setting, (k, k) shares of the pooled
     counts, rows the truth. None where decisions are binary.
   """
-  settings: list[dict[str, Any]] = []
-  for run in outcome["runs"]:
-    if run["confusion"] is None:
-      continue
-    for entry in settings:
-      if entry["setting"] == run["setting"]:
-        entry["counts"] = entry["counts"] + np.asarray(run["confusion"])
-        break
-    else:
-      counts = np.asarray(run["confusion"])
-      settings.append({"setting": run["setting"], "counts": counts})
+  settings = _pooled(outcome, "confusion")
   if not settings:
     return None
   return {
     "figure": "confusion",
     "emotions": list(outcome["runs"][0]["per_emotion"]),
-    "settings": [
-      {
-        "setting": entry["setting"],
-        "shares": (
-          entry["counts"]
-          / np.maximum(entry["counts"].sum(axis=1, keepdims=True), 1)
-        ).tolist(),
-      }
-      for entry in settings
-    ],
+    "settings": settings,
   }
+
+
+def decisions(outcome: dict[str, Any]) -> dict[str, Any] | None:
+  """Shares of the answers of each binary decision, over the runs.
+
+  Source: Mittal et al. 2020, Figure 5, right.
+  Deviation: the paper shows one matrix of all emotions. An utterance may have
+    several, each decided on its own, so that no one of them is chosen in the
+    place of another: here each has a matrix of two answers.
+
+  Returns:
+    For JSON: the emotions and, for each setting, (k, 2, 2) shares of the
+    pooled counts; rows the truth, absent and present, columns the answer. None
+    where one emotion is chosen.
+  """
+  settings = _pooled(outcome, "decisions")
+  if not settings:
+    return None
+  return {
+    "figure": "decisions",
+    "emotions": list(outcome["runs"][0]["per_emotion"]),
+    "settings": settings,
+  }
+
+
+def _pooled(outcome: dict[str, Any], key: str) -> list[dict[str, Any]]:
+  """Of each setting the shares of counts, summed over runs, in each row."""
+  settings: list[dict[str, Any]] = []
+  for run in outcome["runs"]:
+    if run.get(key) is None:
+      continue
+    counts = np.asarray(run[key])
+    for entry in settings:
+      if entry["setting"] == run["setting"]:
+        entry["counts"] = entry["counts"] + counts
+        break
+    else:
+      settings.append({"setting": run["setting"], "counts": counts})
+  return [
+    {
+      "setting": entry["setting"],
+      "shares": (
+        entry["counts"]
+        / np.maximum(entry["counts"].sum(axis=-1, keepdims=True), 1)
+      ).tolist(),
+    }
+    for entry in settings
+  ]
 
 
 def regenerated(outcome: dict[str, Any]) -> dict[str, Any] | None:
@@ -441,17 +471,7 @@ def _draw_confusion(plt: Any, content: dict[str, Any]) -> Any:
     layout="constrained",
   )
   for index, (axis, entry) in enumerate(zip(axes[0], settings, strict=True)):
-    shares = np.asarray(entry["shares"])
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), value in np.ndenumerate(shares):
-      axis.text(
-        j,
-        i,
-        f"{100 * value:.1f}",
-        ha="center",
-        va="center",
-        color="white" if value > 0.5 else "black",
-      )
+    _draw_shares(axis, np.asarray(entry["shares"]))
     axis.set_xticks(range(len(emotions)), emotions, rotation=45, ha="right")
     axis.set_yticks(range(len(emotions)), emotions if index == 0 else [])
     axis.set_xlabel("chosen")
@@ -459,6 +479,44 @@ def _draw_confusion(plt: Any, content: dict[str, Any]) -> Any:
   axes[0, 0].set_ylabel("true")
   figure.suptitle("Test, % of each true emotion")
   return figure
+
+
+def _draw_decisions(plt: Any, content: dict[str, Any]) -> Any:
+  settings, emotions = content["settings"], content["emotions"]
+  figure, axes = plt.subplots(
+    len(settings),
+    len(emotions),
+    figsize=(1.7 * len(emotions) + 0.8, 2.1 * len(settings) + 0.6),
+    squeeze=False,
+    layout="constrained",
+  )
+  answers = ("no", "yes")
+  for row, entry in zip(axes, settings, strict=True):
+    for index, (axis, shares) in enumerate(
+      zip(row, entry["shares"], strict=True)
+    ):
+      _draw_shares(axis, np.asarray(shares))
+      axis.set_xticks(range(2), answers)
+      axis.set_yticks(range(2), answers if index == 0 else [])
+      axis.set_title(emotions[index])
+    row[0].set_ylabel(f"{layout.show(entry['setting'])}\nis there".strip())
+  for axis in axes[-1]:
+    axis.set_xlabel("answer")
+  figure.suptitle("Test, % of the utterances without and with each emotion")
+  return figure
+
+
+def _draw_shares(axis: Any, shares: np.ndarray) -> None:
+  axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+  for (i, j), value in np.ndenumerate(shares):
+    axis.text(
+      j,
+      i,
+      f"{100 * value:.1f}",
+      ha="center",
+      va="center",
+      color="white" if value > 0.5 else "black",
+    )
 
 
 def _draw_lengths(plt: Any, content: dict[str, Any]) -> Any:
@@ -549,6 +607,7 @@ def _percent(value: float | None) -> float:
 
 _DRAWERS = {
   "confusion": _draw_confusion,
+  "decisions": _draw_decisions,
   "distances": _draw_distances,
   "lengths": _draw_lengths,
   "losses": _draw_losses,

@@ -181,6 +181,23 @@ def confusion(probs: Any, labels: Any, mask: Any) -> Any:
   )
 
 
+def decisions(
+  probs: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray
+) -> np.ndarray:
+  """(k, 2, 2) counts of binary decisions: row the truth, column the answer.
+
+  Args:
+    probs: (n, k).
+    labels: (n, k).
+    threshold: One, or (k,).
+  """
+  truth, said = labels > 0, decide("binary", probs, threshold)
+  sides = [
+    [(a & b).sum(axis=0) for b in (~said, said)] for a in (~truth, truth)
+  ]
+  return np.moveaxis(np.asarray(sides), -1, 0)
+
+
 def auc(scores: Any, positives: Any, mask: Any) -> Any:
   """Area under the ROC curve of one emotion, ties counted as one half.
 

@@ -99,16 +99,19 @@ def run_result(
   A metric is None where no emotion defines it, and of a run that failed.
   `selection` is the metric that training selects by, of the emotions that the
   run was taught (`taught`, (k,) bool): what a sweep is decided on. Accuracy
-  stands in for the loss, which is no metric of a result.
+  stands in for the loss, which is no metric of a result. Counts are in
+  `confusion` (softmax) or `decisions` (binary).
   """
   probs = np.asarray(probs, np.float64)
   labels = np.asarray(labels, np.float64)
   mask = np.ones(len(labels), bool)
   overall = metrics.score(decision, probs, labels, threshold)
   each = metrics.per_emotion(decision, probs, labels, mask, threshold)
-  counts = None
+  confusion, decisions = None, None
   if decision == "softmax" and failed_step is None:
-    counts = metrics.confusion(probs, labels, mask).astype(int).tolist()
+    confusion = metrics.confusion(probs, labels, mask).astype(int).tolist()
+  if decision == "binary" and failed_step is None:
+    decisions = metrics.decisions(probs, labels, threshold).tolist()
   return {
     "run": run,
     "seed": seed,
@@ -127,7 +130,8 @@ def run_result(
       }
       for index, emotion in enumerate(emotions)
     },
-    "confusion": counts,
+    "confusion": confusion,
+    "decisions": decisions,
     "unseen": list(unseen),
     "selection": None
     if failed_step is not None

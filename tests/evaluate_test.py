@@ -306,6 +306,7 @@ def test_binary_decisions_count_rows_without_any_emotion(shards, tmp_path):
   support = sum(entry["support"] for entry in run["per_emotion"].values())
   assert run["examples"] > support
   assert run["confusion"] is None
+  assert np.sum(run["decisions"]) == run["examples"] * len(run["per_emotion"])
 
   fewer = trained(
     shards,

@@ -100,6 +100,16 @@ def test_softmax_metrics_equal_scikit_learn(seed):
   )
 
 
+def test_answers_are_counted_against_scikit_learn():
+  rng = np.random.default_rng(0)
+  probs, labels = rng.random((50, 3)), rng.integers(0, 2, (50, 3))
+  threshold = np.array([0.2, 0.5, 0.8])
+  np.testing.assert_array_equal(
+    metrics.decisions(probs, labels, threshold),
+    sk.multilabel_confusion_matrix(labels, probs > threshold),
+  )
+
+
 @pytest.mark.parametrize("decision", metrics.DECISIONS)
 def test_in_the_graph_and_mapped_over_runs_they_are_the_same(decision):
   problems = [

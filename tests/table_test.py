@@ -194,9 +194,26 @@ def test_losses_confusion_and_sweeps_are_drawn_of_what_is_there(tmp_path):
   words = [{"setting": {"words": word}} for word in ("", "a=b")]
   assert figures.sweep({"settings": words}) is None
   assert figures.sweep({}) is None
-  binary = {"runs": [{**outcome["runs"][0], "confusion": None}]}
+  assert figures.decisions(outcome) is None
+  binary = {
+    "runs": [
+      {
+        **outcome["runs"][0],
+        "confusion": None,
+        "decisions": [[[3, 1], [count, 0]], [[0, 0], [1, 1]]],
+      }
+      for count in (1, 3)
+    ]
+  }
   assert figures.confusion(binary) is None
-  for drawn in (figures.losses(tmp_path), content, figures.sweep(outcome)):
+  answers = figures.decisions(binary)
+  (entry,) = answers["settings"]
+  assert entry["shares"] == [
+    [[0.75, 0.25], [1.0, 0.0]],
+    [[0.0, 0.0], [0.5, 0.5]],
+  ]
+  sweep = figures.sweep(outcome)
+  for drawn in (figures.losses(tmp_path), content, answers, sweep):
     assert figures.save(drawn, tmp_path / "out").stat().st_size > 5000
 
 
