@@ -202,20 +202,23 @@ def _observe(
         seen[f"after {name}"] = weights[name]
     return seen
 
-  def scan(
+  def first(
     params: Any, run: training.Runs, source: Any, rows: Any
   ) -> dict[str, Array]:
-    _, seen = jax.lax.scan(
-      lambda _, row: (None, one(params, run, source, row)), None, rows
-    )
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+    return one(params, run, source, jax.tree.map(lambda x: x[0], rows))
 
+  # A batch at a time, so that splits of any length share one compilation.
   compiled = jax.jit(
-    jax.vmap(scan, in_axes=(0, 0, None, 0), spmd_axis_name="runs"),
+    jax.vmap(first, in_axes=(0, 0, None, 0), spmd_axis_name="runs"),
     out_shardings=program.replicated(setup.mesh),
   )
-  fed = next(setup.feed(iter([rows])))
-  return program.fetch(compiled(params, runs, setup.source, fed))
+  source = setup.source
+  batches = (rows[:, at : at + 1] for at in range(rows.shape[1]))
+  found = [
+    program.fetch(compiled(params, runs, source, fed))
+    for fed in setup.feed(batches)
+  ]
+  return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *found)
 
 
 def _distance(original: Array, other: Array, mask: Array) -> Array:
