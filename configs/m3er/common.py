@@ -132,13 +132,15 @@ def synthetic(config: ml_collections.ConfigDict) -> None:
   config.benchmark.dims.update(lexical=25, acoustic=20, visual=12)
   config.benchmark.vector_dim = 25
   quick(config)
+  config.training.batch_size = 64
 
 
 def quick(config: ml_collections.ConfigDict) -> None:
-  """A budget for small corpora; ours."""
+  """A budget and a size for small corpora; ours."""
+  config.model.update(memory=32, attention=64, proposal=32, gate=32)
   config.optimizer.learning_rate = 0.003
-  config.training.epochs = 24
-  config.training.early_stopping = 6
+  config.training.epochs = 10
+  config.training.early_stopping = 4
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
