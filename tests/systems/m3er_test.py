@@ -7,7 +7,7 @@ import pytest
 from absl import logging
 
 from configs import quickstart
-from configs.m3er import ablation, comparison, robust
+from configs.m3er import ablation, comparison, noise, robust
 from mmer_jax import errors, robustness, systems
 from mmer_jax.data import pipeline, schema
 from mmer_jax.systems.m3er import model
@@ -257,7 +257,7 @@ def test_what_is_discarded_has_no_weight():
   np.testing.assert_allclose(total, there.astype(np.float32), rtol=1e-6)
 
 
-@pytest.mark.parametrize("module", [ablation, comparison, robust])
+@pytest.mark.parametrize("module", [ablation, comparison, noise, robust])
 def test_every_row_of_a_table_has_a_system_and_a_number_per_column(module):
   for variant in module.VARIANTS:
     table = module.get_table(module.get_config(variant))
