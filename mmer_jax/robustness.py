@@ -112,7 +112,9 @@ def measure(
   Source: Mittal et al. 2020, section 5.3 (the weight of a modality before and
     after it fails), Figure 7 (the distance of the proxies).
   Deviation: the distance is relative to each vector's own length, and the
-    check is judged against what is known to fail.
+    check is judged against what is known to fail. Weights are of the rows where
+    the modality fails, others of which may fail too; the check and the proxies
+    stand in front of both, so that what is discarded weighs 0.
 
   Args:
     setup: An `experiment.Experiment`, with `attach` applied.
