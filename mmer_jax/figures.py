@@ -453,7 +453,7 @@ def _draw_losses(plt: Any, content: dict[str, Any]) -> Any:
       if term in entry["terms"]:
         values = [np.nan if v is None else v for v in entry["terms"][term]]
         axis.plot(entry["epochs"], values, marker=".", label=stage)
-    axis.set_title(term.replace("_", " "))
+    axis.set_title(term.replace("_", " "), fontsize=9)
     axis.set_xlabel("epoch")
     axis.grid(alpha=0.3)
   axes.flat[0].legend(fontsize=7)
