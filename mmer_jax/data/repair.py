@@ -7,6 +7,7 @@ is absent or was made so.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -405,30 +406,55 @@ def _knn(
   parts: dict[str, list[Array]] = {name: [] for name in names}
   weight: dict[str, list[Array]] = {name: [] for name in names}
   count = fitted.bank.shape[0]
-  for source in names:
+  pairs, found, problems = list(itertools.permutations(names, 2)), [], []
+  for source, target in pairs:
     query = canonical.reduce(
       _reduction(fitted, source), _flat(checked.streams[source])
     )
-    for target in names:
-      if target == source:
-        continue
-      index, valid = canonical.nearest(
-        fitted.reduced[source],
-        fitted.there[source] & fitted.there[target],
-        query,
-        neighbours=min(settings.neighbours, count),
-      )
-      near = jnp.take(fitted.reduced[source], index, axis=0)
-      amounts = canonical.coefficients(near, valid, query)
-      paired = lookup(jnp.take(fitted.bank, index, axis=0)).streams[target]
-      shape = paired.features.shape[-2:]
-      flat = paired.features.reshape(*index.shape, -1)
-      away = flat - fitted.mean[target][None, None, :]
-      made = jnp.einsum("bk,bkf->bf", amounts, away)
-      made = made + fitted.mean[target][None, :]
-      parts[target].append(made.reshape(-1, *shape))
-      weight[target].append(checked.present[source])
+    index, valid = canonical.nearest(
+      fitted.reduced[source],
+      fitted.there[source] & fitted.there[target],
+      query,
+      neighbours=min(settings.neighbours, count),
+    )
+    near = jnp.take(fitted.reduced[source], index, axis=0)
+    found.append(index)
+    problems.append((near, valid, query))
+  amounts = jnp.split(_coefficients(problems), len(pairs)) if pairs else []
+  for (source, target), index, amount in zip(
+    pairs, found, amounts, strict=True
+  ):
+    paired = lookup(jnp.take(fitted.bank, index, axis=0)).streams[target]
+    shape = paired.features.shape[-2:]
+    flat = paired.features.reshape(*index.shape, -1)
+    away = flat - fitted.mean[target][None, None, :]
+    made = jnp.einsum("bk,bkf->bf", amount, away)
+    made = made + fitted.mean[target][None, :]
+    parts[target].append(made.reshape(-1, *shape))
+    weight[target].append(checked.present[source])
   return {name: _mean(parts[name], weight[name]) for name in names}
+
+
+def _coefficients(
+  problems: Sequence[tuple[Array, Array, Array]],
+) -> Float[Array, "n k"]:
+  """`canonical.coefficients` of all problems together, one after another.
+
+  On a CPU an eigendecomposition waits on a thread of XLA's pool for others of
+  that pool: two at once stopped a machine of two cores for good.
+  """
+  width = max(query.shape[-1] for _, _, query in problems)
+
+  def widen(x: Array) -> Array:
+    more = [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])]
+    return jnp.pad(x, more)
+
+  near, valid, query = zip(*problems, strict=True)
+  return canonical.coefficients(
+    jnp.concatenate([widen(each) for each in near]),
+    jnp.concatenate(valid),
+    jnp.concatenate([widen(each) for each in query]),
+  )
 
 
 def _linear(

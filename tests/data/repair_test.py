@@ -210,6 +210,33 @@ def test_a_batch_is_repaired_as_its_rows_alone():
     )
 
 
+def count(jaxpr, name):
+  """How often a primitive is called, through all that is nested."""
+  inner = [
+    getattr(value, "jaxpr", value)
+    for equation in jaxpr.eqns
+    for value in equation.params.values()
+    if hasattr(getattr(value, "jaxpr", value), "eqns")
+  ]
+  here = sum(equation.primitive.name == name for equation in jaxpr.eqns)
+  return here + sum(count(each, name) for each in inner)
+
+
+def test_neighbours_take_one_eigendecomposition():
+  """Two at once wait for each other's threads on a CPU of two cores."""
+  everything = table()
+  traced = jax.make_jaxpr(
+    lambda fitted, batch: repair.apply(
+      SETTINGS._replace(proxy="knn"),
+      "proxy",
+      fitted,
+      batch,
+      lambda rows: pipeline.take(everything, rows.reshape(-1)),
+    )
+  )(fitted(), held_out())
+  assert count(traced.jaxpr, "eigh") == 1
+
+
 def test_neighbours_are_of_the_training_rows_that_have_both():
   banked = fitted()
   assert set(banked.bank[:TRAIN]) == set(range(TRAIN))
