@@ -18,8 +18,9 @@ through the planted maps; no modality is sufficient; and averaging over frames
 helps. Labels follow the published class counts, some modalities are absent, and
 some utterances unlabelled where the corpus has such.
 
-Where a preset says so, annotators err: a share of the labels is that of another
-emotion, while everything else shows the true one.
+Where a preset says so, annotators err: a share of the labels to train on is
+that of another emotion, while everything else shows the true one. Splits named
+validation and test are labelled with care.
 
 Each utterance is drawn from its own (seed, index): order and number of the
 others do not matter.
@@ -74,7 +75,8 @@ class Preset:
     absent: Probability that a modality is missing.
     num_examples: Where the command names none.
     mislabelled: Probability that an utterance is labelled with another of the
-      emotions, at random, than the one that it shows.
+      emotions, at random, than the one that it shows; in validation and test
+      none is.
     gain: Of the maps from affect to acoustic and visual features.
     expression: By modality, the error of the affect that it shows.
     informative: Probability that a word is about an emotion present.
@@ -169,17 +171,27 @@ PRESETS["tiny_mosei"] = dataclasses.replace(
   num_examples=4000,
 )
 
-# Frames inside words, many features and few utterances, and annotators who err:
-# what a model that also reads the words can teach an acoustic one.
+# Frames inside words, words that say much, weak acoustic features, and labels
+# to train on that are often wrong: what a model that also reads the words can
+# teach an acoustic one.
+_SPLITS = ("train", "validation", "test")
 PRESETS["words"] = dataclasses.replace(
   PRESETS["tiny"],
+  positives={split: PRESETS["tiny"].positives[""] for split in _SPLITS},
+  sizes=dict(zip(_SPLITS, (1000, 300, 700), strict=True)),
   unlabelled=0,
-  dims={"lexical": 25, "acoustic": 60, "visual": 3},
-  words=(8, 12),
+  sessions=0,
+  dims={"lexical": 25, "acoustic": 100, "visual": 3},
+  words=(3, 4),
   frames=(1, 2),
+  silence=0.1,
   absent={"lexical": 0.0, "acoustic": 0.0, "visual": 0.5},
-  num_examples=1000,
-  mislabelled=0.3,
+  num_examples=2000,
+  mislabelled=0.5,
+  gain=0.2,
+  expression={"acoustic": 0.2, "visual": 0.6},
+  informative=0.9,
+  misleading=0.0,
 )
 
 # Ours.
@@ -319,7 +331,7 @@ def utterance(
   share = preset.unlabelled / (preset.unlabelled + sum(preset.sizes.values()))
   if rng.random() < share:
     labels = None
-  elif preset.mislabelled:
+  elif split not in ("validation", "test"):
     labels = _mistake(world, index, labels)
   return corpus_lib.Example(
     id=f"utterance_{index:06d}",

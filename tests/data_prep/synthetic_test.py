@@ -194,21 +194,27 @@ def test_unknown_presets_are_refused():
     synthetic.build("tiny", -1, 1)
 
 
-def test_annotators_err_and_utterances_stay_as_they_are(monkeypatch):
-  _, examples = examples_of("words", 400)
-  clean = dataclasses.replace(synthetic.PRESETS["words"], mislabelled=0.0)
+def test_annotators_err_in_training_and_utterances_stay_as_they_are(
+  monkeypatch,
+):
+  _, examples = examples_of("words", 800)
+  preset = synthetic.PRESETS["words"]
+  clean = dataclasses.replace(preset, mislabelled=0.0)
   monkeypatch.setitem(synthetic.PRESETS, "words", clean)
-  _, truth = examples_of("words", 400)
-  wrong = 0
+  _, truth = examples_of("words", 800)
+  wrong = collections.Counter()
   for noted, true in zip(examples, truth, strict=True):
     assert noted.labels.sum() == 1
-    wrong += (noted.labels != true.labels).any()
+    wrong[noted.split] += (noted.labels != true.labels).any()
     np.testing.assert_array_equal(
       noted.streams["acoustic"], true.streams["acoustic"]
     )
     assert noted.words == true.words
-  # 0.3 of 400, within four standard deviations.
-  assert abs(wrong - 120) < 4 * np.sqrt(400 * 0.3 * 0.7)
+  assert wrong["validation"] == wrong["test"] == 0
+  # Of 400, within four standard deviations.
+  share = preset.mislabelled
+  spread = np.sqrt(400 * share * (1 - share))
+  assert abs(wrong["train"] - 400 * share) < 4 * spread
 
 
 @pytest.mark.parametrize(
