@@ -64,7 +64,7 @@ def small(config, shards_folder, **changes):
   with config.unlocked():
     config.data.dir = str(shards_folder)
     config.data.max_length.update(lexical=14, acoustic=30)
-    config.protocol.folds = (1,)
+    config.protocol.split = "corpus"
     config.training.batch_size = 64
     config.update_from_flattened_dict(changes)
   return config
