@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from mmer_jax import results
+from mmer_jax import errors, results
 
 # A run of `results/*.json` -> its number, or None where it has none.
 ValueFn = Callable[[dict[str, Any]], float | None]
@@ -38,7 +38,8 @@ class Row(NamedTuple):
     paper: The printed numbers, in percent, one per column; empty for none.
     modalities: What the model may see; empty for all.
     stage: The stage after which it is judged; `""` for the last.
-    setting: The swept values of its runs; empty for all runs.
+    setting: The swept values of its runs; empty for those that validation
+      chose.
     front: As of `evaluate.evaluate`; empty for what training had.
   """
 
@@ -231,12 +232,36 @@ def fill(section: Section, outcomes: dict[str, list[dict[str, Any]]]) -> Any:
   }
 
 
+def check_sweeps(table: Table) -> None:
+  """Makes sure that each row is of one setting of its program's sweep.
+
+  Rows that name no setting show the one that validation chose.
+
+  Raises:
+    UserError: A row names some of the swept keys and not others.
+  """
+  for section in table.sections:
+    for row in section.rows:
+      if not row.setting:
+        continue
+      for key, values in table.programs[row.program].sweep.items():
+        if len(values) > 1 and key not in row.setting:
+          raise errors.UserError(
+            f"config.sweep.{key} has {len(values)} values, but row"
+            f" {row.name!r} of the table is of one; expected one value or none,"
+            " set it to ()"
+          )
+
+
 def runs_of(row: Row, outcome: dict[str, Any]) -> list[dict[str, Any]]:
   """The runs of a result that a row shows, as they were after its stage."""
+  setting = row.setting
+  if not setting and "settings" in outcome:
+    setting = outcome["setting"]
   runs = [
     run
     for run in outcome["runs"]
-    if all(run["setting"][key] == value for key, value in row.setting.items())
+    if all(run["setting"][key] == value for key, value in setting.items())
   ]
   if not row.stage:
     return runs

@@ -53,7 +53,11 @@ def fill(
 
   Returns:
     The content of `table.json`; None where training was asked to stop.
+
+  Raises:
+    UserError: A program sweeps what its rows do not tell apart.
   """
+  published.check_sweeps(table)
   programs = table.programs
   for count, (name, config) in enumerate(programs.items(), 1):
     console.print(f"program {count} of {len(programs)}: {name}")

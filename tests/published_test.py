@@ -5,7 +5,9 @@ import importlib
 import numpy as np
 import pytest
 
+from configs.dae_mmd import semi
 from mmer_jax import published
+from mmer_jax.errors import UserError
 
 TABLES = (
   "mtee.zero_shot_mosei",
@@ -16,6 +18,12 @@ TABLES = (
   "dae_mmd.semi",
   "dae_mmd.meld",
   "dae_mmd.ablation",
+  "multiview.multimodal",
+  "multiview.taught",
+  "m3er.ablation",
+  "m3er.comparison",
+  "m3er.noise",
+  "m3er.robust",
 )
 CASES = [
   (name, variant)
@@ -114,6 +122,53 @@ def test_a_row_shows_a_stage_and_a_setting():
   # Of the seen emotion, `happy`, alone.
   np.testing.assert_allclose(means(filled, 0), [0.5, 0.3 - 0.9])
   np.testing.assert_allclose(means(filled, 1), [0.1, 0.0], atol=1e-12)
+
+
+def test_a_row_of_a_sweep_shows_the_setting_that_validation_chose():
+  low, high = {"weight_decay": 1e-3}, {"weight_decay": 1e-2}
+  column = published.of_unseen("a", "sad", "auc")
+  # Validation preferred another setting for each of the programs.
+  outcomes = [
+    {
+      "runs": [
+        run(0, "sad", 0.5, 0.9, setting=low),
+        run(0, "sad", 0.8, 0.9, setting=high),
+      ],
+      "settings": [],
+      "setting": chosen,
+    }
+    for chosen in (low, high)
+  ]
+  rows = (published.Row("one", "a"), published.Row("other", "b"))
+  filled = published.fill(
+    section(rows, column, against="one"),
+    {
+      row.name: published.runs_of(row, outcome)
+      for row, outcome in zip(rows, outcomes, strict=True)
+    },
+  )
+  assert means(filled, 0) == [0.5] and means(filled, 1) == [0.8]
+  np.testing.assert_allclose(means(filled, 1, "difference"), [0.3])
+
+
+def test_a_sweep_that_rows_do_not_tell_apart_is_refused():
+  config = semi.get_config("smoke")
+  with config.unlocked():
+    config.sweep.unlabelled = (10, 20)
+    config.sweep.learning_rate = (1e-3, 1e-2)
+  table = published.Table(
+    title="",
+    notes="",
+    programs={"semi": config},
+    sections=(
+      section([published.Row("10", "semi", setting={"unlabelled": 10.0})]),
+    ),
+  )
+  with pytest.raises(UserError, match="sweep.learning_rate has 2 values, but"):
+    published.check_sweeps(table)
+  with config.unlocked():
+    config.sweep.learning_rate = ()
+  published.check_sweeps(table)
 
 
 def test_differences_are_between_runs_of_one_seed_and_emotion():
