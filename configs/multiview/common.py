@@ -101,8 +101,9 @@ def utterances(config: ml_collections.ConfigDict) -> None:
   config.model.gate = 16
   config.model.attention = 16
   config.training.batch_size = 128
-  config.training.epochs = 6
-  config.optimizer.learning_rate = 3e-3
+  config.training.epochs = 8
+  config.training.early_stopping = 3
+  config.optimizer.learning_rate = 1e-2
 
 
 def synthetic(config: ml_collections.ConfigDict) -> None:
