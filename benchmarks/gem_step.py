@@ -22,8 +22,10 @@ import numpy as np
 import quadprog
 
 from configs.mtee import mosei
-from mmer_jax import benchmark, experiment, training
-from mmer_jax.data import pipeline
+from mmer_jax.data import tables
+from mmer_jax.experiment import build
+from mmer_jax.training import benchmark
+from mmer_jax.training import step as step_lib
 
 
 def steps(tasks: int):
@@ -33,7 +35,7 @@ def steps(tasks: int):
     config.protocol.unseen = (("surprise",),)
     config.few_shot.method = "gem"
     config.few_shot.memory = config.training.batch_size
-  system = experiment.build_system(config)
+  system = build.build_system(config)
   table, vectors = benchmark.random_table(config)
   run = jax.tree.map(
     lambda leaf: jnp.asarray(leaf[0]),
@@ -43,16 +45,16 @@ def steps(tasks: int):
   rows = np.random.default_rng(0).integers(
     len(table.labels), size=(1 + tasks) * size
   )
-  batch = jax.tree.map(jnp.asarray, pipeline.take(table, rows.astype(np.int32)))
+  batch = jax.tree.map(jnp.asarray, tables.take(table, rows.astype(np.int32)))
   vectors = run.vectors
   params = jax.jit(system.init)(jax.random.key(0), batch, vectors)
-  state = training.init_run(params, ("projected",))
+  state = step_lib.init_run(params, ("projected",))
   plain, gem = system.stages
   eps, margin = config.few_shot.eps, config.few_shot.margin
 
   def step_of(stage):
     return jax.jit(
-      lambda state: training.train_step(stage, state, batch, vectors, run)
+      lambda state: step_lib.train_step(stage, state, batch, vectors, run)
     )
 
   groups = jax.tree.map(
@@ -77,7 +79,7 @@ def steps(tasks: int):
     given = gem._replace(
       gradient=lambda *_: ((jnp.zeros(()), {"projected": 1.0}), projected)
     )
-    return training.train_step(given, state, batch, vectors, run)
+    return step_lib.train_step(given, state, batch, vectors, run)
 
   def on_host(state):
     grads, gram = gradients(state.train.params)

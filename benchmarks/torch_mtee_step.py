@@ -92,19 +92,21 @@ def jax_step(repeats: int) -> list[float]:
   import numpy as np
 
   from configs.mtee import mosei
-  from mmer_jax import benchmark, experiment, training
-  from mmer_jax.data import pipeline
+  from mmer_jax.data import tables
+  from mmer_jax.experiment import build
+  from mmer_jax.training import benchmark
+  from mmer_jax.training import step as step_lib
 
   config = mosei.get_config("readme")
-  system = experiment.build_system(config)
+  system = build.build_system(config)
   table, vectors = benchmark.random_table(config)
   runs = benchmark.same_runs(config, table, vectors, 1)
   run = jax.tree.map(lambda leaf: leaf[0], runs)
-  batch = pipeline.take(table, np.arange(BATCH))
+  batch = tables.take(table, np.arange(BATCH))
   params = system.init(jax.random.key(0), batch, vectors)
-  held = [training.init_run(params, ())]
+  held = [step_lib.init_run(params, ())]
   compiled = jax.jit(
-    lambda state, batch: training.train_step(
+    lambda state, batch: step_lib.train_step(
       system.stages[-1], state, batch, vectors, run
     ),
     donate_argnums=0,

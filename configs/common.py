@@ -8,7 +8,7 @@ from typing import Any
 
 import ml_collections
 
-from mmer_jax import published
+from mmer_jax.evaluation import published
 
 MODALITIES = ("lexical", "acoustic", "visual")
 MOSEI_EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")

@@ -27,8 +27,8 @@ import rich.console
 from absl import flags
 from ml_collections import config_flags
 
-from data_prep import columns, nonfinite, text, write
-from data_prep import corpus as corpus_lib
+from data_prep.corpus import columns, nonfinite, text
+from data_prep.corpus import corpus as corpus_lib
 from data_prep.sources import (
   cmu_processed,
   recordings,
@@ -36,8 +36,9 @@ from data_prep.sources import (
   utterances,
   word_aligned,
 )
-from mmer_jax import errors
-from mmer_jax.errors import UserError
+from data_prep.writing import examples, options, write
+from mmer_jax.base import cli
+from mmer_jax.base.errors import UserError
 
 # TensorFlow, where TFDS loads it, reports on its host; nobody here asked.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -94,7 +95,7 @@ def convert(values: flags.FlagValues) -> None:
   manifest = write.write(
     corpus,
     output,
-    write.Options(values.nonfinite, values.num_shards, values.file_format),
+    options.Options(values.nonfinite, values.num_shards, values.file_format),
     rich.console.Console(stderr=True),
   )
   counts = manifest["counts"]
@@ -222,7 +223,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   flags.DEFINE_enum(
     "file_format",
     "tfrecord",
-    write.FILE_FORMATS,
+    examples.FILE_FORMATS,
     "tfrecord is written with TensorFlow, array_record without, up to 1 GB of"
     " examples: TFDS sorts more than that with TensorFlow's file system.",
     flag_values=values,
@@ -314,4 +315,4 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags()
-  errors.run(main)
+  cli.run(main)

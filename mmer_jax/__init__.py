@@ -6,10 +6,12 @@ imports nothing else.
 
 import typing
 
-__version__ = "0.1.0"
+from mmer_jax.base.version import __version__
 
 if typing.TYPE_CHECKING:
-  from mmer_jax.predictor import Model
+  from mmer_jax.serving.model import Model
+
+__all__ = ["__version__", "load"]
 
 
 def load(path: str) -> "Model":
@@ -18,6 +20,7 @@ def load(path: str) -> "Model":
   Raises:
     UserError: The folder is neither, or was changed.
   """
-  from mmer_jax import predictor
+  # Only who predicts pays for importing jax.
+  from mmer_jax.serving import load as load_lib
 
-  return predictor.load(path)
+  return load_lib.load(path)

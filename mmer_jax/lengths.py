@@ -12,62 +12,12 @@ Writes OUT/lengths.json, .svg and .png. Needs matplotlib: pip install
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import rich.console
 from absl import flags
 
-from mmer_jax import errors, figures
-from mmer_jax.data import shards
-
-
-def lengths(folder: pathlib.Path) -> dict[str, Any]:
-  """Counts the lengths of a shard folder.
-
-  Returns:
-    For JSON: `counts`, by what is counted how many have length 0, 1, ...;
-    `summary` with the mean, the sample standard deviation and the number; an
-    utterance without the modality has no length.
-
-  Raises:
-    UserError: The folder holds neither modality.
-  """
-  found: dict[str, list[int]] = {
-    "frames_per_utterance": [],
-    "words_per_utterance": [],
-    "frames_per_word": [],
-  }
-  for _, example in shards.read_examples(folder):
-    for name, modality in (
-      ("frames_per_utterance", "acoustic"),
-      ("words_per_utterance", "lexical"),
-    ):
-      if len(example.get(modality, ())):
-        found[name].append(len(example[modality]))
-    word = np.asarray(example.get("acoustic_word", ()), int)
-    counts = np.bincount(word[word >= 0])
-    found["frames_per_word"] += counts[counts > 0].tolist()
-  found = {name: values for name, values in found.items() if values}
-  if not found:
-    raise errors.UserError(
-      f"{folder} has neither words nor acoustic frames, expected one of them;"
-      " use other shards"
-    )
-  return {
-    "figure": "lengths",
-    "counts": {
-      name: np.bincount(values).tolist() for name, values in found.items()
-    },
-    "summary": {
-      name: {
-        "mean": float(np.mean(values)),
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-        "n": len(values),
-      }
-      for name, values in found.items()
-    },
-  }
+from mmer_jax.base import cli
+from mmer_jax.reporting import lengths, plots
 
 
 def define_flags() -> None:
@@ -80,11 +30,11 @@ def define_flags() -> None:
 def main(argv: Sequence[str]) -> None:
   """Reads the flags."""
   del argv
-  content = lengths(pathlib.Path(flags.FLAGS.data_dir))
-  drawn = figures.save(content, pathlib.Path(flags.FLAGS.out))
+  content = lengths.lengths(pathlib.Path(flags.FLAGS.data_dir))
+  drawn = plots.save(content, pathlib.Path(flags.FLAGS.out))
   rich.console.Console().print(f"figure: {drawn}")
 
 
 if __name__ == "__main__":
   define_flags()
-  errors.run(main)
+  cli.run(main)

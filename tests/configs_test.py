@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from mmer_jax import benchmark, experiment
-from mmer_jax.data import pipeline
+from mmer_jax.data import tables
+from mmer_jax.experiment import build, validate
+from mmer_jax.training import benchmark
 
 MODULES = (
   "quickstart",
@@ -66,12 +67,12 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
     assert key in config
     if hasattr(value, "keys"):
       assert config[key].keys() == value.keys(), key
-  experiment.make_rules(config)
-  experiment.check_positive(config)
-  system = experiment.build_system(config)
+  validate.make_rules(config)
+  validate.check_positive(config)
+  system = build.build_system(config)
   table, emotions = benchmark.random_table(config)
   vectors = jax.numpy.asarray(emotions)
-  batch = pipeline.take(table, np.zeros(2, np.int32))
+  batch = tables.take(table, np.zeros(2, np.int32))
   shapes = jax.eval_shape(system.init, jax.random.key(0), batch, vectors)
   assert len(jax.tree.leaves(shapes)) > 4
 

@@ -28,11 +28,13 @@ import pytest  # noqa: E402
 jaxtyping.install_import_hook(
   [
     "mmer_jax.core",
-    "mmer_jax.data.pipeline",
+    "mmer_jax.data.batches",
+    "mmer_jax.data.corpus",
+    "mmer_jax.data.normalise",
     "mmer_jax.data.shards",
     "mmer_jax.data.splits",
-    "mmer_jax.metrics",
-    "mmer_jax.results",
+    "mmer_jax.data.tables",
+    "mmer_jax.evaluation.results",
     "mmer_jax.systems",
   ],
   "beartype.beartype",

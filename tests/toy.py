@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmer_jax import training
 from mmer_jax.data import schema
+from mmer_jax.systems import interface
 
 EMOTIONS = 3
 
@@ -44,7 +44,7 @@ def init(key, batch, emotions):
 
 def predict(params, batch, emotions):
   logits = pooled(batch) @ params["w"] + params["b"][None, :]
-  return training.Prediction(logits, {})
+  return interface.Prediction(logits, {})
 
 
 def loss(params, batch, emotions, run, key):
@@ -57,14 +57,14 @@ def loss(params, batch, emotions, run, key):
   return mean, {"logit_norm": jnp.sqrt(jnp.square(logits).mean())}
 
 
-SYSTEM = training.System(
+SYSTEM = interface.System(
   init=init,
-  stages=(training.Stage("toy", loss),),
+  stages=(interface.Stage("toy", loss),),
   predict=predict,
   open_vocabulary=False,
 )
 
-RULES = training.Rules(
+RULES = interface.TrainingRules(
   decision="softmax",
   threshold=0.5,
   select="unweighted_accuracy",
@@ -81,7 +81,7 @@ def runs(seeds, learning_rate=1e-2, weight_decay=0.0, clip_norm=1.0):
   full = lambda value: np.broadcast_to(  # noqa: E731
     np.asarray(value, np.float32), (r,)
   ).copy()
-  return training.Runs(
+  return interface.RunSettings(
     seed=np.asarray(seeds, np.uint32),
     fold=np.ones(r, np.int32),
     learning_rate=full(learning_rate),

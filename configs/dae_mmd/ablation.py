@@ -14,9 +14,9 @@ Variants: `full`, `utterances` (the public utterance file, A+L), `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.dae_mmd import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.dae_mmd import common
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")
 # Row, program, unlabelled rows, reconstruction, MMD, WAP and UA.
@@ -33,12 +33,12 @@ ROWS = (
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
   if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = shared.base()
+    raise common_lib.unknown(variant, VARIANTS)
+  config = common.base()
   if variant == "utterances":
-    shared.utterances(config)
+    common.utterances(config)
   if variant == "smoke":
-    shared.smoke(config)
+    common.smoke(config)
   return config.lock()
 
 
@@ -49,7 +49,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     title="Liang et al. 2020, Table 7",
     notes="Without a part its weight is 0.",
     programs={
-      program: common.changed(
+      program: common_lib.changed(
         config,
         unlabelled__use=unlabelled,
         model__weights__alpha=weights.alpha * reconstruction,
@@ -60,8 +60,8 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Reconstruction and distribution matching",
-        shared.COLUMNS,
-        tuple(shared.row(row[0], row[1], row[-1]) for row in ROWS),
+        common.COLUMNS,
+        tuple(common.row(row[0], row[1], row[-1]) for row in ROWS),
         against="fully: neither",
       ),
     ),

@@ -3,7 +3,7 @@
 import ml_collections
 
 from configs import common
-from mmer_jax import published
+from mmer_jax.evaluation import published
 
 EVERY = ("acoustic", "visual", "lexical")
 

@@ -17,9 +17,9 @@ folds x 3 seeds), `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.dae_mmd import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.dae_mmd import common
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")
 # Other papers' rows, WAP and UA.
@@ -38,25 +38,25 @@ OTHERS = {
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
   if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = shared.base()
+    raise common_lib.unknown(variant, VARIANTS)
+  config = common.base()
   if variant == "utterances":
-    shared.utterances(config)
+    common.utterances(config)
   if variant == "smoke":
-    shared.smoke(config)
+    common.smoke(config)
   return config.lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
   """Table 4."""
-  subsets = shared.subsets(config, "fully")
+  subsets = common.subsets(config, "fully")
   rows = []
   for name, (program, _) in subsets.items():
     rows += [
       published.Row(f"{name}: {other}", "", (wap, ua, None, None))
       for other, wap, ua in OTHERS.get(name, ())
     ]
-    rows.append(shared.row(f"{name}: Ours", program, shared.FULLY[name]))
+    rows.append(common.row(f"{name}: Ours", program, common.FULLY[name]))
   programs = dict(subsets.values())
   return published.Table(
     title="Liang et al. 2020, Table 4",
@@ -65,7 +65,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Fully supervised",
-        shared.COLUMNS,
+        common.COLUMNS,
         tuple(rows),
         against=f"{list(subsets)[-1]}: Ours",
       ),

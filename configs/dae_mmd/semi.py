@@ -18,9 +18,9 @@ program), `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.dae_mmd import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.dae_mmd import common
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "quantity", "smoke")
 SEMI = {"A+V": (63.7, 61.2), "A+L": (72.6, 72.1), "A+V+L": (75.6, 74.5)}
@@ -29,15 +29,15 @@ SEMI = {"A+V": (63.7, 61.2), "A+L": (72.6, 72.1), "A+V+L": (75.6, 74.5)}
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
   if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = shared.base()
+    raise common_lib.unknown(variant, VARIANTS)
+  config = common.base()
   config.unlabelled.use = True
   if variant in ("utterances", "quantity"):
-    shared.utterances(config)
+    common.utterances(config)
   if variant == "quantity":
     config.sweep.unlabelled = (0, 900, 1800, 2700, 3600)
   if variant == "smoke":
-    shared.smoke(config)
+    common.smoke(config)
   return config.lock()
 
 
@@ -45,14 +45,16 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
   """Table 5; or Figure 7a, where a sweep says how many unlabelled rows."""
   if config.sweep.unlabelled:
     return _quantities(config)
-  fully = shared.subsets(common.changed(config, unlabelled__use=False), "fully")
-  semi = shared.subsets(config, "semi")
+  fully = common.subsets(
+    common_lib.changed(config, unlabelled__use=False), "fully"
+  )
+  semi = common.subsets(config, "semi")
   rows, programs = [], {}
   for name, printed in SEMI.items():
     if name in semi:
       rows += [
-        shared.row(f"{name}: Ours-fully", fully[name][0], shared.FULLY[name]),
-        shared.row(f"{name}: Ours-semi", semi[name][0], printed),
+        common.row(f"{name}: Ours-fully", fully[name][0], common.FULLY[name]),
+        common.row(f"{name}: Ours-semi", semi[name][0], printed),
       ]
       programs |= dict((fully[name], semi[name]))
   return published.Table(
@@ -62,7 +64,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Semi-supervised",
-        shared.COLUMNS,
+        common.COLUMNS,
         tuple(rows),
         against=rows[-2].name,
       ),
@@ -80,7 +82,7 @@ def _quantities(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Unlabelled utterances",
-        shared.COLUMNS,
+        common.COLUMNS,
         tuple(
           published.Row(
             f"{count}", "semi", setting={"unlabelled": float(count)}

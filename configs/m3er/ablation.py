@@ -22,11 +22,11 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
-from configs.m3er import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.m3er import common
+from mmer_jax.evaluation import published
 
-VARIANTS = shared.VARIANTS
+VARIANTS = common.VARIANTS
 NOISY = {"noise__kind": "gaussian"}
 UNCHECKED = {"repair__training": "none", "repair__inference": "none"}
 # Program to what it changes.
@@ -82,20 +82,20 @@ IEMOCAP = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  return shared.get(variant).lock()
+  return common.get(variant).lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
   """Table 2."""
-  mosei = config.benchmark.emotions == len(common.MOSEI_EMOTIONS)
+  mosei = config.benchmark.emotions == len(common_lib.MOSEI_EMOTIONS)
   iemocap = config.data.modalities == ("lexical", "acoustic")
-  emotions = common.MOSEI_EMOTIONS if mosei else ()
+  emotions = common_lib.MOSEI_EMOTIONS if mosei else ()
   columns = [
     published.of_emotion(f"{name} {short}", name, metric)
     for name in emotions
     for short, metric in (("F1", "weighted_f1"), ("MA", "mean_accuracy"))
   ]
-  columns += shared.OVERALL
+  columns += common.OVERALL
   rows = []
   for at, (name, program, each, overall) in enumerate(PAPER):
     printed: tuple[float | None, ...] = ()
@@ -106,7 +106,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     front = CHECK if name == "noisy: M3ER without proxy" else {}
     rows.append(published.Row(name, program, printed, front=front))
   programs = {
-    name: common.changed(config, **changes)
+    name: common_lib.changed(config, **changes)
     for name, changes in PROGRAMS.items()
   }
   return published.Table(
@@ -125,7 +125,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
       ),
       published.Section(
         "What the check finds, and what the proxies are worth",
-        shared.measured(config),
+        common.measured(config),
         tuple(row._replace(paper=()) for row in rows[2:]),
       ),
     ),

@@ -11,10 +11,10 @@ Variants: as of `ablation.py`; `full` is CMU-MOSEI, `utterances` IEMOCAP.
 
 import ml_collections
 
-from configs.m3er import common as shared
-from mmer_jax import published
+from configs.m3er import common
+from mmer_jax.evaluation import published
 
-VARIANTS = shared.VARIANTS
+VARIANTS = common.VARIANTS
 MOSEI = (
   ("Sahay et al. (2018)", (66.8, None)),
   ("Zadeh et al. (2018c)", (76.3, None)),
@@ -29,7 +29,7 @@ IEMOCAP = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  return shared.get(variant).lock()
+  return common.get(variant).lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
@@ -46,10 +46,10 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
   return published.Table(
     title="Mittal et al. 2020, Table 1",
     notes="F1 is support-weighted; MA is the mean over emotions of accuracy.",
-    programs={"mfn": shared.mfn(config), "m3er": config},
+    programs={"mfn": common.mfn(config), "m3er": config},
     sections=(
       published.Section(
-        "Emotion recognition", shared.OVERALL, tuple(rows), against="MFN"
+        "Emotion recognition", common.OVERALL, tuple(rows), against="MFN"
       ),
     ),
     figures=("m3er",),

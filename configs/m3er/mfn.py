@@ -9,11 +9,11 @@ its check and its proxies. Variants: as of `ablation.py`.
 
 import ml_collections
 
-from configs.m3er import common as shared
+from configs.m3er import common
 
-VARIANTS = shared.VARIANTS
+VARIANTS = common.VARIANTS
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  return shared.mfn(shared.get(variant))
+  return common.mfn(common.get(variant))

@@ -17,11 +17,11 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
-from configs.m3er import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.m3er import common
+from mmer_jax.evaluation import published
 
-VARIANTS = shared.VARIANTS
+VARIANTS = common.VARIANTS
 # Training in front of which it stands, by program.
 PROGRAMS = {"unchecked": "none", "checked": "check", "proxied": "proxy"}
 NONE: dict[str, Any] = {"repair.inference": "none"}
@@ -42,7 +42,7 @@ ROWS = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant: check and proxies in training as well."""
-  config = shared.get(variant)
+  config = common.get(variant)
   config.noise.kind = "gaussian"
   config.repair.training = "proxy"
   config.repair.score = "likelihood"
@@ -55,7 +55,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
   """Rows under noise, and of the network that is trained behind the check."""
   programs = {
-    name: common.changed(
+    name: common_lib.changed(
       config,
       repair__training=training,
       repair__inference="none" if training == "none" else "proxy",
@@ -81,13 +81,13 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Emotion recognition",
-        shared.OVERALL,
+        common.OVERALL,
         (*rows, clean),
         against="no check",
       ),
       published.Section(
         "What the check finds, and what the proxies are worth",
-        shared.measured(config),
+        common.measured(config),
         rows,
       ),
     ),

@@ -16,9 +16,9 @@ from typing import Any
 import ml_collections
 
 from configs import common
-from configs.dae_mmd import common as dae
-from configs.m3er import common as shared
-from mmer_jax import published
+from configs.dae_mmd import common as dae_mmd_common
+from configs.m3er import common as common_lib
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "synthetic", "smoke")
 NOISY = {"noise.kind": "gaussian"}
@@ -77,14 +77,14 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
       *(
         published.Section(
           name,
-          shared.OVERALL,
+          common_lib.OVERALL,
           tuple(row for row in rows if row.program == name),
           against=f"{name}: noisy",
         )
         for name in programs
       ),
       published.Section(
-        "What the check finds", shared.measured(config), tuple(repaired)
+        "What the check finds", common_lib.measured(config), tuple(repaired)
       ),
     ),
   )
@@ -92,7 +92,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
 
 def _dae_mmd(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """DAE + MMD on the rows of a config: dense auto-encoders throughout."""
-  other = dae.base()
+  other = dae_mmd_common.base()
   sizes = (64, 32) if config.benchmark.vector_dim < 300 else (512, 256, 128)
   if config.training.batch_size == 2:
     sizes = (4, 3)

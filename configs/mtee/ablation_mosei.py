@@ -16,7 +16,7 @@ corpus), `smoke`.
 import ml_collections
 
 from configs import common
-from mmer_jax import published
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "synthetic", "smoke")
 # Row, modalities, W-Acc of each emotion.

@@ -19,7 +19,7 @@ import ml_collections
 
 from configs import common
 from configs.mtee import zero_shot_mosei
-from mmer_jax import published
+from mmer_jax.evaluation import published
 
 VARIANTS = zero_shot_mosei.VARIANTS
 # Row, few_shot.method, the unseen emotions' numbers, the others' average.

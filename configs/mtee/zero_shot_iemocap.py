@@ -22,7 +22,7 @@ import itertools
 import ml_collections
 
 from configs import common
-from mmer_jax import published
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")
 SOURCE = ("neutral", "happy", "sad", "angry")

@@ -17,7 +17,7 @@ corpus; all six emotions are left out in turn), `smoke`.
 import ml_collections
 
 from configs import common
-from mmer_jax import published
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "synthetic", "smoke")
 UNSEEN = ("anger", "disgust", "fear", "surprise")

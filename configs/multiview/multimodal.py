@@ -18,9 +18,9 @@ rows which differ in the frames of words are left out), `synthetic` (preset
 
 import ml_collections
 
-from configs import common
-from configs.multiview import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.multiview import common
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "synthetic", "smoke")
 # Row, view, UA on validation and on test.
@@ -43,10 +43,10 @@ _OF_FRAMES = ("b_aco_2", "b_mm_2", "h_aco_1")
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
   if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = shared.base()
+    raise common_lib.unknown(variant, VARIANTS)
+  config = common.base()
   if variant != "full":
-    getattr(shared, variant)(config)
+    getattr(common, variant)(config)
   return config.lock()
 
 
@@ -59,15 +59,16 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     notes="B: baselines, H: hierarchical by words; +GMU is H-MM-2, +attention"
     " H-MM-3, both H-MM-4.",
     programs={
-      view: common.changed(config, model__view=view) for _, view, _, _ in rows
+      view: common_lib.changed(config, model__view=view)
+      for _, view, _, _ in rows
     },
     sections=(
       published.Section(
         "Multimodal models",
-        shared.COLUMNS,
+        common.COLUMNS,
         (
-          *(shared.row(*row) for row in rows),
-          shared.row("Poria et al. (2018)", "", None, 70.79),
+          *(common.row(*row) for row in rows),
+          common.row("Poria et al. (2018)", "", None, 70.79),
         ),
         against="B-MM-1",
       ),

@@ -18,9 +18,9 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
-from configs.multiview import common as shared
-from mmer_jax import published
+from configs import common as common_lib
+from configs.multiview import common
+from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "synthetic", "smoke")
 
@@ -84,12 +84,12 @@ ROWS: tuple[tuple[str, str, float, float | None, dict[str, Any]], ...] = (
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
   if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = shared.base()
+    raise common_lib.unknown(variant, VARIANTS)
+  config = common.base()
   if variant != "full":
-    getattr(shared, variant)(config)
+    getattr(common, variant)(config)
   config.model.second = "h_mm_4"
-  return common.changed(config, **ROWS[-1][-1])
+  return common_lib.changed(config, **ROWS[-1][-1])
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
@@ -103,15 +103,15 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     title="Aguilar et al. 2019, Table 3",
     notes="What is judged is the first view, without a word.",
     programs={
-      program: common.changed(config, **(base | changes))
+      program: common_lib.changed(config, **(base | changes))
       for _, program, _, _, changes in ROWS
     },
     sections=(
       published.Section(
         "Acoustic models and what teaches them",
-        shared.COLUMNS,
+        common.COLUMNS,
         tuple(
-          shared.row(name, program, dev, test)
+          common.row(name, program, dev, test)
           for name, program, dev, test, _ in ROWS
         ),
         against="B-ACO-1",

@@ -25,12 +25,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from data_prep import columns
-from data_prep import corpus as corpus_lib
-from data_prep import text as text_lib
+from data_prep.corpus import columns, corpus
+from data_prep.corpus import text as text_lib
+from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 from mmer_jax.data import word_vectors as word_vectors_lib
-from mmer_jax.errors import UserError
 
 LABEL_FILES = ("auto", "ey", "y")
 # The layout's name of a split to ours.
@@ -125,7 +124,7 @@ def build(
   label_type: str,
   emotions: tuple[str, ...],
   sentiment_bins: str | None,
-) -> corpus_lib.Corpus:
+) -> corpus.Corpus:
   """The corpus in a folder of this layout.
 
   Args:
@@ -140,15 +139,15 @@ def build(
   dims = _dims(splits)
   labels = _Labels(prefix, splits, label_type, emotions, sentiment_bins)
   modalities = {
-    name: corpus_lib.Modality(
-      _KNOWN.get((name, dims[name]), corpus_lib.numbered(name, dims[name])),
-      corpus_lib.ZERO_ROWS,
+    name: corpus.Modality(
+      _KNOWN.get((name, dims[name]), corpus.numbered(name, dims[name])),
+      corpus.ZERO_ROWS,
     )
     for name in schema.MODALITIES
     if name in dims
   }
 
-  def examples() -> Iterator[corpus_lib.Example]:
+  def examples() -> Iterator[corpus.Example]:
     for split in splits:
       yield from _examples(split, labels)
 
@@ -162,7 +161,7 @@ def build(
       labels.names, words, word_vectors_lib.read(word_vectors, wanted)
     )
   keys = sorted({a.key for s in splits for a in s.features.values()})
-  return corpus_lib.Corpus(
+  return corpus.Corpus(
     name=corpus_name(folder),
     source="cmu_processed",
     layout=f"CMU processed HDF5, {labels.layout}, key {', '.join(keys)}",
@@ -364,17 +363,17 @@ def _names(
   return fixed[prefix, count]
 
 
-def _examples(split: Split, labels: _Labels) -> Iterator[corpus_lib.Example]:
+def _examples(split: Split, labels: _Labels) -> Iterator[corpus.Example]:
   readers: dict[str, Any] = {
     name: array.blocks() for name, array in split.features.items()
   }
   for index, row in enumerate(split.labels.blocks()):
     where = f"{split.labels.path.name} row {index}"
-    yield corpus_lib.Example(
+    yield corpus.Example(
       id=f"{SPLITS[split.name]}/{index:06d}",
       where=where,
       streams={
-        name: corpus_lib.as_float32(next(reader))
+        name: corpus.as_float32(next(reader))
         for name, reader in readers.items()
       },
       labels=labels(row, where),

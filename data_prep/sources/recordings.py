@@ -23,12 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep import corpus as corpus_lib
-from data_prep import tables
-from data_prep import text as text_lib
+from data_prep.corpus import corpus, text
+from data_prep.readers import tables
+from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 from mmer_jax.data import word_vectors as word_vectors_lib
-from mmer_jax.errors import UserError
 
 # Feature set and levels of openSMILE; the levels stand side by side.
 ACOUSTIC = {
@@ -58,7 +57,7 @@ def build(
   word_vectors: pathlib.Path | None,
   oov: str,
   emotions: Sequence[str],
-) -> corpus_lib.Corpus:
+) -> corpus.Corpus:
   """The corpus of a list of recordings.
 
   Args:
@@ -88,18 +87,16 @@ def build(
       " --emotions=happy,sad, as the model that will be used has them"
     )
   sound = _Sound(acoustic)
-  modalities = {
-    "acoustic": corpus_lib.Modality(sound.columns, corpus_lib.NO_PADDING)
-  }
+  modalities = {"acoustic": corpus.Modality(sound.columns, corpus.NO_PADDING)}
   lexicon, vectors, summary = None, None, None
   if word_vectors is not None:
     lexicon, vectors = _lexicon(rows, emotions, word_vectors)
     summary = lexicon.summary(oov, vectors)
-    modalities["lexical"] = corpus_lib.Modality(
-      corpus_lib.numbered("vector", lexicon.dim), corpus_lib.NO_PADDING
+    modalities["lexical"] = corpus.Modality(
+      corpus.numbered("vector", lexicon.dim), corpus.NO_PADDING
     )
 
-  def examples() -> Iterator[corpus_lib.Example]:
+  def examples() -> Iterator[corpus.Example]:
     for row in rows:
       streams, words = {"acoustic": sound(row)}, None
       if lexicon is not None:
@@ -109,7 +106,7 @@ def build(
       if label:
         labels = np.zeros(len(emotions), np.float32)
         labels[emotions.index(label)] = 1
-      yield corpus_lib.Example(
+      yield corpus.Example(
         id=row.cells["id"],
         where=row.where,
         streams=streams,
@@ -118,7 +115,7 @@ def build(
         words=words,
       )
 
-  return corpus_lib.Corpus(
+  return corpus.Corpus(
     name="recordings",
     source="recordings",
     layout=f"a list of {len(rows)} recordings, {path.suffix.lstrip('.')}",
@@ -169,15 +166,15 @@ def _rows(path: pathlib.Path) -> list[_Row]:
 
 def _lexicon(
   rows: Sequence[_Row], emotions: Sequence[str], path: pathlib.Path
-) -> tuple[text_lib.Lexicon, schema.EmotionVectors]:
+) -> tuple[text.Lexicon, schema.EmotionVectors]:
   counts: Counter[str] = Counter()
   for row in rows:
-    counts.update(text_lib.tokenise(row.cells["text"]))
-  words = {name: text_lib.EMOTION_WORDS.get(name, (name,)) for name in emotions}
-  wanted = text_lib.forms(counts).union(*words.values())
+    counts.update(text.tokenise(row.cells["text"]))
+  words = {name: text.EMOTION_WORDS.get(name, (name,)) for name in emotions}
+  wanted = text.forms(counts).union(*words.values())
   vectors = word_vectors_lib.read(path, wanted)
-  lexicon = text_lib.Lexicon(counts, vectors)
-  return lexicon, text_lib.emotion_vectors(emotions, words, vectors)
+  lexicon = text.Lexicon(counts, vectors)
+  return lexicon, text.emotion_vectors(emotions, words, vectors)
 
 
 class _Sound:
@@ -262,6 +259,6 @@ class _Sound:
     ]
     # Deltas go on for some frames behind the last one of the descriptors.
     length = min(len(part) for part in parts)
-    return corpus_lib.as_float32(
+    return corpus.as_float32(
       np.concatenate([part[:length] for part in parts], axis=1)
     )

@@ -31,9 +31,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep import corpus as corpus_lib
+from data_prep.corpus import corpus
+from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
-from mmer_jax.errors import UserError
 
 # Places of emotions: (pleasure, arousal, dominance), ours, before scaling to
 # length 1. Each is an affine combination of the others of its corpus, so that a
@@ -236,7 +236,7 @@ def _orthonormal(rng: np.random.Generator, dim: int) -> np.ndarray:
   return np.linalg.qr(rng.normal(size=(dim, 3)))[0]
 
 
-def build(preset_name: str, seed: int, num_examples: int) -> corpus_lib.Corpus:
+def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
   """The synthetic corpus.
 
   Args:
@@ -257,19 +257,19 @@ def build(preset_name: str, seed: int, num_examples: int) -> corpus_lib.Corpus:
   world = World(preset, seed)
   bounds = _bounds(preset, count)
 
-  def examples() -> Iterator[corpus_lib.Example]:
+  def examples() -> Iterator[corpus.Example]:
     for index in range(count):
       yield utterance(world, index, bounds)
 
-  return corpus_lib.Corpus(
+  return corpus.Corpus(
     name=f"synthetic_{preset_name}",
     source="synthetic",
     layout=f"planted structure in the shapes of preset {preset_name}",
     emotions=preset.emotions,
     label_type=preset.label_type,
     modalities={
-      name: corpus_lib.Modality(
-        corpus_lib.numbered(name, preset.dims[name]), corpus_lib.NO_PADDING
+      name: corpus.Modality(
+        corpus.numbered(name, preset.dims[name]), corpus.NO_PADDING
       )
       for name in schema.MODALITIES
     },
@@ -293,7 +293,7 @@ def _bounds(preset: Preset, count: int) -> list[tuple[int, str]]:
 
 def utterance(
   world: World, index: int, bounds: list[tuple[int, str]]
-) -> corpus_lib.Example:
+) -> corpus.Example:
   """One utterance, from (seed, index) alone."""
   preset = world.preset
   rng = np.random.default_rng([world.seed, 2, index])
@@ -311,8 +311,8 @@ def utterance(
   voiced = acoustic_word >= 0
   streams = {
     "lexical": lexical,
-    "acoustic": _frames(world, "acoustic", affect, speaker, voiced, rng),
-    "visual": _frames(
+    "acoustic": draw_frames(world, "acoustic", affect, speaker, voiced, rng),
+    "visual": draw_frames(
       world, "visual", affect, speaker, np.ones(length, bool), rng
     ),
   }
@@ -333,7 +333,7 @@ def utterance(
     labels = None
   elif split not in ("validation", "test"):
     labels = _mistake(world, index, labels)
-  return corpus_lib.Example(
+  return corpus.Example(
     id=f"utterance_{index:06d}",
     where=f"synthetic utterance {index}",
     streams={k: v.astype(np.float32) for k, v in streams.items()},
@@ -410,7 +410,7 @@ def _timing(
   return np.array(word, np.int32)
 
 
-def _frames(
+def draw_frames(
   world: World,
   modality: str,
   affect: np.ndarray,

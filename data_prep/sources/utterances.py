@@ -42,12 +42,12 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from data_prep import corpus as corpus_lib
-from data_prep import tables
-from data_prep import text as text_lib
+from data_prep.corpus import corpus
+from data_prep.corpus import text as text_lib
+from data_prep.readers import tables
+from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 from mmer_jax.data import word_vectors as word_vectors_lib
-from mmer_jax.errors import UserError
 
 _TEMPLATES = (
   "id",
@@ -81,7 +81,7 @@ def build(
   path: pathlib.Path,
   word_vectors: pathlib.Path | None,
   oov: str,
-) -> corpus_lib.Corpus:
+) -> corpus.Corpus:
   """The corpus that a spec describes.
 
   Args:
@@ -104,8 +104,8 @@ def build(
     lexicon, vectors = _lexicon(spec, reader, word_vectors)
     summary = lexicon.summary(oov, vectors)
     modalities = {
-      "lexical": corpus_lib.Modality(
-        corpus_lib.numbered("vector", lexicon.dim), corpus_lib.NO_PADDING
+      "lexical": corpus.Modality(
+        corpus.numbered("vector", lexicon.dim), corpus.NO_PADDING
       ),
       **modalities,
     }
@@ -117,7 +117,7 @@ def build(
       " to convert"
     )
 
-  def examples() -> Iterator[corpus_lib.Example]:
+  def examples() -> Iterator[corpus.Example]:
     for example, text in reader.examples(modalities):
       if lexicon is not None:
         words, rows = lexicon.embed(text, oov)
@@ -125,7 +125,7 @@ def build(
         example.streams = {"lexical": rows, **example.streams}
       yield example
 
-  return corpus_lib.Corpus(
+  return corpus.Corpus(
     name=spec.name,
     source="utterances",
     layout=reader.layout,
@@ -192,10 +192,10 @@ def check_spec(spec: ml_collections.ConfigDict) -> None:
     if spec[key] and sorted(named[key]) != sorted(emotions):
       raise UserError(f"spec.{key} must name each of {emotions} once")
   for value, split in spec.split_values:
-    if split not in corpus_lib.SPLITS:
+    if split not in corpus.SPLITS:
       raise UserError(
         f"spec.split_values maps {value!r} to {split!r}, expected one of"
-        f" {', '.join(corpus_lib.SPLITS)}"
+        f" {', '.join(corpus.SPLITS)}"
       )
   for modality, entry in spec.features.items():
     if modality not in schema.MODALITIES:
@@ -204,7 +204,7 @@ def check_spec(spec: ml_collections.ConfigDict) -> None:
         f" {', '.join(schema.MODALITIES)}"
       )
     _same_keys(f"spec.features.{modality}", entry.keys(), _FEATURE_KEYS)
-    if entry.padding not in (corpus_lib.NO_PADDING, corpus_lib.ZERO_ROWS):
+    if entry.padding not in (corpus.NO_PADDING, corpus.ZERO_ROWS):
       raise UserError(
         f"spec.features.{modality}.padding is {entry.padding!r}, expected"
         " 'none' or 'zero_rows'"
@@ -348,7 +348,7 @@ class _Reader:
     last = words[first + crop.max_words - 1]
     return " ".join(tokens[words[first] : last + 1])
 
-  def modalities(self) -> dict[str, corpus_lib.Modality]:
+  def modalities(self) -> dict[str, corpus.Modality]:
     """The features' dims, from the first row that has them."""
     missing = set(self._features)
     dims: dict[str, int] = {}
@@ -366,7 +366,7 @@ class _Reader:
         f"{self._spec.name}: no row has {', '.join(sorted(missing))} features"
       )
     return {
-      name: corpus_lib.Modality(
+      name: corpus.Modality(
         self._names(name, dims[name]), self._spec.features[name].padding
       )
       for name in schema.MODALITIES
@@ -380,7 +380,7 @@ class _Reader:
       if len(columns) == dim:
         return columns
       prefix = columns[0] if len(columns) == 1 else name
-      return corpus_lib.numbered(prefix, dim)
+      return corpus.numbered(prefix, dim)
     if len(names) != dim or len(set(names)) != dim:
       raise UserError(
         f"spec.features.{name}.names has {len(set(names))} different names,"
@@ -401,7 +401,7 @@ class _Reader:
         return None
       parts.append(part)
     if len(parts) == 1 and parts[0].ndim == 2:
-      return corpus_lib.as_float32(parts[0])
+      return corpus.as_float32(parts[0])
     for column, part in zip(self._features[name], parts, strict=True):
       if part.ndim > 1:
         raise UserError(
@@ -409,11 +409,11 @@ class _Reader:
           " expected a vector, or frames (t, d) in a single column"
         )
     vector = np.concatenate([np.atleast_1d(part) for part in parts])
-    return corpus_lib.as_float32(vector)[None]
+    return corpus.as_float32(vector)[None]
 
   def examples(
-    self, modalities: dict[str, corpus_lib.Modality]
-  ) -> Iterator[tuple[corpus_lib.Example, str]]:
+    self, modalities: dict[str, corpus.Modality]
+  ) -> Iterator[tuple[corpus.Example, str]]:
     """Every utterance that is kept, and its text."""
     for row in self.rows():
       text = self._text(row)
@@ -423,14 +423,14 @@ class _Reader:
       for name in self._features:
         frames = self._frames(name, row)
         if frames is not None:
-          corpus_lib.check_dim(
+          corpus.check_dim(
             modalities[name],
             name,
             frames,
             f"{row.where}, column {self._features[name][0]!r}",
           )
           streams[name] = frames
-      example = corpus_lib.Example(
+      example = corpus.Example(
         id=self._fill("id", row),
         where=row.where,
         streams=streams,

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep import corpus as corpus_lib
-from mmer_jax.errors import UserError
+from data_prep.corpus import corpus
+from mmer_jax.base.errors import UserError
 
 _DIMS = {
   "audio": 4,
@@ -31,7 +31,7 @@ _DIMS = {
 }
 
 
-def build(path: pathlib.Path) -> corpus_lib.Corpus:
+def build(path: pathlib.Path) -> corpus.Corpus:
   """The corpus of a file.
 
   Raises:
@@ -41,22 +41,22 @@ def build(path: pathlib.Path) -> corpus_lib.Corpus:
   emotions = tuple(str(name) for name in arrays["label_names"])
   audio, vectors = arrays["audio"], arrays["word_embeddings"]
 
-  def examples() -> Iterator[corpus_lib.Example]:
+  def examples() -> Iterator[corpus.Example]:
     for row, name in enumerate(arrays["name"]):
       length = int(arrays["sentence_len"][row])
       word, frames = _frames(audio[row, :, :, :length])
-      yield corpus_lib.Example(
+      yield corpus.Example(
         id=str(name),
         where=f"{path} row {row}",
         streams={
-          "lexical": corpus_lib.as_float32(vectors[row, :, :length].T),
-          "acoustic": corpus_lib.as_float32(frames),
+          "lexical": corpus.as_float32(vectors[row, :, :length].T),
+          "acoustic": corpus.as_float32(frames),
         },
         labels=np.eye(len(emotions), dtype=np.float32)[arrays["label"][row]],
         acoustic_word=word,
       )
 
-  return corpus_lib.Corpus(
+  return corpus.Corpus(
     name="word_aligned",
     source="word_aligned",
     layout=(
@@ -66,11 +66,11 @@ def build(path: pathlib.Path) -> corpus_lib.Corpus:
     emotions=emotions,
     label_type="single",
     modalities={
-      "lexical": corpus_lib.Modality(
-        corpus_lib.numbered("vector", vectors.shape[1]), corpus_lib.NO_PADDING
+      "lexical": corpus.Modality(
+        corpus.numbered("vector", vectors.shape[1]), corpus.NO_PADDING
       ),
-      "acoustic": corpus_lib.Modality(
-        corpus_lib.numbered("audio", audio.shape[1]), corpus_lib.NO_PADDING
+      "acoustic": corpus.Modality(
+        corpus.numbered("audio", audio.shape[1]), corpus.NO_PADDING
       ),
     },
     examples=examples,

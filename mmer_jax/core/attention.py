@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mmer_jax.core import linear, recurrent
+from mmer_jax.core import layers
 
 
 def attend(
@@ -77,7 +77,7 @@ class MultiHeadAttention(nn.Module):
     width = max(queries.shape[-1] // self.heads, 1)
 
     def project(name: str, x: Array, use_bias: bool) -> Array:
-      layer = linear.Linear(
+      layer = layers.Linear(
         self.heads * width, dtype=self.dtype, use_bias=use_bias, name=name
       )
       heads = layer(x).reshape(*x.shape[:2], self.heads, width)
@@ -90,7 +90,7 @@ class MultiHeadAttention(nn.Module):
       mask,
     )
     found = found.reshape(*found.shape[:2], -1).astype(queries.dtype)
-    return linear.Linear(queries.shape[-1], dtype=self.dtype, name="out")(found)
+    return layers.Linear(queries.shape[-1], dtype=self.dtype, name="out")(found)
 
 
 class Block(nn.Module):
@@ -131,7 +131,7 @@ class Block(nn.Module):
     keys = [None] * 3 if key is None else jax.random.split(key, 3)
 
     def add(part: int, x: Array, change: Array) -> Array:
-      change = recurrent.dropout(change, self.dropout, keys[part])
+      change = layers.dropout(change, self.dropout, keys[part])
       return nn.LayerNorm(epsilon=1e-5, name=f"norm_{part}")(x + change)
 
     own = MultiHeadAttention(self.heads, self.dtype, name="self")
@@ -143,8 +143,8 @@ class Block(nn.Module):
       reads = MultiHeadAttention(self.heads, self.dtype, name="memory")
       both = mask[:, :, None] & memory_mask[:, None, :]
       x = add(1, x, reads(x, memory, both))
-    wide = linear.Linear(4 * width, dtype=self.dtype, name="wide")(x)
-    narrow = linear.Linear(width, dtype=self.dtype, name="narrow")
+    wide = layers.Linear(4 * width, dtype=self.dtype, name="wide")(x)
+    narrow = layers.Linear(width, dtype=self.dtype, name="narrow")
     x = add(2, x, narrow(jax.nn.relu(wide)))
     return jnp.where(mask[..., None], x, 0.0)
 
@@ -169,8 +169,8 @@ class ContextAttention(nn.Module):
     self, frames: Float[Array, "b t h"], mask: Bool[Array, "b t"]
   ) -> tuple[Float[Array, "b h"], Float[Array, "b t"]]:
     """Returns z and a; zeros of both where no step is real."""
-    hidden = linear.Linear(self.width, dtype=self.dtype, name="hidden")(frames)
-    vector = linear.Linear(1, dtype=self.dtype, use_bias=False, name="vector")
+    hidden = layers.Linear(self.width, dtype=self.dtype, name="hidden")(frames)
+    vector = layers.Linear(1, dtype=self.dtype, use_bias=False, name="vector")
     scores = vector(jnp.tanh(hidden))[..., 0]
     weights = jax.nn.softmax(scores, axis=-1, where=mask)
     return jnp.einsum("bt,bth->bh", weights, frames), weights

@@ -6,7 +6,6 @@ of the class that is true, or of the one that it finds most likely, and an
 absent modality has no part in anything.
 """
 
-import math
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from mmer_jax.core import linear, masked
+from mmer_jax.core import layers, masked
 
 # The collection of variables that follow the batches and are not trained.
 STATISTICS = "statistics"
@@ -22,8 +21,6 @@ STATISTICS = "statistics"
 # replaces: PyTorch's and most others'; the paper gives neither.
 _EPSILON = 1e-5
 _RATE = 0.1
-# The least log probability: its product with 0 is 0.
-_LOWEST = -1e30
 
 
 class Gated(NamedTuple):
@@ -77,7 +74,7 @@ class GatedMultimodalUnit(nn.Module):
     lexical = jnp.where(lexical_mask[..., None], lexical, 0.0)
     joined = jnp.concatenate([acoustic, lexical], axis=-1)
     gate = jax.nn.sigmoid(
-      linear.Linear(self.features, dtype=self.dtype, name="gate")(joined)
+      layers.Linear(self.features, dtype=self.dtype, name="gate")(joined)
     )
     gate = jnp.where(lexical_mask[..., None], gate, 1.0)
     gate = jnp.where(acoustic_mask[..., None], gate, 0.0)
@@ -89,7 +86,7 @@ class GatedMultimodalUnit(nn.Module):
     self, name: str, x: Array, mask: Bool[Array, "b t"], train: bool
   ) -> Float[Array, "b t h"]:
     """Tanh of the normalised projection; zeros where the mask is False."""
-    projected = linear.Linear(
+    projected = layers.Linear(
       self.features, dtype=self.dtype, use_bias=False, name=name
     )(x)
     mean, variance = (
@@ -113,202 +110,3 @@ class GatedMultimodalUnit(nn.Module):
     centred = projected - used[0][None, None, :]
     hidden = jnp.tanh(centred * factor[None, None, :] + shift[None, None, :])
     return jnp.where(mask[..., None], hidden, 0.0)
-
-
-def binary_log_probs(
-  logits: Float[Array, "b k"], labels: Float[Array, "b k"]
-) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
-  """Log p and log (1 - p) of the true side of each binary decision.
-
-  Args:
-    logits: Before the sigmoid.
-    labels: 0 or 1.
-  """
-  signed = jnp.where(labels > 0, logits, -logits)
-  return jax.nn.log_sigmoid(signed), jax.nn.log_sigmoid(-signed)
-
-
-def softmax_log_probs(
-  logits: Float[Array, "b k"], labels: Float[Array, "b k"]
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-  """Log p and log (1 - p) of the true class, k of 2 at least.
-
-  Args:
-    logits: Before the softmax.
-    labels: One-hot; a row of zeros is treated as its last class, and is for
-      the caller to leave out.
-  """
-  true = (labels > 0) | (
-    ~(labels > 0).any(axis=-1, keepdims=True)
-    & (jnp.arange(labels.shape[-1]) == labels.shape[-1] - 1)[None, :]
-  )
-  log_probs = jax.nn.log_softmax(logits, axis=-1)
-  log_prob = jnp.where(true, log_probs, 0.0).sum(axis=-1)
-  # 1 - p is small where p is near 1: the others are summed and not taken off.
-  others = jax.nn.logsumexp(log_probs, axis=-1, where=~true)
-  return log_prob, others
-
-
-def multiplicative(
-  log_probs: dict[str, Float[Array, "b *k"]],
-  log_others: dict[str, Float[Array, "b *k"]],
-  present: dict[str, Bool[Array, " b"]],
-  *,
-  beta: float,
-  form: str,
-  detach_weight: bool,
-) -> Float[Array, "b *k"]:
-  """The multiplicative loss c(y), summed over the modalities that are there.
-
-  Source: Mittal et al. 2020, Eq. 3 (`form="boost"`): each term -log p_i has the
-    weight p_i^a. Eq. 2, Liu et al. 2018 (`"suppress"`): it has the weight
-    prod_{j != i} (1 - p_j)^a. a = beta / (M - 1).
-  Deviation: M is the number of modalities that the sample has; with one alone
-    a is 0. `detach_weight` is ours.
-
-  -p^a log p falls with p only above exp(-1 / a). Below that the loss of Eq. 3
-  is lower the less likely the true class gets: see `beta_bound`.
-
-  Args:
-    log_probs: Of the true class, by modality; -inf counts as -1e30.
-    log_others: log (1 - p) of the same.
-    present: Which modalities each sample has.
-    beta: How much the weights count; 0 for plain cross-entropies.
-    form: `boost` or `suppress`.
-    detach_weight: Whether the weights are constants of the gradient.
-
-  Returns:
-    One value per sample (and emotion); 0 where nothing is there.
-  """
-  names = sorted(log_probs)
-  wide = {
-    name: present[name].reshape(-1, *(1,) * (log_probs[name].ndim - 1))
-    for name in names
-  }
-  exponent = _exponent(present, beta, log_probs[names[0]].dtype)
-  exponent = exponent.reshape(wide[names[0]].shape)
-  # Values that are not used must not be infinite: 0 times infinity.
-  log_probs, log_others = (
-    {
-      name: jnp.where(wide[name], jnp.maximum(each[name], _LOWEST), 0.0)
-      for name in names
-    }
-    for each in (log_probs, log_others)
-  )
-  everyone = sum(log_others.values())
-  total = jnp.zeros_like(log_probs[names[0]])
-  for name in names:
-    if form == "boost":
-      log_weight = exponent * log_probs[name]
-    else:
-      log_weight = exponent * (everyone - log_others[name])
-    if detach_weight:
-      log_weight = jax.lax.stop_gradient(log_weight)
-    total = total - jnp.exp(log_weight) * log_probs[name]
-  return total
-
-
-def beta_bound(modalities: int, classes: int) -> float:
-  """The beta from which Eq. 3 teaches a new softmax head the wrong thing.
-
-  A head begins at p = 1 / K; -p^a log p falls with p above exp(-1 / a), so
-  that a must stay below 1 / ln K. A binary decision has K = 2.
-
-  Args:
-    modalities: M, how many there are in the product.
-    classes: K.
-  """
-  if modalities < 2:
-    return float("inf")
-  return (modalities - 1) / math.log(classes)
-
-
-def modality_weights(
-  confidence: dict[str, Float[Array, " b"]],
-  present: dict[str, Bool[Array, " b"]],
-  *,
-  beta: float,
-) -> dict[str, Float[Array, " b"]]:
-  """How much each modality counts for in the fusion of a sample.
-
-  Source: Mittal et al. 2020, sections 4.2 and 5.3, which do not say how.
-  Deviation: ours: confidence^(beta / (M - 1)), normalised over the modalities
-    that the sample has, M of them.
-
-  Args:
-    confidence: From `log_confidence`, by modality.
-    present: Which modalities each sample has.
-    beta: As of `multiplicative`.
-
-  Returns:
-    Weights that sum to one; zeros where nothing is there.
-  """
-  names = sorted(confidence)
-  exponent = _exponent(present, beta, confidence[names[0]].dtype)
-  logs = jnp.stack([exponent * confidence[name] for name in names])
-  there = jnp.stack([present[name] for name in names])
-  weights = jax.nn.softmax(logs, axis=0, where=there)
-  return {name: weights[index] for index, name in enumerate(names)}
-
-
-def log_confidence(
-  logits: Float[Array, "b k"], decision: str, measure: str
-) -> Float[Array, " b"]:
-  """How sure a modality is of what it says, in log probabilities.
-
-  Source: ours, see `modality_weights`. The factor of Eq. 3 is p^a of the true
-    class, which nobody knows when the weights are needed.
-
-  A calibrated guess at the base rate of a rare emotion is as sure as can be by
-  `likeliest`: log max(p, 1 - p) is concave below one half, so that whoever
-  tells utterances apart has less of it on average. The negative entropy is
-  convex: whoever tells more has more.
-
-  Args:
-    logits: Its scores.
-    decision: `softmax`: over the emotions; `binary`: the mean over decisions.
-    measure: `likeliest`: the log probability of the likeliest class; `entropy`:
-      the log probability of the true class as the modality itself expects it,
-      the negative entropy.
-  """
-  if decision == "softmax":
-    log_probs = jax.nn.log_softmax(logits, axis=-1)
-    if measure == "likeliest":
-      return log_probs.max(axis=-1)
-    return (jnp.exp(log_probs) * log_probs).sum(axis=-1)
-  if measure == "likeliest":
-    return jax.nn.log_sigmoid(jnp.abs(logits)).mean(axis=-1)
-  sides = [
-    jax.nn.sigmoid(side) * jax.nn.log_sigmoid(side)
-    for side in (logits, -logits)
-  ]
-  return sum(sides).mean(axis=-1)
-
-
-def weighted_sum(
-  vectors: dict[str, Float[Array, "b h"]],
-  weights: dict[str, Float[Array, " b"]],
-) -> Float[Array, "b h"]:
-  """The sum of what each modality says by its weight."""
-  return sum(weights[name][:, None] * vectors[name] for name in sorted(vectors))
-
-
-def product(
-  vectors: dict[str, Float[Array, "b h"]],
-  present: dict[str, Bool[Array, " b"]],
-) -> Float[Array, "b h"]:
-  """The element-wise product over the modalities that are there."""
-  names = sorted(vectors)
-  total = jnp.ones_like(vectors[names[0]])
-  for name in names:
-    total = total * jnp.where(present[name][:, None], vectors[name], 1.0)
-  anything = jnp.stack([present[name] for name in names]).any(axis=0)
-  return jnp.where(anything[:, None], total, 0.0)
-
-
-def _exponent(
-  present: dict[str, Bool[Array, " b"]], beta: float, dtype: jnp.dtype
-) -> Float[Array, " b"]:
-  """Beta / (M - 1) of each sample; 0 where M is below 2."""
-  count = sum(there.astype(dtype) for there in present.values())
-  return jnp.where(count > 1, beta / jnp.maximum(count - 1, 1.0), 0.0)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmer_jax import errors
-from mmer_jax.data import pipeline
+from mmer_jax.base import errors
+from mmer_jax.data import schema
 
 
 def sample(
@@ -91,7 +91,7 @@ def memory(
   Returns:
     (t, slots), filled with `pipeline.FILLER`.
   """
-  kept = np.full((len(tasks), slots), pipeline.FILLER, np.int32)
+  kept = np.full((len(tasks), slots), schema.PAD_ROW, np.int32)
   for task, rows in enumerate(tasks):
     chosen = rng.choice(rows, min(size, len(rows)), replace=False)
     kept[task, : len(chosen)] = np.sort(chosen)
@@ -110,7 +110,7 @@ def with_memory(batches: np.ndarray, kept: np.ndarray) -> np.ndarray:
   """
   steps, width = batches.shape
   slots = kept.shape[1]
-  own = np.full((steps, slots), pipeline.FILLER, np.int32)
+  own = np.full((steps, slots), schema.PAD_ROW, np.int32)
   own[:, :width] = batches
   again = np.broadcast_to(kept.reshape(1, -1), (steps, kept.size))
   return np.concatenate([own, again], axis=1)

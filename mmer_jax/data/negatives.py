@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmer_jax.data import pipeline
+from mmer_jax.data import schema
 
 
 def wanted(
@@ -29,7 +29,7 @@ def wanted(
   return found
 
 
-def beside(
+def append_negatives(
   batches: np.ndarray,
   rows: np.ndarray,
   labels: np.ndarray,
@@ -58,9 +58,9 @@ def beside(
   """
   stream = zlib.crc32(b"negatives")
   rng = np.random.default_rng([seed, stream, stage, epoch])
-  drawn = np.full_like(batches, pipeline.FILLER)
+  drawn = np.full_like(batches, schema.PAD_ROW)
   classes = labels.argmax(axis=1)
-  real = batches != pipeline.FILLER
+  real = batches != schema.PAD_ROW
   for own, others in enumerate(allowed):
     places = real & (classes[np.where(real, batches, 0)] == own)
     candidates = rows[others[classes[rows]]]

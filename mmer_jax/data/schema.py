@@ -1,9 +1,21 @@
-"""What an utterance is, on disk and in memory."""
+"""Shards to batches: what is resident, what streams, and in which order.
+
+Which rows make up which batch is decided here, on the host, from (seed,
+stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
+resident path gathers those rows inside the compiled program, the streaming
+path reads them from the shards; both see the same batches.
+
+Row i in role s is number i + s n, of n utterances: one utterance can take part
+with the labels of the source emotions and, drawn into a sample, with that of
+a new one.
+"""
 
 from typing import NamedTuple
 
 import flax.struct
 from jaxtyping import Array, Bool, Float, Int
+
+PAD_ROW = -1
 
 MODALITIES = ("lexical", "acoustic", "visual")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmer_jax import errors
+from mmer_jax.base import errors
 
 # Shares of the random protocol: Mittal et al. 2020, section 4.3.
 TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.1

@@ -7,16 +7,17 @@ import zlib
 
 import numpy as np
 
-from mmer_jax import errors
-from mmer_jax.data import pipeline, splits
+from mmer_jax.base import errors
+from mmer_jax.data import corpus as corpus_lib
+from mmer_jax.data import schema, splits, tables
 
 # What must be the same for the features of two folders to mean the same.
 _SPEC = ("dim", "columns", "padding")
 
 
 def join(
-  corpus: pipeline.Corpus, other: pipeline.Corpus, *, resident: bool
-) -> pipeline.Corpus:
+  corpus: corpus_lib.Corpus, other: corpus_lib.Corpus, *, resident: bool
+) -> corpus_lib.Corpus:
   """Puts another corpus's utterances, without their labels, behind one's own.
 
   Args:
@@ -38,12 +39,12 @@ def join(
       " both with the same --word_vectors"
     )
   count, more = len(corpus.labels), len(other.labels)
-  table: pipeline.Table = pipeline.JoinedTable(
+  table: tables.Table = tables.JoinedTable(
     corpus.table, other.table, (count, more)
   )
   if resident:
     rows = np.arange(count + more, dtype=np.int32)
-    table = pipeline.ResidentTable(table.take(rows))
+    table = tables.ResidentTable(table.take(rows))
   columns = {}
   for key, values in corpus.columns.items():
     theirs = [
@@ -70,7 +71,7 @@ def join(
 
 
 def _check_same(
-  corpus: pipeline.Corpus, other: pipeline.Corpus, modality: str
+  corpus: corpus_lib.Corpus, other: corpus_lib.Corpus, modality: str
 ) -> None:
   ours, theirs = (
     each.manifest["modalities"][modality] for each in (corpus, other)
@@ -89,7 +90,7 @@ def _check_same(
     )
 
 
-def _same_words(corpus: pipeline.Corpus, other: pipeline.Corpus) -> bool:
+def _same_words(corpus: corpus_lib.Corpus, other: corpus_lib.Corpus) -> bool:
   """Whether words, where both have any, became vectors in the same way."""
   if "lexical" not in corpus.shapes:
     return True
@@ -158,7 +159,7 @@ def balance(
   return rng.permutation(np.concatenate(taken)).astype(rows.dtype)
 
 
-def beside(
+def append_unlabelled(
   batches: np.ndarray, rows: np.ndarray, *, seed: int, stage: int, epoch: int
 ) -> np.ndarray:
   """Puts as many unlabelled rows behind those of every batch.
@@ -176,7 +177,7 @@ def beside(
   Returns:
     (steps, 2 b).
   """
-  other = np.full(batches.size, pipeline.FILLER, np.int32)
+  other = np.full(batches.size, schema.PAD_ROW, np.int32)
   if len(rows):
     stream = zlib.crc32(b"unlabelled")
     rng = np.random.default_rng([seed, stream, stage, epoch])

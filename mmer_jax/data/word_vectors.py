@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmer_jax.errors import UserError
+from mmer_jax.base.errors import UserError
 
 
 class WordVectors(NamedTuple):

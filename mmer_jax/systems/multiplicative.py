@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from absl import logging
 from jaxtyping import Array, Float, Scalar
 
-from mmer_jax import errors, training
-from mmer_jax.core import fusion, masked
+from mmer_jax.base import errors
+from mmer_jax.core import masked, multiplicative
 from mmer_jax.data import schema
+from mmer_jax.systems import interface
 
 FORMS = ("boost", "suppress")
 CONFIDENCES = ("likeliest", "entropy")
@@ -69,7 +70,7 @@ def check_beta(
   if settings.form != "boost" or settings.detach_weight:
     return
   classes = 2 if decision == "binary" else emotions
-  bound = fusion.beta_bound(modalities, classes)
+  bound = multiplicative.beta_bound(modalities, classes)
   if settings.beta >= bound:
     raise errors.UserError(
       f"config.model.multiplicative.beta is {settings.beta}, from"
@@ -77,7 +78,7 @@ def check_beta(
       " loss of Eq. 3 falls as the true class gets less likely; choose a"
       " smaller beta, or set config.model.multiplicative.detach_weight=True"
     )
-  pairs = fusion.beta_bound(2, classes)
+  pairs = multiplicative.beta_bound(2, classes)
   if modalities > 2 and settings.beta >= pairs:
     logging.log_first_n(
       logging.WARNING,
@@ -95,7 +96,7 @@ def loss(
   decision: str,
   per_modality: dict[str, Float[Array, "b k"]],
   batch: schema.Batch,
-  run: training.Runs,
+  run: interface.RunSettings,
 ) -> Scalar:
   """c(y) of a batch, weighted and averaged as `supervised.classification`.
 
@@ -108,11 +109,11 @@ def loss(
   """
   labels, real = batch.labels, batch.example_mask & batch.labelled
   weight = run.class_weight[batch.role]
-  make = fusion.softmax_log_probs
+  make = multiplicative.softmax_log_probs
   if decision == "binary":
-    make = fusion.binary_log_probs
+    make = multiplicative.binary_log_probs
   pairs = {name: make(each, labels) for name, each in per_modality.items()}
-  values = fusion.multiplicative(
+  values = multiplicative.multiplicative(
     {name: pair[0] for name, pair in pairs.items()},
     {name: pair[1] for name, pair in pairs.items()},
     {name: batch.present[name] for name in pairs},
@@ -136,9 +137,9 @@ def fuse(
   batch: schema.Batch,
 ) -> dict[str, Float[Array, " b"]]:
   """What each modality counts for in each sample."""
-  return fusion.modality_weights(
+  return multiplicative.modality_weights(
     {
-      name: fusion.log_confidence(each, decision, settings.confidence)
+      name: multiplicative.log_confidence(each, decision, settings.confidence)
       for name, each in per_modality.items()
     },
     {name: batch.present[name] for name in per_modality},

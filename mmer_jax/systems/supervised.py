@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
-from mmer_jax import training
 from mmer_jax.core import losses, masked
 from mmer_jax.data import schema
+from mmer_jax.systems import interface
 
 # (params, batch, emotions, key) -> logits
 ApplyFn = Callable[
-  [training.Params, schema.Batch, Array, PRNGKeyArray | None],
+  [interface.Params, schema.Batch, Array, PRNGKeyArray | None],
   Float[Array, "b k"],
 ]
 
 
-def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
+def make_loss(decision: str, apply: ApplyFn) -> interface.LossFn:
   """Weighted binary cross-entropy, or cross-entropy under a softmax.
 
   The mean is over the labelled examples of the global batch; under binary
@@ -30,10 +30,10 @@ def make_loss(decision: str, apply: ApplyFn) -> training.LossFn:
   """
 
   def loss(
-    params: training.Params,
+    params: interface.Params,
     batch: schema.Batch,
     emotions: Float[Array, "k e"],
-    run: training.Runs,
+    run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
     logits = apply(params, batch, emotions, key)
@@ -46,7 +46,7 @@ def classification(
   decision: str,
   logits: Float[Array, "b k"],
   batch: schema.Batch,
-  run: training.Runs,
+  run: interface.RunSettings,
 ) -> Scalar:
   """The loss of `make_loss` from the logits of a batch."""
   labels, real = batch.labels, batch.example_mask & batch.labelled

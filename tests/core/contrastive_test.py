@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmer_jax.core import divergences, losses
+from mmer_jax.core import contrastive, losses
 from tests.core import numeric
 
 N, D, K = 6, 3, 3
@@ -37,7 +37,7 @@ def numpy_contrastive(a, m, negatives, mask, margin):
 
 def choose(seed=None, labels=LABELS, wanted=OTHERS, mask=MASK):
   return np.asarray(
-    divergences.choose_negatives(
+    contrastive.choose_negatives(
       jnp.asarray(labels),
       jnp.asarray(wanted),
       jnp.asarray(mask),
@@ -52,7 +52,7 @@ def test_values_and_gradients_equal_equation_2(seed):
     a, m = vectors()
     negatives = choose(seed)
     value, grads = jax.value_and_grad(
-      lambda a, m: divergences.contrastive(
+      lambda a, m: contrastive.contrastive(
         a, m, jnp.asarray(negatives), jnp.asarray(MASK), margin=0.5
       ),
       argnums=(0, 1),
@@ -79,17 +79,17 @@ def test_by_hand():
   a = jnp.array([[1.0, 0.0], [0.0, 3.0]])
   m = jnp.array([[2.0, 0.0], [-1.0, 0.0]])
   swap = jnp.array([[0.0, 1.0], [1.0, 0.0]])
-  value = divergences.contrastive(a, m, swap, jnp.ones(2, bool), margin=0.5)
+  value = contrastive.contrastive(a, m, swap, jnp.ones(2, bool), margin=0.5)
   assert value == 0.125
 
 
 def test_negatives_of_other_batches_are_columns_of_their_own():
   a, m = (jnp.asarray(x, jnp.float32) for x in vectors())
-  inside = divergences.contrastive(
+  inside = contrastive.contrastive(
     a, m, jnp.asarray(choose(1)), jnp.asarray(MASK), margin=0.5
   )
   order = np.array([4, 2, 0, 1, 3, 5])
-  outside = divergences.contrastive(
+  outside = contrastive.contrastive(
     a,
     m,
     jnp.asarray(choose(1)[:, order]),
@@ -128,7 +128,7 @@ def test_without_a_negative_there_is_no_loss_and_no_gradient(seed):
     (choose(seed), MASK),
   ):
     value, grads = jax.value_and_grad(
-      lambda a, m, weights=weights, mask=mask: divergences.contrastive(
+      lambda a, m, weights=weights, mask=mask: contrastive.contrastive(
         a, m, jnp.asarray(weights), jnp.asarray(mask), margin=0.5
       ),
       argnums=(0, 1),

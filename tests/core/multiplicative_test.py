@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmer_jax.core import fusion
+from mmer_jax.core import multiplicative
 
 NAMES = ("acoustic", "lexical", "visual")
 forms = pytest.mark.parametrize("form", ["boost", "suppress"])
@@ -62,9 +62,9 @@ def numpy_losses(decision, form, logits, labels, present, beta):
 
 def ours(decision, form, logits, labels, present, beta, detach=False):
   make = (
-    fusion.binary_log_probs
+    multiplicative.binary_log_probs
     if decision == "binary"
-    else fusion.softmax_log_probs
+    else multiplicative.softmax_log_probs
   )
   pairs = {
     name: make(
@@ -72,7 +72,7 @@ def ours(decision, form, logits, labels, present, beta, detach=False):
     )
     for name in NAMES
   }
-  return fusion.multiplicative(
+  return multiplicative.multiplicative(
     {name: pair[0] for name, pair in pairs.items()},
     {name: pair[1] for name, pair in pairs.items()},
     {name: jnp.asarray(flags) for name, flags in present.items()},
@@ -122,9 +122,9 @@ def test_a_detached_weight_is_a_constant(float64, decision):
     value, ours(*args, logits, labels, present, 0.7)
   )
   make = (
-    fusion.binary_log_probs
+    multiplicative.binary_log_probs
     if decision == "binary"
-    else fusion.softmax_log_probs
+    else multiplicative.softmax_log_probs
   )
   # The gradient of -log p times p^a, a per row.
   count = sum(flags.astype(float) for flags in present.values())
@@ -169,20 +169,20 @@ def test_gradients_are_finite_where_a_probability_is_0_or_1(
 def test_equation_3_falls_with_the_true_class_below_the_bound():
   """-p^a log p turns at p = exp(-1 / a), and beta_bound keeps 1 / K above."""
   for modalities, classes in ((3, 6), (2, 4), (3, 2)):
-    bound = fusion.beta_bound(modalities, classes)
+    bound = multiplicative.beta_bound(modalities, classes)
     for beta, sign in ((0.99 * bound, -1), (1.01 * bound, 1)):
 
       def loss(log_p, beta=beta, modalities=modalities):
         each = {name: log_p for name in NAMES[:modalities]}
         there = {name: jnp.ones(1, bool) for name in each}
-        return fusion.multiplicative(
+        return multiplicative.multiplicative(
           each, each, there, beta=beta, form="boost", detach_weight=False
         ).sum()
 
       slope = jax.grad(loss)(jnp.log(jnp.full(1, 1 / classes)))
       assert np.sign(slope[0]) == sign
-  np.testing.assert_allclose(fusion.beta_bound(3, 6), 1.1162, atol=1e-4)
-  assert fusion.beta_bound(1, 6) == np.inf
+  np.testing.assert_allclose(multiplicative.beta_bound(3, 6), 1.1162, atol=1e-4)
+  assert multiplicative.beta_bound(1, 6) == np.inf
 
 
 def test_equation_3_ends_in_certainty_of_the_majority_unless_detached(float64):
@@ -220,7 +220,7 @@ def test_weights_by_hand():
     "lexical": jnp.array([True, True, False]),
     "visual": jnp.array([True, False, False]),
   }
-  got = fusion.modality_weights(confidence, present, beta=1.0)
+  got = multiplicative.modality_weights(confidence, present, beta=1.0)
   roots = np.sqrt([0.9, 0.4, 0.1])
   first = roots / roots.sum()
   np.testing.assert_allclose(
@@ -234,11 +234,11 @@ def test_weights_by_hand():
     name: jnp.full((3, 2), value)
     for name, value in zip(NAMES, (2.0, 3.0, 5.0), strict=True)
   }
-  made = fusion.weighted_sum(vectors, got)
+  made = multiplicative.weighted_sum(vectors, got)
   np.testing.assert_allclose(made[1], 2 * 0.9 / 1.3 + 3 * 0.4 / 1.3, rtol=1e-6)
   np.testing.assert_array_equal(made[2], 0)
   np.testing.assert_allclose(
-    fusion.product(vectors, present), [[30, 30], [6, 6], [0, 0]]
+    multiplicative.product(vectors, present), [[30, 30], [6, 6], [0, 0]]
   )
 
 
@@ -256,12 +256,12 @@ def test_confidence_by_hand():
       (logits, "softmax", softmax),
       (odds, "binary", binary),
     ):
-      got = fusion.log_confidence(given, decision, measure)
+      got = multiplicative.log_confidence(given, decision, measure)
       np.testing.assert_allclose(got, expected, rtol=1e-5)
   # As sure as can be, without a NaN.
   sure = jnp.array([[1e4, -1e4]])
   for decision in ("softmax", "binary"):
-    found = fusion.log_confidence(sure, decision, "entropy")
+    found = multiplicative.log_confidence(sure, decision, "entropy")
     np.testing.assert_array_equal(found, 0)
 
 
@@ -272,7 +272,7 @@ def test_telling_rare_positives_apart_is_confidence_by_entropy_alone():
 
   def gained(measure):
     means = [
-      float(fusion.log_confidence(x, "binary", measure).mean())
+      float(multiplicative.log_confidence(x, "binary", measure).mean())
       for x in (guess, told)
     ]
     return means[1] - means[0]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmer_jax import errors
-from mmer_jax.data import few_shot, pipeline
+from mmer_jax.base import errors
+from mmer_jax.data import few_shot, schema
 
 
 def rng(seed=0):
@@ -58,14 +58,14 @@ def test_a_memory_keeps_at_most_its_size_and_fills_its_slots():
     [np.arange(100, 200), np.array([7, 5])], size=6, slots=8, rng=rng()
   )
   assert kept.shape == (2, 8)
-  assert (kept[:, 6:] == pipeline.FILLER).all()
+  assert (kept[:, 6:] == schema.PAD_ROW).all()
   assert len(np.unique(kept[0, :6])) == 6 and (kept[0, :6] >= 100).all()
-  assert kept[1].tolist() == [5, 7] + [pipeline.FILLER] * 6
+  assert kept[1].tolist() == [5, 7] + [schema.PAD_ROW] * 6
 
 
 def test_a_memory_stands_behind_every_batch():
-  kept = np.array([[1, 2, 3], [4, pipeline.FILLER, pipeline.FILLER]], np.int32)
-  batches = np.array([[10, 11], [12, pipeline.FILLER]], np.int32)
+  kept = np.array([[1, 2, 3], [4, schema.PAD_ROW, schema.PAD_ROW]], np.int32)
+  batches = np.array([[10, 11], [12, schema.PAD_ROW]], np.int32)
   rows = few_shot.with_memory(batches, kept)
   assert rows.tolist() == [
     [10, 11, -1, 1, 2, 3, 4, -1, -1],

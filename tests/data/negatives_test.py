@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmer_jax.data import negatives, pipeline
+from mmer_jax.data import negatives, schema
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 PAIRS = (("angry", "happy"), ("neutral", "sad"))
@@ -21,11 +21,11 @@ def test_each_row_has_a_negative_of_the_training_rows():
   classes = rng.integers(3, size=40)  # None is angry.
   labels = np.eye(4)[classes]
   rows = np.arange(5, 35)
-  batches = np.append(rng.permutation(rows)[:23], pipeline.FILLER)
+  batches = np.append(rng.permutation(rows)[:23], schema.PAD_ROW)
   batches = batches.reshape(4, 6).astype(np.int32)
 
   def draw(epoch=0, pairs=PAIRS):
-    both = negatives.beside(
+    both = negatives.append_negatives(
       batches,
       rows,
       labels,
@@ -41,8 +41,8 @@ def test_each_row_has_a_negative_of_the_training_rows():
   drawn = draw()
   for row, other in zip(batches.ravel(), drawn.ravel(), strict=True):
     # The negatives of happy are angry, and of those there is none.
-    if row == pipeline.FILLER or classes[row] == 1:
-      assert other == pipeline.FILLER
+    if row == schema.PAD_ROW or classes[row] == 1:
+      assert other == schema.PAD_ROW
     else:
       assert other in rows and classes[other] == 2 - classes[row]
   np.testing.assert_array_equal(drawn, draw())

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from mmer_jax import errors
+from mmer_jax.base import errors
+from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -62,11 +63,13 @@ def read(folder):
 
 
 def files(folder):
-  return [entry["file"] for entry in shards.load_manifest(folder)["shards"]]
+  return [
+    entry["file"] for entry in manifest_lib.load_manifest(folder)["shards"]
+  ]
 
 
 def test_every_example_is_read_as_the_manifest_counts_them(folder):
-  manifest = shards.load_manifest(folder)
+  manifest = manifest_lib.load_manifest(folder)
   examples = [example for _, example in read(folder)]
   assert len(examples) == manifest["counts"]["examples"] == 40
   assert len({example["id"] for example in examples}) == 40
@@ -187,10 +190,10 @@ def test_a_cut_is_found_by_the_records_too(copy, keep):
 
 def edit(folder, change):
   """Edits a manifest and signs it again."""
-  path = folder / shards.MANIFEST
+  path = folder / manifest_lib.MANIFEST
   manifest = json.loads(path.read_text())
   change(manifest)
-  manifest["fingerprint"] = shards.fingerprint(manifest)
+  manifest["fingerprint"] = manifest_lib.fingerprint(manifest)
   path.write_text(json.dumps(manifest))
 
 
@@ -227,7 +230,7 @@ def test_swapped_shards_are_an_error(copy, sizes_tell):
 def rewrite(folder, change):
   """Changes the second example of the first shard; every checksum is right."""
   features = tfds.features.FeaturesDict.from_config(str(folder))
-  entry = shards.load_manifest(folder)["shards"][0]
+  entry = manifest_lib.load_manifest(folder)["shards"][0]
   path = folder / entry["file"]
   content, records = path.read_bytes(), []
   while content:
@@ -271,7 +274,9 @@ def set_nan(example):
   ],
 )
 def test_a_sound_record_of_unsound_values_is_an_error(copy, change, message):
-  columns = shards.load_manifest(copy)["modalities"]["acoustic"]["columns"]
+  columns = manifest_lib.load_manifest(copy)["modalities"]["acoustic"][
+    "columns"
+  ]
   name = rewrite(copy, change)
   message = message.format(column=columns[7])
   with pytest.raises(errors.UserError, match=f"{name}, record 1: {message}"):
@@ -298,12 +303,12 @@ def test_a_flipped_byte_in_an_array_record_is_an_error(arrays, tmp_path):
 
 def test_what_is_no_shard_folder_is_named(tmp_path, copy):
   with pytest.raises(errors.UserError, match="is not a folder"):
-    shards.load_manifest(tmp_path / "nowhere")
+    manifest_lib.load_manifest(tmp_path / "nowhere")
   with pytest.raises(errors.UserError, match="did not finish"):
-    shards.load_manifest(tmp_path)
+    manifest_lib.load_manifest(tmp_path)
   (copy / files(copy)[1]).unlink()
   with pytest.raises(errors.UserError, match="is missing"):
-    shards.load_manifest(copy)
+    manifest_lib.load_manifest(copy)
 
 
 @pytest.mark.parametrize(
@@ -316,17 +321,17 @@ def test_what_is_no_shard_folder_is_named(tmp_path, copy):
   ],
 )
 def test_a_damaged_manifest_is_named(copy, change, message):
-  path = copy / shards.MANIFEST
+  path = copy / manifest_lib.MANIFEST
   path.write_text(change(path.read_text()))
   with pytest.raises(errors.UserError, match=message) as caught:
-    shards.load_manifest(copy)
+    manifest_lib.load_manifest(copy)
   assert "\n" not in str(caught.value)
 
 
 def test_another_format_of_shards_is_refused(copy):
   edit(copy, lambda m: m.update(format=99))
   with pytest.raises(errors.UserError, match="has format 99, expected 1"):
-    shards.load_manifest(copy)
+    manifest_lib.load_manifest(copy)
 
 
 def test_a_stream_of_other_dims_than_the_manifest_is_an_error(copy):
@@ -354,7 +359,7 @@ def test_a_stream_of_other_dims_than_the_manifest_is_an_error(copy):
   ],
 )
 def test_damaged_features_are_named(copy, change, message):
-  change(copy / shards.FEATURES)
+  change(copy / manifest_lib.FEATURES)
   with pytest.raises(
     errors.UserError, match=f"features.json {message}"
   ) as caught:
@@ -367,24 +372,24 @@ def forget_the_checksum(manifest):
 
 
 def test_emotion_vectors_are_read_without_unpickling(copy):
-  vectors = shards.load_emotion_vectors(copy)
-  manifest = shards.load_manifest(copy)
+  vectors = manifest_lib.load_emotion_vectors(copy)
+  manifest = manifest_lib.load_manifest(copy)
   assert vectors is not None
   assert vectors.names == tuple(manifest["emotions"])
   assert vectors.vectors.shape[0] == len(vectors.names)
-  path = copy / shards.EMOTIONS
+  path = copy / manifest_lib.EMOTIONS
   np.savez(path, names=np.array([object()]), words=[""], vectors=[[0.0]])
   edit(copy, forget_the_checksum)
   with pytest.raises(errors.UserError, match="cannot be read"):
-    shards.load_emotion_vectors(copy)
+    manifest_lib.load_emotion_vectors(copy)
   path.unlink()
-  assert shards.load_emotion_vectors(copy) is None
+  assert manifest_lib.load_emotion_vectors(copy) is None
 
 
 @pytest.mark.parametrize("checksum", [True, False])
 def test_damaged_emotion_vectors_are_named_or_harmless(copy, checksum):
-  path = copy / shards.EMOTIONS
-  clean, good = path.read_bytes(), shards.load_emotion_vectors(copy)
+  path = copy / manifest_lib.EMOTIONS
+  clean, good = path.read_bytes(), manifest_lib.load_emotion_vectors(copy)
   if not checksum:
     edit(copy, forget_the_checksum)
   rng = np.random.default_rng(0)
@@ -392,7 +397,7 @@ def test_damaged_emotion_vectors_are_named_or_harmless(copy, checksum):
   for position in rng.integers(len(clean), size=60):
     flip(path, int(position), 1 << int(rng.integers(8)))
     try:
-      found = shards.load_emotion_vectors(copy)
+      found = manifest_lib.load_emotion_vectors(copy)
     except errors.UserError as error:
       assert "\n" not in str(error)
       refused += 1
@@ -403,27 +408,27 @@ def test_damaged_emotion_vectors_are_named_or_harmless(copy, checksum):
     path.write_bytes(clean)
   assert refused == 60 if checksum else refused > 30
   path.write_bytes(clean[:-9])
-  with pytest.raises(errors.UserError, match=shards.EMOTIONS):
-    shards.load_emotion_vectors(copy)
+  with pytest.raises(errors.UserError, match=manifest_lib.EMOTIONS):
+    manifest_lib.load_emotion_vectors(copy)
 
 
 def test_missing_emotion_vectors_are_named(copy):
-  (copy / shards.EMOTIONS).unlink()
+  (copy / manifest_lib.EMOTIONS).unlink()
   with pytest.raises(errors.UserError, match="emotions.npz is missing"):
-    shards.load_emotion_vectors(copy)
+    manifest_lib.load_emotion_vectors(copy)
 
 
 def test_emotion_vectors_of_other_emotions_are_refused(copy):
-  names = shards.load_emotion_vectors(copy).names
+  names = manifest_lib.load_emotion_vectors(copy).names
   edit(copy, forget_the_checksum)
   np.savez(
-    copy / shards.EMOTIONS,
+    copy / manifest_lib.EMOTIONS,
     names=np.array(names[::-1]),
     words=np.array(names),
     vectors=np.ones((len(names), 4), np.float32),
   )
   with pytest.raises(errors.UserError, match="is of the emotions"):
-    shards.load_emotion_vectors(copy)
+    manifest_lib.load_emotion_vectors(copy)
 
 
 def test_reading_imports_neither_tensorflow_nor_torch(folder, arrays):

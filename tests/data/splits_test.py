@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmer_jax import errors
+from mmer_jax.base import errors
 from mmer_jax.data import splits
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mmer_jax.data import pipeline, splits, unlabelled
+from mmer_jax.data import batches as batches_lib
+from mmer_jax.data import schema, splits, unlabelled
 
 
 def corpus():
@@ -73,12 +74,12 @@ def test_every_class_that_was_found_counts_alike(per_class):
 
 
 def test_unlabelled_rows_fill_the_second_half_of_every_batch():
-  batches = pipeline.in_batches(np.arange(10), 4)
+  batches = batches_lib.in_batches(np.arange(10), 4)
   rows = np.arange(50, 55)
 
   def make(**changes):
     where = {"seed": 1, "stage": 0, "epoch": 0, **changes}
-    return unlabelled.beside(batches, rows, **where)
+    return unlabelled.append_unlabelled(batches, rows, **where)
 
   got = make()
   assert got.shape == (3, 8) and got.dtype == np.int32
@@ -92,8 +93,8 @@ def test_unlabelled_rows_fill_the_second_half_of_every_batch():
 
 
 def test_without_unlabelled_rows_there_are_fillers():
-  batches = pipeline.in_batches(np.arange(4), 4)
-  got = unlabelled.beside(
+  batches = batches_lib.in_batches(np.arange(4), 4)
+  got = unlabelled.append_unlabelled(
     batches, np.zeros(0, np.int64), seed=0, stage=0, epoch=0
   )
-  np.testing.assert_array_equal(got[:, 4:], pipeline.FILLER)
+  np.testing.assert_array_equal(got[:, 4:], schema.PAD_ROW)

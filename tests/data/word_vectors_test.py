@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
+from mmer_jax.base.errors import UserError
 from mmer_jax.data import word_vectors
-from mmer_jax.errors import UserError
 
 
 def test_vectors_are_read_whatever_the_variety_of_the_format(tmp_path):

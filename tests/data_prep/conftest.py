@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import rich.console
 
-from data_prep import corpus as corpus_lib
-from data_prep import write
+from data_prep.corpus import corpus as corpus_lib
+from data_prep.writing import write
 from mmer_jax.data import shards
 
 ROOT = pathlib.Path(__file__).parents[2]

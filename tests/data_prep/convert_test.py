@@ -9,8 +9,8 @@ import pytest
 from absl import flags
 
 from data_prep import convert as convert_lib
-from mmer_jax.data import shards
-from mmer_jax.errors import UserError
+from mmer_jax.base.errors import UserError
+from mmer_jax.data import manifest, shards
 from tests.data_prep.conftest import ROOT
 
 SPEC = """
@@ -73,7 +73,7 @@ def test_a_corpus_of_ones_own_is_converted(own, convert, tmp_path):
   read = {e["id"]: e for _, e in shards.read_examples(tmp_path / "out")}
   assert read["1"]["lexical"].shape == (3, 3)
   assert read["3"]["lexical"].shape == (0, 3)
-  vectors = shards.load_emotion_vectors(tmp_path / "out")
+  vectors = manifest.load_emotion_vectors(tmp_path / "out")
   assert vectors.words == ("happy", "sad")
 
 
@@ -251,9 +251,9 @@ class Without:
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 from data_prep import convert
-from mmer_jax import errors
+from mmer_jax.base import cli
 convert.define_flags()
-errors.run(convert.main)
+cli.run(convert.main)
 """
 
 

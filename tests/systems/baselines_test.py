@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmer_jax import errors
+from mmer_jax.base import errors
 from mmer_jax.data import schema
 from mmer_jax.systems.baselines import model
-from tests.core import recurrent_test
-from tests.systems import conformance_test as shared
+from tests.core import lstm_test
+from tests.systems import conformance_test
 
 
 def numpy_encode(params, features, mask):
   return np.concatenate(
-    recurrent_test.numpy_bilstm(params, features, mask, 2, "last"), axis=-1
+    lstm_test.numpy_bilstm(params, features, mask, 2, "last"), axis=-1
   )
 
 
@@ -23,29 +23,29 @@ def linear(params, x):
 
 
 def test_late_fusion_reads_every_modality_side_by_side():
-  system, params = shared.made("lf_lstm")
-  batch = shared.example()
+  system, params = conformance_test.made("lf_lstm")
+  batch = conformance_test.example()
   parts = [
     numpy_encode(
       params[f"encoder_{m}"], batch.streams[m].features, batch.streams[m].mask
     )
-    for m in sorted(shared.WIDTHS)
+    for m in sorted(conformance_test.WIDTHS)
   ]
   expected = linear(params["out"], np.concatenate(parts, axis=-1))
-  got = system.predict(params, batch, shared.vectors()).logits
+  got = system.predict(params, batch, conformance_test.vectors()).logits
   np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_early_fusion_reads_the_concatenated_steps():
-  system, params = shared.made("ef_lstm")
-  batch = shared.example()
+  system, params = conformance_test.made("ef_lstm")
+  batch = conformance_test.example()
   order = ("lexical", "acoustic", "visual")
   features = np.concatenate([batch.streams[m].features for m in order], axis=-1)
   mask = np.any([batch.streams[m].mask for m in order], axis=0)
   expected = linear(
     params["out"], numpy_encode(params["encoder"], features, mask)
   )
-  got = system.predict(params, batch, shared.vectors()).logits
+  got = system.predict(params, batch, conformance_test.vectors()).logits
   np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -95,6 +95,8 @@ def test_streams_of_unlike_lengths_are_refused():
 
 
 def test_a_baseline_has_a_row_per_emotion():
-  system, _ = shared.made("lf_lstm")
-  params = system.init(jax.random.key(0), shared.example(), shared.vectors(6))
+  system, _ = conformance_test.made("lf_lstm")
+  params = system.init(
+    jax.random.key(0), conformance_test.example(), conformance_test.vectors(6)
+  )
   assert params["out"]["bias"].shape == (6,)

@@ -12,8 +12,8 @@ from configs.baselines import ef_lstm_mosei, lf_lstm_mosei
 from configs.dae_mmd import fully
 from configs.m3er import ablation, mfn
 from configs.multiview import multimodal
-from mmer_jax import systems, training
-from mmer_jax.data import pipeline, schema
+from mmer_jax.data import normalise, schema, tables
+from mmer_jax.systems import interface, registry
 
 WIDTHS = {"lexical": 8, "acoustic": 5, "visual": 3}
 STEPS, ROWS, EMOTIONS = 6, 7, 4
@@ -83,7 +83,7 @@ def vectors(count=EMOTIONS):
 
 
 def settings():
-  return training.Runs(
+  return interface.RunSettings(
     seed=np.uint32(0),
     fold=np.int32(1),
     learning_rate=np.float32(1e-3),
@@ -101,7 +101,7 @@ def settings():
 @functools.cache
 def made(name, decision="softmax", dtype="float32"):
   """The system with its functions compiled, once for all tests."""
-  system = systems.SYSTEMS[name](config(name, decision, dtype))
+  system = registry.SYSTEMS[name](config(name, decision, dtype))
   system = system._replace(
     init=jax.jit(system.init), predict=jax.jit(system.predict)
   )
@@ -125,14 +125,14 @@ def logits(name, batch):
   return np.asarray(system.predict(params, batch, vectors()).logits)
 
 
-every_system = pytest.mark.parametrize("name", sorted(systems.SYSTEMS))
+every_system = pytest.mark.parametrize("name", sorted(registry.SYSTEMS))
 both_decisions = pytest.mark.parametrize(
   "decision", [pytest.param("binary", marks=pytest.mark.long), "softmax"]
 )
 
 
 def test_every_system_is_tested():
-  assert CONFIGS.keys() == systems.SYSTEMS.keys()
+  assert CONFIGS.keys() == registry.SYSTEMS.keys()
 
 
 @every_system
@@ -172,9 +172,9 @@ def test_batch_order_and_batch_mates_change_nothing(name):
   batch = example()
   whole = logits(name, batch)
   order = np.random.default_rng(1).permutation(ROWS)
-  mixed = logits(name, pipeline.take(batch, jnp.asarray(order)))
+  mixed = logits(name, tables.take(batch, jnp.asarray(order)))
   np.testing.assert_allclose(mixed, whole[order], rtol=1e-5, atol=1e-6)
-  alone = logits(name, pipeline.take(batch, jnp.array([4])))
+  alone = logits(name, tables.take(batch, jnp.array([4])))
   np.testing.assert_allclose(alone[0], whole[4], rtol=1e-5, atol=1e-6)
 
 
@@ -184,8 +184,8 @@ def test_an_absent_modality_says_nothing(name, modality):
   """What it held before changes nothing; that it is gone does."""
   batch = example()
   rest = {modality: False}
-  gone = pipeline.keep_modalities(batch, rest)
-  other = pipeline.keep_modalities(
+  gone = normalise.keep_modalities(batch, rest)
+  other = normalise.keep_modalities(
     batch.replace(
       streams={
         **batch.streams,
@@ -207,7 +207,7 @@ def test_an_absent_modality_says_nothing(name, modality):
 
 @every_system
 def test_with_nothing_present_the_scores_are_finite(name):
-  nothing = pipeline.keep_modalities(example(), dict.fromkeys(WIDTHS, False))
+  nothing = normalise.keep_modalities(example(), dict.fromkeys(WIDTHS, False))
   assert np.isfinite(logits(name, nothing)).all()
 
 
@@ -226,7 +226,7 @@ def test_gradients_are_finite_and_reach_every_parameter(name, decision):
 def test_a_batch_without_a_labelled_row_has_no_loss_and_no_gradient(
   name, decision
 ):
-  fillers = pipeline.take(example(), jnp.full(ROWS, pipeline.FILLER))
+  fillers = tables.take(example(), jnp.full(ROWS, schema.PAD_ROW))
   unlabelled = example().replace(labelled=jnp.zeros(ROWS, bool))
   for batch in (fillers, unlabelled):
     loss, grads = gradient(name, decision)(batch)
@@ -241,10 +241,10 @@ def test_a_batch_without_a_labelled_row_has_no_loss_and_no_gradient(
 def test_unlabelled_rows_and_fillers_do_not_weigh(name, decision):
   batch = example()
   with_more, _ = gradient(name, decision)(
-    pipeline.take(batch, jnp.array([0, 1, 2, 3, 4, 5, -1]))
+    tables.take(batch, jnp.array([0, 1, 2, 3, 4, 5, -1]))
   )
   rows = jnp.array([0, 1, 2, 3, 4])
-  alone, _ = gradient(name, decision)(pipeline.take(batch, rows))
+  alone, _ = gradient(name, decision)(tables.take(batch, rows))
   np.testing.assert_allclose(with_more, alone, rtol=1e-6)
 
 

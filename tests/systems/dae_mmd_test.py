@@ -9,18 +9,20 @@ import optax
 import pytest
 
 from configs.dae_mmd import fully, meld, semi
-from mmer_jax import benchmark, errors, systems
-from mmer_jax.data import pipeline, schema
-from mmer_jax.systems import dae_mmd
+from mmer_jax.base import errors
+from mmer_jax.data import schema, tables
+from mmer_jax.systems import registry
+from mmer_jax.systems.dae_mmd import loss as loss_lib
 from mmer_jax.systems.dae_mmd import model
-from tests.core import divergences_test
-from tests.systems import conformance_test as shared
+from mmer_jax.training import benchmark
+from tests.core import mmd_test
+from tests.systems import conformance_test
 
 
 def made(config):
-  system = systems.SYSTEMS["dae_mmd"](config)
+  system = registry.SYSTEMS["dae_mmd"](config)
   params = jax.jit(system.init)(
-    jax.random.key(0), shared.example(), shared.vectors()
+    jax.random.key(0), conformance_test.example(), conformance_test.vectors()
   )
   return system, params
 
@@ -29,7 +31,7 @@ def tiny(module=fully, **changes):
   config = module.get_config("smoke")
   with config.unlocked():
     config.model.dropout = 0.0
-    config.training.batch_size = shared.ROWS
+    config.training.batch_size = conformance_test.ROWS
     config.update_from_flattened_dict(changes)
   return config
 
@@ -37,7 +39,7 @@ def tiny(module=fully, **changes):
 def shapes_at(config, rows=2):
   """The shape of what every layer returns, by its path."""
   table, emotions = benchmark.random_table(config)
-  batch = pipeline.take(table, np.zeros(rows, np.int32))
+  batch = tables.take(table, np.zeros(rows, np.int32))
   batch = jax.tree.map(jnp.asarray, batch)
   parts = config.model.to_dict()
   parts.pop("weights")
@@ -257,12 +259,12 @@ def output_of(padding="masked"):
   parts.pop("weights")
   parts.pop("matching")
   network = model.DaeMmd(**parts, emotions=4, dtype="float32")
-  params = network.init(jax.random.key(0), shared.example(), key=None)
+  params = network.init(jax.random.key(0), conformance_test.example(), key=None)
   return jax.jit(lambda batch: network.apply(params, batch, key=None))
 
 
 def with_padding(value):
-  batch = shared.example()
+  batch = conformance_test.example()
   return batch.replace(
     streams={
       m: s.replace(features=jnp.where(s.mask[..., None], s.features, value))
@@ -272,9 +274,12 @@ def with_padding(value):
 
 
 def test_padding_is_in_no_latent_and_in_no_error():
-  clean, dirty = output_of()(shared.example()), output_of()(with_padding(50.0))
+  clean, dirty = (
+    output_of()(conformance_test.example()),
+    output_of()(with_padding(50.0)),
+  )
   jax.tree.map(np.testing.assert_array_equal, clean, dirty)
-  present = shared.example().present
+  present = conformance_test.example().present
   for name, flags in present.items():
     there = np.asarray(flags)
     assert np.abs(clean.latents[name][there]).max(axis=1).min() > 0
@@ -285,13 +290,15 @@ def test_padding_is_in_no_latent_and_in_no_error():
 
 def test_literally_padding_is_read_and_reconstructed():
   masked, literal = output_of(), output_of("literal")
-  batch = shared.example()
+  batch = conformance_test.example()
   short = np.asarray(batch.streams["lexical"].mask.sum(axis=1))
-  part = (short > 0) & (short < shared.STEPS)
+  part = (short > 0) & (short < conformance_test.STEPS)
   a, b = masked(batch), literal(batch)
   difference = np.abs(np.asarray(a.errors["lexical"] - b.errors["lexical"]))
   assert difference[part].min() > 1e-3
-  np.testing.assert_allclose(difference[short == shared.STEPS], 0, atol=1e-6)
+  np.testing.assert_allclose(
+    difference[short == conformance_test.STEPS], 0, atol=1e-6
+  )
   np.testing.assert_array_equal(b.latents["lexical"][short == 0], 0)
 
 
@@ -341,15 +348,19 @@ def test_a_forced_decoder_sees_the_frames_before_the_one_it_makes(decoder):
 def expected_terms(batch, rows):
   """Eq. 2 and 3 from the networks' outputs, in float64."""
   output = output_of()(batch)
-  present = {m: np.asarray(batch.present[m])[rows] for m in shared.WIDTHS}
-  latents = {m: np.asarray(output.latents[m])[rows] for m in shared.WIDTHS}
+  present = {
+    m: np.asarray(batch.present[m])[rows] for m in conformance_test.WIDTHS
+  }
+  latents = {
+    m: np.asarray(output.latents[m])[rows] for m in conformance_test.WIDTHS
+  }
   terms = {
     f"reconstruction_{m}": np.asarray(output.errors[m])[rows][present[m]].mean()
-    for m in shared.WIDTHS
+    for m in conformance_test.WIDTHS
   }
   pairs = (("acoustic", "lexical"), ("acoustic", "visual"))
   for a, b in pairs:
-    terms[f"paired_{a}_{b}"] = divergences_test.numpy_mmd(
+    terms[f"paired_{a}_{b}"] = mmd_test.numpy_mmd(
       latents[a][present[a]], latents[b][present[b]], 0.7
     )[0]
   return terms
@@ -364,9 +375,9 @@ def test_the_supervised_loss_is_equation_7(unpaired):
     }
   )
   system, params = made(config)
-  batch = shared.example()
+  batch = conformance_test.example()
   value, terms = jax.jit(system.stages[0].loss)(
-    params, batch, shared.vectors(), shared.settings(), None
+    params, batch, conformance_test.vectors(), conformance_test.settings(), None
   )
   rows = np.flatnonzero(np.asarray(batch.labelled))
   for name, expected in expected_terms(batch, rows).items():
@@ -374,7 +385,7 @@ def test_the_supervised_loss_is_equation_7(unpaired):
   logits = np.asarray(output_of()(batch).logits, np.float64)[rows]
   log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
   each = np.asarray(batch.labels)[rows] * log_probs
-  each = each * np.asarray(shared.settings().class_weight[0])
+  each = each * np.asarray(conformance_test.settings().class_weight[0])
   np.testing.assert_allclose(
     terms["classification"], -each.sum(axis=1).mean(), rtol=1e-5
   )
@@ -431,14 +442,14 @@ def test_matching_alone_draws_the_latents_together():
     decoder="plane",
     dtype="float32",
   )
-  matching = dae_mmd.Matching((10.0,), "none", biased=True)
+  matching = loss_lib.Matching((10.0,), "none", biased=True)
 
   def variances(alpha):
     def loss(params):
       output = network.apply({"params": params}, batch, key=None)
-      part = dae_mmd.Part(batch, output, batch.labelled)
-      weights = dae_mmd.Weights(alpha, 1.0, 0.0)
-      return dae_mmd.unsupervised(part, None, weights, matching)
+      part = loss_lib.Part(batch, output, batch.labelled)
+      weights = loss_lib.Weights(alpha, 1.0, 0.0)
+      return loss_lib.unsupervised(part, None, weights, matching)
 
     optimizer = optax.adam(1e-2)
 
@@ -460,8 +471,8 @@ def test_matching_alone_draws_the_latents_together():
 
 def semi_batch():
   """As many unlabelled rows behind those of the example."""
-  first, second = shared.example(), shared.example(3)
-  second = second.replace(labelled=jnp.zeros(shared.ROWS, bool))
+  first, second = conformance_test.example(), conformance_test.example(3)
+  second = second.replace(labelled=jnp.zeros(conformance_test.ROWS, bool))
   return (
     first,
     second,
@@ -474,14 +485,14 @@ def test_the_semi_supervised_loss_is_equation_9():
   semi_system, params = made(tiny(semi, **changes))
   plain_system, _ = made(tiny(**changes))
   first, second, both = semi_batch()
-  arguments = shared.vectors(), shared.settings(), None
+  arguments = conformance_test.vectors(), conformance_test.settings(), None
   loss = jax.jit(semi_system.stages[-1].loss)
   value, terms = loss(params, both, *arguments)
   supervised, own = jax.jit(plain_system.stages[0].loss)(
     params, first, *arguments
   )
   # The loss of Eq. 8 is that of Eq. 7 without the classification.
-  labelled = second.replace(labelled=jnp.ones(shared.ROWS, bool))
+  labelled = second.replace(labelled=jnp.ones(conformance_test.ROWS, bool))
   other, more = jax.jit(plain_system.stages[0].loss)(
     params, labelled, *arguments
   )
@@ -497,7 +508,7 @@ def test_the_semi_supervised_loss_is_equation_9():
   # Whatever the unlabelled rows' labels are.
   changed, _ = loss(
     params,
-    both.replace(labels=both.labels.at[shared.ROWS :].set(9.0)),
+    both.replace(labels=both.labels.at[conformance_test.ROWS :].set(9.0)),
     *arguments,
   )
   assert changed == value
@@ -516,16 +527,16 @@ def test_the_next_batch_stands_for_unpaired_videos():
       }
     )
   )
-  first, second = shared.example(), shared.example(3)
+  first, second = conformance_test.example(), conformance_test.example(3)
   both = jax.tree.map(lambda *x: jnp.concatenate(x), first, second)
-  arguments = shared.vectors(), shared.settings(), None
+  arguments = conformance_test.vectors(), conformance_test.settings(), None
   loss = jax.jit(system.stages[0].loss)
   value, terms = loss(params, both, *arguments)
   one, other = output_of()(first), output_of()(second)
   for name in ("lexical", "visual"):
     p_rows = np.asarray(first.present["acoustic"] & first.labelled)
     q_rows = np.asarray(second.present[name] & second.labelled)
-    expected = divergences_test.numpy_mmd(
+    expected = mmd_test.numpy_mmd(
       np.asarray(one.latents["acoustic"])[p_rows],
       np.asarray(other.latents[name])[q_rows],
       0.7,
@@ -543,11 +554,15 @@ def test_a_part_of_weight_zero_is_not_there():
     tiny(**{"model.weights.alpha": 0.0, "model.weights.beta": 0.0})
   )
   value, terms = system.stages[0].loss(
-    params, shared.example(), shared.vectors(), shared.settings(), None
+    params,
+    conformance_test.example(),
+    conformance_test.vectors(),
+    conformance_test.settings(),
+    None,
   )
   assert value == terms["classification"]
   assert set(terms) == {"classification"} | {
-    f"latent_variance_{m}" for m in shared.WIDTHS
+    f"latent_variance_{m}" for m in conformance_test.WIDTHS
   }
 
 
@@ -564,15 +579,17 @@ def test_any_subset_of_modalities_trains(modalities):
   config = tiny()
   with config.unlocked():
     config.data.modalities = modalities
-  system = systems.SYSTEMS["dae_mmd"](config)
-  whole = shared.example()
+  system = registry.SYSTEMS["dae_mmd"](config)
+  whole = conformance_test.example()
   batch = whole.replace(
     streams={m: whole.streams[m] for m in modalities},
     present={m: whole.present[m] for m in modalities},
   )
-  params = jax.jit(system.init)(jax.random.key(0), batch, shared.vectors())
+  params = jax.jit(system.init)(
+    jax.random.key(0), batch, conformance_test.vectors()
+  )
   value, terms = jax.jit(system.stages[0].loss)(
-    params, batch, shared.vectors(), shared.settings(), None
+    params, batch, conformance_test.vectors(), conformance_test.settings(), None
   )
   assert np.isfinite(value)
   paired = {name for name in terms if name.startswith("paired")}
@@ -594,7 +611,7 @@ def test_any_subset_of_modalities_trains(modalities):
 )
 def test_what_it_does_not_have_is_refused(changes, message):
   with pytest.raises(errors.UserError, match=message):
-    systems.SYSTEMS["dae_mmd"](tiny(**changes))
+    registry.SYSTEMS["dae_mmd"](tiny(**changes))
 
 
 def test_a_modality_without_an_auto_encoder_is_refused():
@@ -602,4 +619,4 @@ def test_a_modality_without_an_auto_encoder_is_refused():
   with config.unlocked():
     del config.model.dense.visual
   with pytest.raises(errors.UserError, match="names 'visual'"):
-    systems.SYSTEMS["dae_mmd"](config)
+    registry.SYSTEMS["dae_mmd"](config)

@@ -8,11 +8,13 @@ from absl import logging
 
 from configs import quickstart
 from configs.m3er import ablation, comparison, noise, robust
-from mmer_jax import errors, robustness, systems
-from mmer_jax.data import pipeline, schema
+from mmer_jax.base import errors
+from mmer_jax.data import normalise, schema
+from mmer_jax.experiment import input_repair
+from mmer_jax.systems import registry
 from mmer_jax.systems.m3er import model
-from tests.core import multiplicative_test as losses_test
-from tests.systems import conformance_test as shared
+from tests.core import multiplicative_test
+from tests.systems import conformance_test
 
 HIDDEN, MEMORY = 3, 4
 SIZES = {
@@ -83,7 +85,7 @@ def numpy_mfn(params, batch):
 
 def example():
   """Visual streams are shorter than the others."""
-  batch = shared.example()
+  batch = conformance_test.example()
   visual = batch.streams["visual"]
   short = schema.Stream(visual.features[:, :4], visual.mask[:, :4])
   batch = batch.replace(streams={**batch.streams, "visual": short})
@@ -116,19 +118,22 @@ def test_the_memory_fusion_network_equals_a_loop():
 
 
 def test_the_output_equals_a_loop_over_its_parts():
-  config = shared.config("m3er")
+  config = conformance_test.config("m3er")
   with config.unlocked():
     config.model.multiplicative.beta = 0.4
     config.model.update(**SIZES)
-  system = systems.SYSTEMS["m3er"](config)
+  system = registry.SYSTEMS["m3er"](config)
   batch = example()
-  params = jax.jit(system.init)(jax.random.key(0), batch, shared.vectors())
+  params = jax.jit(system.init)(
+    jax.random.key(0), batch, conformance_test.vectors()
+  )
   got = jax.tree.map(
-    np.asarray, jax.jit(system.predict)(params, batch, shared.vectors())
+    np.asarray,
+    jax.jit(system.predict)(params, batch, conformance_test.vectors()),
   )
   params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
   states, memory = numpy_mfn(params["encoder"], batch)
-  for row in range(shared.ROWS):
+  for row in range(conformance_test.ROWS):
     there = [m for m in sorted(states) if batch.present[m][row]]
     amounts, vectors = {}, {}
     for name in there:
@@ -155,22 +160,22 @@ def test_the_output_equals_a_loop_over_its_parts():
 )
 def test_the_loss_is_that_of_its_parts(name, decision):
   """Classification (m3er alone) and c(y), class weights in both."""
-  config = shared.config(name, decision)
+  config = conformance_test.config(name, decision)
   with config.unlocked():
     if name == "mtee":
       config.model.fusion = "multiplicative"
     config.model.multiplicative.beta = 0.4
-  system = systems.SYSTEMS[name](config)
-  batch, vectors = shared.example(), shared.vectors()
+  system = registry.SYSTEMS[name](config)
+  batch, vectors = conformance_test.example(), conformance_test.vectors()
   params = jax.jit(system.init)(jax.random.key(0), batch, vectors)
   output = jax.jit(system.predict)(params, batch, vectors)
-  weight = np.asarray(shared.settings().class_weight[0])
-  run = shared.settings()
+  weight = np.asarray(conformance_test.settings().class_weight[0])
+  run = conformance_test.settings()
   got, _ = jax.jit(
     lambda params: system.stages[0].loss(params, batch, vectors, run, None)
   )(params)
   labels = np.asarray(batch.labels)
-  values = losses_test.numpy_losses(
+  values = multiplicative_test.numpy_losses(
     decision,
     "boost",
     {m: np.asarray(x, np.float64) for m, x in output.per_modality.items()},
@@ -186,12 +191,14 @@ def test_the_loss_is_that_of_its_parts(name, decision):
   real = np.asarray(batch.labelled)
   expected = values[real].mean()
   if name == "m3er":
-    plain = losses_test.numpy_losses(
+    plain = multiplicative_test.numpy_losses(
       decision,
       "boost",
-      dict.fromkeys(losses_test.NAMES, np.asarray(output.logits, np.float64)),
+      dict.fromkeys(
+        multiplicative_test.NAMES, np.asarray(output.logits, np.float64)
+      ),
       labels,
-      dict.fromkeys(losses_test.NAMES, np.ones(len(labels), bool)),
+      dict.fromkeys(multiplicative_test.NAMES, np.ones(len(labels), bool)),
       0.0,
     )
     if decision == "binary":
@@ -205,14 +212,17 @@ def test_the_loss_is_that_of_its_parts(name, decision):
 
 
 def test_a_beta_that_teaches_the_wrong_thing_is_refused_or_named(caplog):
-  config = shared.config("m3er")
+  config = conformance_test.config("m3er")
 
   def start(**changes):
     with config.unlocked():
       config.model.multiplicative.update(**changes)
-    system = systems.SYSTEMS["m3er"](config)
+    system = registry.SYSTEMS["m3er"](config)
     jax.eval_shape(
-      system.init, jax.random.key(0), shared.example(), shared.vectors()
+      system.init,
+      jax.random.key(0),
+      conformance_test.example(),
+      conformance_test.vectors(),
     )
 
   # M = 3, K = 4: (M - 1) / ln K = 1.443.
@@ -239,18 +249,20 @@ def test_other_values_are_refused():
     with config.unlocked():
       config.update_from_flattened_dict(changes)
     with pytest.raises(errors.UserError, match=message):
-      systems.SYSTEMS["m3er"](config)
+      registry.SYSTEMS["m3er"](config)
   config = quickstart.get_config("smoke")
   with config.unlocked():
     config.model.fusion = "sum"
   with pytest.raises(errors.UserError, match="weighted_sum, multiplicative"):
-    systems.SYSTEMS["mtee"](config)
+    registry.SYSTEMS["mtee"](config)
 
 
 def test_what_is_discarded_has_no_weight():
-  system, params = shared.made("m3er")
-  batch = pipeline.keep_modalities(shared.example(), {"visual": False})
-  weights = system.predict(params, batch, shared.vectors()).weights
+  system, params = conformance_test.made("m3er")
+  batch = normalise.keep_modalities(
+    conformance_test.example(), {"visual": False}
+  )
+  weights = system.predict(params, batch, conformance_test.vectors()).weights
   np.testing.assert_array_equal(weights["visual"], 0)
   there = np.asarray(batch.present["lexical"] | batch.present["acoustic"])
   total = np.asarray(weights["lexical"] + weights["acoustic"])
@@ -262,8 +274,8 @@ def test_every_row_of_a_table_has_a_system_and_a_number_per_column(module):
   for variant in module.VARIANTS:
     table = module.get_table(module.get_config(variant))
     for program in table.programs.values():
-      systems.SYSTEMS[program.system](program)
-      robustness.check(program)
+      registry.SYSTEMS[program.system](program)
+      input_repair.check(program)
     for section in table.sections:
       for row in section.rows:
         assert not row.program or row.program in table.programs

@@ -6,24 +6,25 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from mmer_jax import errors, systems
+from mmer_jax.base import errors
 from mmer_jax.core import losses
-from mmer_jax.data import pipeline
+from mmer_jax.data import normalise
+from mmer_jax.systems import registry
 from mmer_jax.systems.mtee import model
-from tests.core import recurrent_test
-from tests.systems import conformance_test as shared
+from tests.core import lstm_test
+from tests.systems import conformance_test
 
 
 def build(**changes):
   config = quickstart.get_config("smoke")
   with config.unlocked():
     config.model.update(changes)
-  return systems.SYSTEMS["mtee"](config)
+  return registry.SYSTEMS["mtee"](config)
 
 
 def numpy_mtee(params, batch, emotions, absent):
   """Equations 1 to 4, one utterance at a time."""
-  weights = {m: float(params[f"weight_{m}"]) for m in shared.WIDTHS}
+  weights = {m: float(params[f"weight_{m}"]) for m in conformance_test.WIDTHS}
   spaces = {"lexical": emotions}
   for m in ("acoustic", "visual"):
     layer = params[f"map_{m}"]
@@ -32,7 +33,7 @@ def numpy_mtee(params, batch, emotions, absent):
     )
   logits = np.zeros((len(batch.example_mask), len(emotions)))
   for row in range(len(logits)):
-    here = [m for m in shared.WIDTHS if batch.present[m][row]]
+    here = [m for m in conformance_test.WIDTHS if batch.present[m][row]]
     for m in here:
       stream = batch.streams[m]
       forward, backward = _encode(
@@ -49,15 +50,15 @@ def numpy_mtee(params, batch, emotions, absent):
 
 
 def _encode(params, features, mask):
-  return recurrent_test.numpy_bilstm(params, features, mask, 2, "last")
+  return lstm_test.numpy_bilstm(params, features, mask, 2, "last")
 
 
 @pytest.mark.parametrize("absent", ["drop", "reference"])
 def test_logits_equal_the_equations(absent):
   system = build(absent=absent)
-  batch, emotions = shared.example(), shared.vectors()
+  batch, emotions = conformance_test.example(), conformance_test.vectors()
   params = system.init(jax.random.key(2), batch, emotions)
-  for index, m in enumerate(shared.WIDTHS):
+  for index, m in enumerate(conformance_test.WIDTHS):
     params[f"weight_{m}"] = jnp.asarray(0.4 * index - 0.5)
   got = system.predict(params, batch, emotions).logits
   expected = numpy_mtee(params, batch, np.asarray(emotions), absent)
@@ -65,31 +66,33 @@ def test_logits_equal_the_equations(absent):
 
 
 def test_modality_weights_begin_at_one_over_their_number():
-  params = build().init(jax.random.key(0), shared.example(), shared.vectors())
-  for m in shared.WIDTHS:
+  params = build().init(
+    jax.random.key(0), conformance_test.example(), conformance_test.vectors()
+  )
+  for m in conformance_test.WIDTHS:
     np.testing.assert_allclose(params[f"weight_{m}"], 1 / 3)
 
 
 def test_a_new_emotion_changes_no_other_logit():
   system = build()
-  batch = shared.example()
-  more = shared.vectors(6)
+  batch = conformance_test.example()
+  more = conformance_test.vectors(6)
   params = system.init(jax.random.key(0), batch, more[:4])
   few = system.predict(params, batch, more[:4])
   many = system.predict(params, batch, more)
   np.testing.assert_allclose(few.logits, many.logits[:, :4], rtol=1e-5)
-  assert many.logits.shape == (shared.ROWS, 6)
-  assert many.per_modality["visual"].shape == (shared.ROWS, 6)
+  assert many.logits.shape == (conformance_test.ROWS, 6)
+  assert many.per_modality["visual"].shape == (conformance_test.ROWS, 6)
 
 
 def test_emotions_are_inputs_without_a_parameter_of_their_own():
   system = build()
-  batch = shared.example()
+  batch = conformance_test.example()
   sizes = [
     sum(
       leaf.size
       for leaf in jax.tree.leaves(
-        system.init(jax.random.key(0), batch, shared.vectors(count))
+        system.init(jax.random.key(0), batch, conformance_test.vectors(count))
       )
     )
     for count in (2, 6)
@@ -99,11 +102,11 @@ def test_emotions_are_inputs_without_a_parameter_of_their_own():
 
 def test_one_modality_alone_is_unweighted_under_reference():
   system = build(absent="reference")
-  batch, emotions = shared.example(), shared.vectors()
+  batch, emotions = conformance_test.example(), conformance_test.vectors()
   params = system.init(jax.random.key(0), batch, emotions)
   alone = system.predict(
     params,
-    pipeline.keep_modalities(batch, {"lexical": False, "visual": False}),
+    normalise.keep_modalities(batch, {"lexical": False, "visual": False}),
     emotions,
   )
   np.testing.assert_allclose(
@@ -111,7 +114,7 @@ def test_one_modality_alone_is_unweighted_under_reference():
   )
   dropped = build(absent="drop").predict(
     params,
-    pipeline.keep_modalities(batch, {"lexical": False, "visual": False}),
+    normalise.keep_modalities(batch, {"lexical": False, "visual": False}),
     emotions,
   )
   np.testing.assert_allclose(
@@ -147,9 +150,9 @@ def test_word_vectors_of_another_width_are_refused():
   with pytest.raises(
     errors.UserError, match=r"set config.model.hidden.lexical=5"
   ):
-    system.init(jax.random.key(0), shared.example(), jnp.ones((4, 5)))
+    system.init(jax.random.key(0), conformance_test.example(), jnp.ones((4, 5)))
   with pytest.raises(errors.UserError, match="needs word vectors"):
-    system.init(jax.random.key(0), shared.example(), jnp.ones((4, 0)))
+    system.init(jax.random.key(0), conformance_test.example(), jnp.ones((4, 0)))
 
 
 def test_a_misspelt_key_of_the_model_raises():
@@ -157,7 +160,7 @@ def test_a_misspelt_key_of_the_model_raises():
   with config.unlocked():
     config.model.layer = 2
   with pytest.raises(TypeError, match="layer"):
-    systems.SYSTEMS["mtee"](config)
+    registry.SYSTEMS["mtee"](config)
 
 
 def test_binary_cross_entropy_by_hand():

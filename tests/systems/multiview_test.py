@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from configs.multiview import multimodal, taught
-from mmer_jax import errors, systems, training
-from mmer_jax.core import divergences
-from mmer_jax.data import pipeline
+from mmer_jax.base import errors
+from mmer_jax.core import contrastive
+from mmer_jax.data import tables
+from mmer_jax.systems import interface, registry
 from mmer_jax.systems.multiview import model
-from tests.systems import conformance_test as shared
+from mmer_jax.training import step as step_lib
+from tests.systems import conformance_test
 
 
 def config(module=multimodal, **changes):
@@ -38,7 +40,7 @@ def compiled(kind, reading="boundary"):
   """A view's function of a batch, its parameters off their initial values."""
   module = view(kind, reading)
   variables = jax.jit(lambda key, batch: module.init(key, batch, key=None))(
-    jax.random.key(0), shared.example()
+    jax.random.key(0), conformance_test.example()
   )
   return jax.jit(lambda batch: module.apply(variables, batch, key=None))
 
@@ -76,7 +78,7 @@ def shuffled(batch, rng):
   ],
 )
 def test_padding_silence_and_padded_words_change_nothing(kind, reading):
-  batch = shared.example()
+  batch = conformance_test.example()
   apply = compiled(kind, reading)
   plain = apply(batch)
   for seed in range(3):
@@ -88,7 +90,7 @@ def test_padding_silence_and_padded_words_change_nothing(kind, reading):
 
 def test_features_of_a_whole_utterance_are_every_word_s():
   """One acoustic frame without an alignment; the same as repeated in words."""
-  batch = shared.example()
+  batch = conformance_test.example()
   first = batch.streams["acoustic"]
   features, mask = first.features[:, :1], first.mask[:, :1]
   lexical = batch.streams["lexical"].mask
@@ -122,7 +124,7 @@ def test_features_of_a_whole_utterance_are_every_word_s():
 
 
 def test_frames_without_their_words_are_refused():
-  batch = shared.example().replace(acoustic_word=None)
+  batch = conformance_test.example().replace(acoustic_word=None)
   with pytest.raises(errors.UserError, match="the shards have no acoustic_wor"):
     jax.eval_shape(
       lambda key: view("h_mm_1").init(key, batch, key=None), jax.random.key(0)
@@ -131,7 +133,7 @@ def test_frames_without_their_words_are_refused():
 
 @functools.cache
 def made(second_view="frozen", **changes):
-  system = systems.SYSTEMS["multiview"](
+  system = registry.SYSTEMS["multiview"](
     config(
       taught,
       **{
@@ -147,13 +149,13 @@ def made(second_view="frozen", **changes):
     )
   )
   params = jax.jit(system.init)(
-    jax.random.key(0), shared.example(), shared.vectors()
+    jax.random.key(0), conformance_test.example(), conformance_test.vectors()
   )
   return system, params
 
 
 def test_the_stages_are_the_rows_of_table_3():
-  build = systems.SYSTEMS["multiview"]
+  build = registry.SYSTEMS["multiview"]
   names = {
     key: [
       stage.name
@@ -170,10 +172,10 @@ def test_the_stages_are_the_rows_of_table_3():
 
 
 def run_in(epoch=None):
-  run = shared.settings().replace(
+  run = conformance_test.settings().replace(
     epoch=None if epoch is None else jnp.asarray(epoch)
   )
-  return run.replace(class_weight=jnp.ones((1, shared.EMOTIONS)))
+  return run.replace(class_weight=jnp.ones((1, conformance_test.EMOTIONS)))
 
 
 @jax.jit
@@ -184,8 +186,8 @@ def first_output(params, batch):
 def outputs_of(params, batch, kind):
   """Of both views, one module at a time."""
   variables = {"params": params["second"]}
-  if training.STATISTICS in params:
-    variables["statistics"] = params[training.STATISTICS]["second"]
+  if interface.STATISTICS in params:
+    variables["statistics"] = params[interface.STATISTICS]["second"]
   return {
     "first": first_output(params, batch),
     "second": jax.jit(
@@ -201,11 +203,11 @@ def test_the_loss_is_its_parts_and_a_frozen_view_has_no_gradient(
   second_view, kind
 ):
   system, params = made(second_view, **{"model.second": kind})
-  batch = shared.example()
+  batch = conformance_test.example()
 
   def loss(params, epoch):
     return system.stages[-1].loss(
-      params, batch, shared.vectors(), run_in(epoch), None
+      params, batch, conformance_test.vectors(), run_in(epoch), None
     )
 
   (value, terms), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
@@ -229,10 +231,10 @@ def test_the_loss_is_its_parts_and_a_frozen_view_has_no_gradient(
     both &= batch.present["lexical"]
   np.testing.assert_allclose(
     terms["contrastive"],
-    divergences.contrastive(
+    contrastive.contrastive(
       outputs["first"].vector,
       outputs["second"].vector,
-      divergences.choose_negatives(
+      contrastive.choose_negatives(
         batch.labels, ~jnp.eye(4, dtype=bool), both, key=None
       ),
       both,
@@ -250,39 +252,39 @@ def test_the_loss_is_its_parts_and_a_frozen_view_has_no_gradient(
 
 def test_the_acoustic_view_reads_no_word():
   system, params = made()
-  batch = shared.example()
+  batch = conformance_test.example()
   bare = batch.replace(
     streams={"acoustic": batch.streams["acoustic"]},
     present={"acoustic": batch.present["acoustic"]},
   )
   np.testing.assert_array_equal(
-    system.predict(params, bare, shared.vectors()).logits,
-    system.predict(params, batch, shared.vectors()).logits,
+    system.predict(params, bare, conformance_test.vectors()).logits,
+    system.predict(params, batch, conformance_test.vectors()).logits,
   )
 
 
 def test_a_teacher_and_then_its_student_train():
   """What is not trained stays; the unit's statistics follow the teacher's."""
   system, params = made()
-  batch = shared.example()
+  batch = conformance_test.example()
   run = run_in().replace(weight_decay=jnp.float32(0.1))
   terms = ("contrastive", "first", "second", "teacher")
   stages = []
   for stage in system.stages:
-    state = training.init_run(params, terms if stage.name == "student" else ())
-    step = jax.jit(functools.partial(training.train_step, stage))
-    after = step(state, batch, shared.vectors(), run).train.params
+    state = step_lib.init_run(params, terms if stage.name == "student" else ())
+    step = jax.jit(functools.partial(step_lib.train_step, stage))
+    after = step(state, batch, conformance_test.vectors(), run).train.params
     stages.append((params, after))
     params = after
   (start, teacher), (_, student) = stages
   same = functools.partial(jax.tree.map, np.testing.assert_array_equal)
   same(start["first"], teacher["first"])
   same(teacher["second"], student["second"])
-  same(teacher[training.STATISTICS], student[training.STATISTICS])
+  same(teacher[interface.STATISTICS], student[interface.STATISTICS])
   for part, a, b in (
     ("second", start, teacher),
     ("first", teacher, student),
-    (training.STATISTICS, start, teacher),
+    (interface.STATISTICS, start, teacher),
   ):
     for x, y in zip(
       jax.tree.leaves(a[part]), jax.tree.leaves(b[part]), strict=True
@@ -309,7 +311,7 @@ def test_a_teacher_and_then_its_student_train():
 )
 def test_what_it_does_not_have_is_named(changes, message):
   with pytest.raises(errors.UserError, match=message) as raised:
-    systems.SYSTEMS["multiview"](config(taught, **changes))
+    registry.SYSTEMS["multiview"](config(taught, **changes))
   assert "\n" not in str(raised.value)
 
 
@@ -318,28 +320,28 @@ def test_negatives_of_the_corpus_stand_behind_the_batch():
   """The value is that of the batch whose negatives are those rows."""
   system, params = made(**{"model.contrast.negatives": "corpus"})
   assert [stage.negatives for stage in system.stages] == [None, ()]
-  first = shared.example()
+  first = conformance_test.example()
   order = np.array([1, 2, 3, 4, 6, 0, -1])
-  behind = pipeline.take(first, jnp.asarray(order))
+  behind = tables.take(first, jnp.asarray(order))
   both = jax.tree.map(lambda *x: jnp.concatenate(x), first, behind)
 
   @jax.jit
   def terms(batch):
     key = jax.random.key(0)
     return system.stages[-1].loss(
-      params, batch, shared.vectors(), run_in(), key
+      params, batch, conformance_test.vectors(), run_in(), key
     )[1]
 
   found = terms(both)
   outputs = outputs_of(params, first, "h_mm_4")
   vectors = [outputs[name].vector for name in ("first", "second")]
   real = first.labelled & first.present["acoustic"]
-  chosen = np.zeros((shared.ROWS, shared.ROWS), np.float32)
+  chosen = np.zeros((conformance_test.ROWS, conformance_test.ROWS), np.float32)
   for row, other in enumerate(order):
     chosen[row, other] = other >= 0 and bool(real[other])
   np.testing.assert_allclose(
     found["contrastive"],
-    divergences.contrastive(*vectors, jnp.asarray(chosen), real, margin=0.5),
+    contrastive.contrastive(*vectors, jnp.asarray(chosen), real, margin=0.5),
     rtol=1e-5,
   )
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mmer_jax import errors
-from mmer_jax.core import linear, recurrent
+from mmer_jax.base import errors
+from mmer_jax.core import layers, lstm
 from mmer_jax.data import schema
 
 
@@ -43,7 +43,7 @@ class EarlyFusion(nn.Module):
   ) -> Float[Array, "b k"]:
     """Returns one logit per emotion."""
     frames, mask = align(batch, self.modalities)
-    read = recurrent.BiLSTM(
+    read = lstm.BiLSTM(
       hidden=self.hidden,
       layers=self.layers,
       dropout=self.dropout,
@@ -53,7 +53,7 @@ class EarlyFusion(nn.Module):
       name="encoder",
     )(frames, mask, key=key)
     joined = jnp.concatenate([read.forward, read.backward], axis=-1)
-    return linear.Linear(self.emotions, name="out")(joined)
+    return layers.Linear(self.emotions, name="out")(joined)
 
 
 class LateFusion(nn.Module):
@@ -86,7 +86,7 @@ class LateFusion(nn.Module):
     parts = []
     for index, (modality, width) in enumerate(sorted(self.hidden.items())):
       stream = batch.streams[modality]
-      read = recurrent.BiLSTM(
+      read = lstm.BiLSTM(
         hidden=width,
         layers=self.layers,
         dropout=self.dropout,
@@ -101,7 +101,7 @@ class LateFusion(nn.Module):
       )
       parts += [read.forward, read.backward]
     joined = jnp.concatenate(parts, axis=-1)
-    return linear.Linear(self.emotions, name="out")(joined)
+    return layers.Linear(self.emotions, name="out")(joined)
 
 
 def align(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mmer_jax.core import attention, linear
+from mmer_jax.core import attention, layers
 from mmer_jax.data import schema
 
 
@@ -102,8 +102,8 @@ class DaeMmd(nn.Module):
       latents[modality] = jnp.where(there[:, None], latent, 0.0)
       errors[modality] = jnp.where(there, error, 0.0)
     joined = jnp.concatenate([latents[m] for m in sorted(latents)], axis=-1)
-    hidden = linear.Linear(self.classifier, dtype=self.dtype, name="hidden")
-    out = linear.Linear(self.emotions, name="out")
+    hidden = layers.Linear(self.classifier, dtype=self.dtype, name="hidden")
+    out = layers.Linear(self.emotions, name="out")
     return Output(out(jax.nn.relu(hidden(joined))), latents, errors)
 
 
@@ -209,7 +209,7 @@ class SequenceAutoEncoder(nn.Module):
     if self.decoder == "teacher_forcing":
       queries = jnp.pad(target, ((0, 0), (1, 0), (0, 0)))[:, :-1]
     decoded = self._transform("decoder", queries, mask, key, memory=plane)
-    output = linear.Linear(frames.shape[-1], dtype=self.dtype, name="output")
+    output = layers.Linear(frames.shape[-1], dtype=self.dtype, name="output")
     errors = jnp.square(output(decoded) - target).mean(axis=-1)
     count = jnp.maximum(mask.sum(axis=1), 1).astype(errors.dtype)
     return latent, jnp.where(mask, errors, 0.0).sum(axis=1) / count
@@ -279,7 +279,7 @@ class PlaneConvolution(nn.Module):
       )
       for (i, h), (j, w) in itertools.product(covered, covered)
     ]
-    layer = linear.Linear(channels, dtype=self.dtype, name="kernel")
+    layer = layers.Linear(channels, dtype=self.dtype, name="kernel")
     return layer(jnp.concatenate(patches, axis=-1))
 
 
@@ -305,7 +305,7 @@ class PlaneDeconvolution(nn.Module):
     kernel, stride, padding, channels = self.setting
     batch, rows, columns, depth = plane.shape
     shape = (depth, kernel * kernel * channels)
-    weight = self.param("kernel", linear.uniform(depth), shape)
+    weight = self.param("kernel", layers.uniform(depth), shape)
     weight = weight.astype(self.dtype)
     vectors = plane.reshape(-1, depth).astype(self.dtype)
     height, width = (_blocks(self.setting, count) for count in (rows, columns))
@@ -378,7 +378,7 @@ def _layers(
   """Linear layers of the module that calls, rectified in between."""
   for index, size in enumerate(sizes):
     x = x if index == 0 else jax.nn.relu(x)
-    x = linear.Linear(size, dtype=dtype, name=f"{name}_{index}")(x)
+    x = layers.Linear(size, dtype=dtype, name=f"{name}_{index}")(x)
   return x
 
 

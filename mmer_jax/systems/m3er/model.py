@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mmer_jax import training
-from mmer_jax.core import fusion, linear, recurrent
+from mmer_jax.core import layers
+from mmer_jax.core import lstm as lstm_lib
+from mmer_jax.core import multiplicative as multiplicative_lib
 from mmer_jax.data import schema
-from mmer_jax.systems import multiplicative
+from mmer_jax.systems import interface, multiplicative
 
 
 class Encoded(NamedTuple):
@@ -68,7 +69,7 @@ class MemoryFusion(nn.Module):
       more = steps - stream.mask.shape[1]
       mask = jnp.pad(stream.mask, ((0, 0), (0, more)))
       frames = jnp.pad(stream.features, ((0, 0), (0, more), (0, 0)))
-      lstm = recurrent.Lstm(self.hidden, self.dtype, name=f"lstm_{name}")
+      lstm = lstm_lib.Lstm(self.hidden, self.dtype, name=f"lstm_{name}")
       found, cell = lstm(frames, mask)
       states[name] = found[-1]
       cells.append(cell)
@@ -106,7 +107,7 @@ class MemoryFusion(nn.Module):
       out.append(kernel)
       bias.append(b)
       ones = jnp.ones((*attended.shape[:2], self.gate), attended.dtype)
-      kept.append(recurrent.dropout(ones, self.dropout, key))
+      kept.append(layers.dropout(ones, self.dropout, key))
     # Gates side by side: (t b 2 gate).
     before, scale = jnp.stack(inputs, axis=2), jnp.stack(kept, axis=2)
     recur, close = jnp.stack(from_memory, axis=1), jnp.stack(out)
@@ -139,9 +140,9 @@ class MemoryFusion(nn.Module):
   def _network(
     self, name: str, x: Array, hidden: int, out: int, key: PRNGKeyArray | None
   ) -> Array:
-    inner = linear.Linear(hidden, dtype=self.dtype, name=f"{name}_hidden")
-    outer = linear.Linear(out, dtype=self.dtype, name=f"{name}_out")
-    return outer(recurrent.dropout(jax.nn.relu(inner(x)), self.dropout, key))
+    inner = layers.Linear(hidden, dtype=self.dtype, name=f"{name}_hidden")
+    outer = layers.Linear(out, dtype=self.dtype, name=f"{name}_out")
+    return outer(layers.dropout(jax.nn.relu(inner(x)), self.dropout, key))
 
   def _layer(self, name: str, size: int, out: int) -> tuple[Array, Array]:
     def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
@@ -179,13 +180,13 @@ class Mfn(nn.Module):
   @nn.compact
   def __call__(
     self, batch: schema.Batch, *, key: PRNGKeyArray | None
-  ) -> training.Prediction:
+  ) -> interface.Prediction:
     """Scores every emotion."""
     keys = [None] * 2 if key is None else jax.random.split(key, 2)
     encoded = self.encoder(batch.streams, key=keys[0])
     parts = [encoded.states[name] for name in sorted(encoded.states)]
     joined = jnp.concatenate([*parts, encoded.memory], axis=-1)
-    return training.Prediction(
+    return interface.Prediction(
       _classify(self.encoder, self.classifier, self.emotions, joined, keys[1]),
       {},
     )
@@ -218,25 +219,25 @@ class M3er(nn.Module):
   @nn.compact
   def __call__(
     self, batch: schema.Batch, *, key: PRNGKeyArray | None
-  ) -> training.Prediction:
+  ) -> interface.Prediction:
     """Scores every emotion, fused and by modality."""
     keys = [None] * 2 if key is None else jax.random.split(key, 2)
     states, memory = self.encoder(batch.streams, key=keys[0])
     scores = {
-      name: linear.Linear(self.emotions, name=f"head_{name}")(states[name])
+      name: layers.Linear(self.emotions, name=f"head_{name}")(states[name])
       for name in sorted(states)
     }
     weights = multiplicative.fuse(self.settings, self.decision, scores, batch)
     if self.fusion == "product":
       present = {name: batch.present[name] for name in states}
-      fused = fusion.product(states, present)
+      fused = multiplicative_lib.product(states, present)
     else:
-      fused = fusion.weighted_sum(states, weights)
+      fused = multiplicative_lib.weighted_sum(states, weights)
     joined = jnp.concatenate([fused, memory], axis=-1)
     logits = _classify(
       self.encoder, self.classifier, self.emotions, joined, keys[1]
     )
-    return training.Prediction(logits, scores, weights)
+    return interface.Prediction(logits, scores, weights)
 
 
 def _classify(
@@ -246,6 +247,6 @@ def _classify(
   x: Array,
   key: PRNGKeyArray | None,
 ) -> Array:
-  hidden = linear.Linear(width, dtype=encoder.dtype, name="hidden")(x)
-  hidden = recurrent.dropout(jax.nn.relu(hidden), encoder.dropout, key)
-  return linear.Linear(emotions, name="out")(hidden)
+  hidden = layers.Linear(width, dtype=encoder.dtype, name="hidden")(x)
+  hidden = layers.dropout(jax.nn.relu(hidden), encoder.dropout, key)
+  return layers.Linear(emotions, name="out")(hidden)

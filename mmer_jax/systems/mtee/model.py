@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mmer_jax import training
-from mmer_jax.core import fusion, linear, recurrent
+from mmer_jax.core import layers, lstm
+from mmer_jax.core import multiplicative as multiplicative_lib
 from mmer_jax.data import schema
-from mmer_jax.systems import multiplicative
+from mmer_jax.systems import interface, multiplicative
 
 
 class Mtee(nn.Module):
@@ -53,12 +53,12 @@ class Mtee(nn.Module):
     emotions: Float[Array, "k e"],
     *,
     key: PRNGKeyArray | None,
-  ) -> training.Prediction:
+  ) -> interface.Prediction:
     """Scores every emotion; `emotions` may be any, trained on or not."""
     scores = {}
     for index, (modality, width) in enumerate(sorted(self.hidden.items())):
       stream = batch.streams[modality]
-      encoded = recurrent.BiLSTM(
+      encoded = lstm.BiLSTM(
         hidden=width,
         layers=self.layers,
         dropout=self.dropout,
@@ -74,12 +74,12 @@ class Mtee(nn.Module):
       space = emotions
       if modality != "lexical":
         # `spaces` finds the map by its name.
-        space = linear.Linear(width, name=f"map_{modality}")(emotions)
+        space = layers.Linear(width, name=f"map_{modality}")(emotions)
       scores[modality] = (encoded.forward + encoded.backward) @ space.T
     if self.fusion is not None:
       amounts = multiplicative.fuse(self.fusion, self.decision, scores, batch)
-      fused = fusion.weighted_sum(scores, amounts)
-      return training.Prediction(fused, scores, amounts)
+      fused = multiplicative_lib.weighted_sum(scores, amounts)
+      return interface.Prediction(fused, scores, amounts)
     weights = {
       modality: self.param(
         f"weight_{modality}",
@@ -88,13 +88,13 @@ class Mtee(nn.Module):
       )
       for modality in scores
     }
-    return training.Prediction(
+    return interface.Prediction(
       fuse(scores, weights, batch.present, self.absent), scores
     )
 
 
 def spaces(
-  params: training.Params,
+  params: interface.Params,
   hidden: Mapping[str, int],
   emotions: Float[Array, "k e"],
 ) -> dict[str, Float[Array, "k d"]]:
@@ -108,7 +108,7 @@ def spaces(
     emotions: Word vectors, the lexical space.
   """
   mapped = {
-    modality: linear.Linear(width).apply(
+    modality: layers.Linear(width).apply(
       {"params": params[f"map_{modality}"]}, emotions
     )
     for modality, width in hidden.items()

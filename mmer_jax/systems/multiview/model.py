@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from mmer_jax import errors
+from mmer_jax.base import errors
 from mmer_jax.core import (
+  acoustic_words,
   attention,
   fusion,
-  linear,
+  layers,
+  lstm,
   masked,
-  recurrent,
-  words,
 )
 from mmer_jax.data import schema
 
@@ -136,8 +136,8 @@ class View(nn.Module):
         states = self._blstm(name, stream.features, mask, keys[index])
         parts.append(self._pool(f"pool_{name}", states, mask))
     vector = jnp.concatenate([part[0] for part in parts], axis=-1)
-    dropped = recurrent.dropout(vector, self.dropout, keys[4])
-    logits = linear.Linear(self.emotions, name="out")(dropped)
+    dropped = layers.dropout(vector, self.dropout, keys[4])
+    logits = layers.Linear(self.emotions, name="out")(dropped)
     return Output(logits, vector, parts[-1][1], gate)
 
   def _blstm(
@@ -147,7 +147,7 @@ class View(nn.Module):
     mask: Bool[Array, "b t"],
     key: PRNGKeyArray | None,
   ) -> Float[Array, "b t h"]:
-    return recurrent.BiLSTMStates(
+    return lstm.BiLSTMStates(
       hidden=self.hidden,
       layers=self.layers,
       dropout=self.dropout,
@@ -175,7 +175,7 @@ class View(nn.Module):
     whole = batch.acoustic_word is None and stream.mask.shape[1] == 1
     word = frame_words(batch, stream.mask)
     count = self.words if lexical is None else lexical.shape[1]
-    found = words.AcousticWords(
+    found = acoustic_words.AcousticWords(
       hidden=self.hidden,
       layers=self.layers,
       dropout=self.dropout,
@@ -186,7 +186,7 @@ class View(nn.Module):
       name="acoustic_words",
     )(stream.features, word, key=key)
     if not whole:
-      return found, words.membership(word, count).any(axis=2)
+      return found, acoustic_words.membership(word, count).any(axis=2)
     if lexical is None:
       return found, stream.mask
     # Of all words; where there is none, of one.
@@ -215,7 +215,7 @@ class View(nn.Module):
     else:
       fused = jnp.concatenate([acoustic, lexical], axis=-1)
     mask = acoustic_mask | stream.mask
-    fused = recurrent.dropout(fused, self.dropout, keys[2])
+    fused = layers.dropout(fused, self.dropout, keys[2])
     return self._blstm("words", fused, mask, keys[3]), mask, gate
 
 

@@ -1,0 +1,123 @@
+"""Names of known features, and leaving some of them out."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from data_prep.corpus import corpus as corpus_lib
+from mmer_jax.base.errors import UserError
+
+# FACET's scores of emotions: the labels, guessed by another classifier.
+FACET_EMOTIONS = (
+  "Anger",
+  "Contempt",
+  "Disgust",
+  "Joy",
+  "Fear",
+  "Sadness",
+  "Surprise",
+  "Confusion",
+  "Frustration",
+)
+_ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24)
+# FACET 4.2 as in CMU-MOSEI, in the order that the authors of the corpus give
+# (A2Zadeh/CMU-MultimodalSDK, issues 93 and 239). "Baseline" is between the
+# scores of emotions and counts as none of them.
+FACET_35 = (
+  *FACET_EMOTIONS[:5],
+  "Baseline",
+  *FACET_EMOTIONS[5:],
+  *(f"AU{unit}" for unit in (*_ACTION_UNITS, 25, 26, 28, 43)),
+  "Has_Glasses",
+  "Is_Male",
+  "Pitch",
+  "Yaw",
+  "Roll",
+)
+# The same authors, issue 208.
+COVAREP_74 = (
+  *("F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope"),
+  *("Rd", "Rd_conf", "creak"),
+  *(f"MCEP_{i}" for i in range(25)),
+  *(f"HMPDM_{i}" for i in range(25)),
+  *(f"HMPDD_{i}" for i in range(13)),
+)
+
+PRESETS = {
+  "facet_emotion_scores": tuple(f"visual:{name}" for name in FACET_EMOTIONS),
+}
+
+
+def drop(
+  corpus: corpus_lib.Corpus, names: Sequence[str], preset: str | None
+) -> corpus_lib.Corpus:
+  """Leaves features out of a corpus.
+
+  Args:
+    corpus: From a source.
+    names: `modality:column` each.
+    preset: A key of `PRESETS`, or None.
+
+  Raises:
+    UserError: A named column is not in the corpus. Columns that the layout
+      does not establish have numbers for names, so a preset finds nothing in
+      them and says so rather than guess.
+  """
+  wanted = [*names, *(PRESETS[preset] if preset else ())]
+  if not wanted:
+    return corpus
+  gone: dict[str, set[str]] = {}
+  for name in wanted:
+    modality, _, column = name.partition(":")
+    if modality not in corpus.modalities:
+      raise UserError(
+        f"cannot drop {name!r}: {corpus.name} has"
+        f" {', '.join(corpus.modalities)}; write MODALITY:COLUMN"
+      )
+    known = corpus.modalities[modality].columns
+    if column not in known:
+      raise UserError(
+        f"cannot drop {name!r}: the {len(known)} {modality} columns of"
+        f" {corpus.name} are named {known[0]} to {known[-1]};"
+        " python -m data_prep.inspect lists a conversion's columns"
+      )
+    gone.setdefault(modality, set()).add(column)
+  kept = {
+    name: [
+      i
+      for i, column in enumerate(corpus.modalities[name].columns)
+      if column not in dropped
+    ]
+    for name, dropped in gone.items()
+  }
+  for name, indices in kept.items():
+    if not indices:
+      raise UserError(f"every {name} column of {corpus.name} is to be dropped")
+
+  def examples() -> Iterator[corpus_lib.Example]:
+    for example in corpus.examples():
+      streams = dict(example.streams)
+      for name in kept.keys() & streams.keys():
+        frames = streams[name]
+        # Here: afterwards wrong dims might look right.
+        at = example.stream_where.get(name, example.where)
+        corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
+        streams[name] = frames[:, kept[name]]
+      yield dataclasses.replace(example, streams=streams)
+
+  modalities = {
+    name: dataclasses.replace(
+      modality, columns=tuple(modality.columns[i] for i in kept[name])
+    )
+    if name in kept
+    else modality
+    for name, modality in corpus.modalities.items()
+  }
+  return dataclasses.replace(
+    corpus,
+    modalities=modalities,
+    examples=examples,
+    options={
+      **corpus.options,
+      "dropped": {name: sorted(columns) for name, columns in gone.items()},
+    },
+  )

@@ -1,0 +1,122 @@
+"""What a source hands to the writer: a description and a stream of examples."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mmer_jax.base.errors import UserError
+from mmer_jax.data import schema
+
+# All-zero rows are padding, or every stored row is real.
+ZERO_ROWS = "zero_rows"
+NO_PADDING = "none"
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Modality:
+  """One stream of a corpus.
+
+  Attributes:
+    columns: A name for every feature, unique.
+    padding: `ZERO_ROWS` or `NO_PADDING`.
+  """
+
+  columns: tuple[str, ...]
+  padding: str
+
+  @property
+  def dim(self) -> int:
+    """Features of a frame."""
+    return len(self.columns)
+
+
+@dataclasses.dataclass
+class Example:
+  """One utterance, as the source has it.
+
+  Attributes:
+    id: Unique in the corpus.
+    where: File and row, for messages.
+    streams: Modality name to (t, d); an absent modality is left out.
+    labels: One value per emotion; None where unlabelled.
+    split: One of `SPLITS`, or `""`.
+    stream_where: Modality name to file and row, where they differ from
+      `where`.
+    acoustic_word: The index of the lexical row each acoustic frame belongs
+      to, -1 for none; None where the corpus has no such alignment.
+    words: The word of each lexical row; None where the corpus has no words.
+  """
+
+  id: str
+  where: str
+  streams: dict[str, np.ndarray]
+  labels: np.ndarray | None
+  speaker: str = ""
+  session: str = ""
+  dialogue: str = ""
+  split: str = ""
+  stream_where: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  acoustic_word: np.ndarray | None = None
+  words: list[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+  """What a source knows before the first example is written.
+
+  Attributes:
+    name: Lower-case letters, digits and underscores.
+    source: The converter's name of the source.
+    layout: What was recognised, in words.
+    emotions: Names, in the order of the labels.
+    label_type: `"single"` (exactly one emotion) or `"multi"`.
+    modalities: Those that the corpus has at all.
+    examples: Starts a pass over the corpus; every pass yields the same.
+    total: Number of examples, for progress; None where not known.
+    options: What shaped the result, for the manifest. No paths.
+    vectors: Of the emotions; None where no word vectors were given.
+    text: The manifest's account of the text; None without text.
+    has_words: Whether examples carry `words`.
+    has_acoustic_word: Whether examples carry `acoustic_word`.
+  """
+
+  name: str
+  source: str
+  layout: str
+  emotions: tuple[str, ...]
+  label_type: str
+  modalities: dict[str, Modality]
+  examples: Callable[[], Iterator[Example]]
+  total: int | None
+  options: dict[str, Any]
+  vectors: schema.EmotionVectors | None = None
+  text: dict[str, Any] | None = None
+  has_words: bool = False
+  has_acoustic_word: bool = False
+
+
+def as_float32(values: np.ndarray) -> np.ndarray:
+  """To float32; what does not fit becomes infinite, for the policy to see."""
+  with np.errstate(over="ignore"):
+    return np.asarray(values).astype(np.float32)
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+  """Column names where nothing better is known."""
+  width = max(2, len(str(count - 1)))
+  return tuple(f"{name}_{i:0{width}d}" for i in range(count))
+
+
+def check_dim(
+  modality: Modality, name: str, frames: np.ndarray, where: str
+) -> None:
+  """Raises a `UserError` unless `frames` are rows of the modality."""
+  if frames.ndim != 2 or frames.shape[1] != modality.dim:
+    raise UserError(
+      f"{where}: {name} features of shape {frames.shape}, expected rows of"
+      f" {modality.dim} as in the rest of the corpus"
+    )

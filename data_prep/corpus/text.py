@@ -1,0 +1,249 @@
+"""Text to words, and words to vectors in GloVe's text format.
+
+The tokeniser keeps words whole (`don't`, `mm-hmm`, `U.S`, `1,000`), takes
+every other mark by itself (`...` and `--` in one), and keeps tags such as
+`{vocalsound}` and `[laughter]` in one piece. Curly quotes, dashes and the
+ellipsis become their ASCII forms first, and so do the same marks where a
+Windows code page left them as control characters.
+
+A word is looked up in lower case, then as written, then, if it is a number, as
+`<number>`. Where none of these has a vector, a compound falls into its pieces
+(`don't` into `do` and `n't`, `mm-hmm` into `mm` and `hmm`, `[laughter]` into
+`laughter`), each looked up in the same way. So vectors whose corpus kept
+contractions whole (GloVe's Twitter vectors) and vectors whose corpus split them
+as the Penn Treebank does (GloVe 6B, 42B, 840B) are both met on their own terms.
+
+A token without a vector is out of vocabulary: `skip` leaves it out, `zero`
+keeps its place as a row of zeros. Either way the manifest counts it.
+"""
+
+import pathlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmer_jax.base.errors import UserError
+from mmer_jax.data import schema, word_vectors
+
+TOKENISER = "words-1"
+OOV_POLICIES = ("skip", "zero")
+
+_MARKS = str.maketrans(
+  {
+    "\u2018": "'",
+    "\u2019": "'",
+    "\u201b": "'",
+    "\u00b4": "'",
+    "`": "'",
+    "\x91": "'",
+    "\x92": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u201e": '"',
+    "\x93": '"',
+    "\x94": '"',
+    "\u2026": "...",
+    "\x85": "...",
+    "\u2013": "--",
+    "\u2014": "--",
+    "\u2015": "--",
+    "\x96": "--",
+    "\x97": "--",
+    "\u2010": "-",
+    "\u2011": "-",
+  }
+)
+_TOKEN = re.compile(
+  r"\{[^{}\s]+\}|\[[^\[\]\s]+\]"
+  r"|[^\W_]+(?:(?:['\-.]|(?<=\d),(?=\d))[^\W_]+)*"
+  r"|\.\.+|--+|[^\w\s]|_"
+)
+_CONTRACTION = re.compile(
+  r"(?i)^(?P<stem>.+?)(?P<rest>n't|'(?:s|m|d|re|ve|ll))$"
+)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+NUMBER = "<number>"
+
+
+def tokenise(text: str) -> list[str]:
+  """The words of a text, in the case they were written in."""
+  return _TOKEN.findall(text.translate(_MARKS))
+
+
+def candidates(word: str) -> tuple[str, ...]:
+  """The forms a word is looked up under, in order."""
+  forms = (word.lower(), word)
+  return (*forms, NUMBER) if _NUMBER.fullmatch(word) else forms
+
+
+def pieces(word: str) -> list[str]:
+  """What a compound falls into; nothing for a simple word."""
+  parts = []
+  for part in re.split(r"[-.\[\]{}]+", word):
+    contraction = _CONTRACTION.match(part)
+    if contraction:
+      parts += [contraction["stem"], contraction["rest"]]
+    elif part:
+      parts.append(part)
+  return [] if parts == [word] else parts
+
+
+class Lexicon:
+  """A corpus's words and what stands for each."""
+
+  def __init__(
+    self, counts: Counter[str], vectors: word_vectors.WordVectors
+  ) -> None:
+    self.dim = vectors.dim
+    self._vectors = vectors.vectors
+    self._resolved = {word: self._resolve(word) for word in counts}
+    tokens: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
+    for word, count in counts.items():
+      for form, found in self._resolved[word]:
+        tokens[form] += count
+        if not found:
+          missing[form] += count
+    self.tokens = tokens.total()
+    self.oov_tokens = missing.total()
+    self.oov_types = len(missing)
+
+  def _resolve(self, word: str) -> list[tuple[str, bool]]:
+    whole = self._find(word)
+    if whole is not None:
+      return [(whole, True)]
+    resolved = []
+    for piece in pieces(word) or [word]:
+      found = self._find(piece)
+      if found is None:
+        resolved.append((piece.lower(), False))
+      else:
+        resolved.append((found, True))
+    return resolved
+
+  def _find(self, word: str) -> str | None:
+    for form in candidates(word):
+      if form in self._vectors:
+        return form
+    return None
+
+  def embed(self, text: str, oov: str) -> tuple[list[str], np.ndarray]:
+    """The words of a text that was counted, and a row for each."""
+    words, rows = [], []
+    zeros = np.zeros(self.dim, np.float32)
+    for word in tokenise(text):
+      for form, found in self._resolved[word]:
+        if found or oov == "zero":
+          words.append(form)
+          rows.append(self._vectors[form] if found else zeros)
+    return words, np.array(rows, np.float32).reshape(len(rows), self.dim)
+
+  def summary(self, oov: str, emotions: schema.EmotionVectors) -> dict:
+    """The manifest's account of the text."""
+    return {
+      "tokeniser": TOKENISER,
+      "oov_policy": oov,
+      "tokens": self.tokens,
+      "oov_tokens": self.oov_tokens,
+      "oov_types": self.oov_types,
+      "emotions_without_vector": without_vector(emotions),
+    }
+
+
+def forms(counts: Iterable[str]) -> set[str]:
+  """Every form that any of the words may be looked up under."""
+  wanted = set()
+  for word in counts:
+    for part in (word, *pieces(word)):
+      wanted.update(candidates(part))
+  return wanted
+
+
+def emotion_vectors(
+  names: Sequence[str],
+  words: dict[str, tuple[str, ...]],
+  vectors: word_vectors.WordVectors,
+) -> schema.EmotionVectors:
+  """The first candidate word of each emotion that has a vector.
+
+  Args:
+    names: Emotions in the order of the labels.
+    words: Emotion to its candidates in order of preference, looked up exactly
+      as written.
+    vectors: Read with every candidate among the wanted words.
+  """
+  chosen = tuple(
+    next((word for word in words[name] if word in vectors.vectors), "")
+    for name in names
+  )
+  table = np.zeros((len(chosen), vectors.dim), np.float32)
+  for row, word in enumerate(chosen):
+    if word:
+      table[row] = vectors.vectors[word]
+  return schema.EmotionVectors(tuple(names), chosen, table)
+
+
+def without_vector(emotions: schema.EmotionVectors) -> list[str]:
+  """Emotions for which no candidate had a vector."""
+  return [
+    name
+    for name, word in zip(emotions.names, emotions.words, strict=True)
+    if not word
+  ]
+
+
+def describe(path: pathlib.Path) -> dict[str, Any]:
+  """What `data_prep.inspect` says of a file of word vectors."""
+  count = 0
+  dim = None
+  first: list[str] = []
+  with_spaces = 0
+  for number, line in word_vectors.lines(path):
+    if number == 1 and re.fullmatch(rb"\d+ \d+", line):
+      continue
+    spaces = line.count(b" ")
+    if dim is None:
+      dim = spaces
+    if dim == 0 or spaces < dim:
+      raise UserError(
+        f"{path} line {number}: a word and {dim} numbers expected, got"
+        f" {spaces} numbers"
+      )
+    with_spaces += spaces > dim
+    if count < 5:
+      word_vectors.numbers(line, dim, path, number)
+      first.append(
+        word_vectors.word_of(line, dim).decode("utf-8", errors="replace")
+      )
+    count += 1
+  return {
+    "kind": "word vectors",
+    "words": count,
+    "dim": dim or 0,
+    "words_with_spaces": with_spaces,
+    "first_words": first,
+  }
+
+
+# Words for emotions by the names that data sets give them, in order of
+# preference. The first are those of Dai et al. 2020, where they name one.
+EMOTION_WORDS = {
+  "anger": ("anger", "angry"),
+  "angry": ("angry", "anger"),
+  "disgust": ("disgust", "disgusted", "disgusting"),
+  "excited": ("exciting", "excited", "excitement"),
+  "exciting": ("exciting", "excited", "excitement"),
+  "fear": ("fear", "afraid", "scared"),
+  "frustrated": ("frustrating", "frustrated", "frustration"),
+  "frustrating": ("frustrating", "frustrated", "frustration"),
+  "happy": ("happy", "happiness"),
+  "sad": ("sad", "sadness"),
+  "surprise": ("surprise", "surprised"),
+  "surprised": ("surprising", "surprised", "surprise"),
+  "surprising": ("surprising", "surprised", "surprise"),
+  "negative": ("negative", "bad"),
+  "positive": ("positive", "good"),
+}

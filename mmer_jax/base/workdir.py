@@ -1,0 +1,168 @@
+"""The files of a workdir other than its checkpoints, written atomically."""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import ml_collections
+
+from mmer_jax.base import errors
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Replaces a file in one step: a reader sees the old text or the new."""
+  with new_file(path) as name:
+    name.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """A file to fill, which takes its place when it is full."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+  os.close(handle)
+  try:
+    yield pathlib.Path(name)
+    with open(name, "rb") as file:
+      os.fsync(file.fileno())
+    os.chmod(name, 0o644)
+    os.replace(name, path)
+  except BaseException:
+    pathlib.Path(name).unlink(missing_ok=True)
+    raise
+
+
+@contextlib.contextmanager
+def new_folder(path: pathlib.Path, sign: str) -> Iterator[pathlib.Path]:
+  """A folder to fill, which takes its place when it is full.
+
+  Args:
+    path: Its place. What is there gives way as a whole.
+    sign: A file that such a folder holds: another folder does not give way.
+
+  Raises:
+    UserError: Something else is there.
+  """
+  if path.exists() and not path.is_dir():
+    raise errors.UserError(f"--out={path} is a file, expected a folder")
+  if path.is_dir() and any(path.iterdir()) and not (path / sign).exists():
+    raise errors.UserError(
+      f"--out={path} is not empty and holds no {sign}, expected a new folder"
+      " or one to replace; give another"
+    )
+  path.absolute().parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(
+    dir=path.absolute().parent, prefix=f".{path.name}."
+  ) as name:
+    filling, old = pathlib.Path(name) / "new", pathlib.Path(name) / "old"
+    filling.mkdir()
+    yield filling
+    if path.exists():
+      path.rename(old)
+    filling.rename(path)
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+  """Writes JSON for people: indented, NaN as null."""
+  write_text(
+    path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+  )
+
+
+def finite(content: Any) -> Any:
+  """Replaces numbers that JSON cannot hold by None."""
+  if isinstance(content, dict):
+    return {key: finite(value) for key, value in content.items()}
+  if isinstance(content, list | tuple):
+    return [finite(value) for value in content]
+  if isinstance(content, float) and not math.isfinite(content):
+    return None
+  return content
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads a file that this module wrote.
+
+  Raises:
+    UserError: It is missing or not JSON.
+  """
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    raise errors.UserError(
+      f"{path} is missing, expected a workdir of `python -m mmer_jax.train`"
+    ) from None
+  except json.JSONDecodeError as error:
+    raise errors.UserError(
+      f"{path} is not JSON ({error}); train into a new workdir"
+    ) from None
+
+
+class _Saved(ml_collections.ConfigDict):
+  """A config of a file, maybe of an older version, which had fewer keys."""
+
+  def __init__(self, path: pathlib.Path, section: str, values: dict[str, Any]):
+    super().__init__(values)
+    object.__setattr__(self, "_place", (path, section))
+
+  def __getitem__(self, key: str) -> Any:
+    # Names of Python's protocols are asked for and may be missing.
+    if key not in self and not key.startswith("_"):
+      path, section = self._place
+      raise errors.UserError(
+        f"{path} has no {section}{key}, which this version of mmer_jax reads:"
+        " another one wrote it; use that one (run.json names it), or train"
+        " into a new workdir"
+      )
+    return super().__getitem__(key)
+
+
+def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads `config.json`; JSON's lists are the config's tuples.
+
+  A key that is not there raises a UserError where it is read: its default may
+  not be what the workdir was trained with.
+  """
+  path = folder / "config.json"
+
+  def saved(value: Any, section: str) -> Any:
+    if isinstance(value, dict):
+      items = {key: saved(v, f"{section}{key}.") for key, v in value.items()}
+      return _Saved(path, section, items)
+    if isinstance(value, list):
+      return tuple(saved(item, section) for item in value)
+    return value
+
+  return saved(read_json(path), "").lock()
+
+
+def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
+  """Appends one JSON object per line."""
+  with path.open("a", encoding="utf-8") as file:
+    for row in rows:
+      file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+
+
+def keep_lines(
+  path: pathlib.Path, wanted: Callable[[dict[str, Any]], bool]
+) -> None:
+  """Drops the lines of a JSONL file that a resumed run will write again.
+
+  A last line that was cut short by a kill is dropped too.
+  """
+  if not path.exists():
+    return
+  kept = []
+  for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+      row = json.loads(line)
+    except json.JSONDecodeError:
+      break
+    if wanted(row):
+      kept.append(line + "\n")
+  write_text(path, "".join(kept))

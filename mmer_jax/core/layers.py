@@ -1,0 +1,56 @@
+"""The linear layer whose initial distribution the papers' code used."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def uniform(
+  inputs: int,
+) -> Callable[[PRNGKeyArray, tuple[int, ...]], Array]:
+  """Makes what draws a weight of a layer of d inputs, from +-1/sqrt(d)."""
+  bound = inputs**-0.5
+
+  def draw(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+  return draw
+
+
+class Linear(nn.Module):
+  """x W + b, both drawn uniformly from +-1/sqrt(d), as PyTorch's Linear.
+
+  Attributes:
+    features: Width of the output.
+    dtype: Of the matmul, whose sums are in the input's; None for that one.
+    use_bias: Whether there is a b.
+  """
+
+  features: int
+  dtype: str | None = None
+  use_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n h"]:
+    """Applies the layer to the last axis."""
+    draw = uniform(x.shape[-1])
+    kernel = self.param("kernel", draw, (x.shape[-1], self.features))
+    dtype = self.dtype or x.dtype
+    product = jnp.matmul(
+      x.astype(dtype), kernel.astype(dtype), preferred_element_type=x.dtype
+    )
+    if not self.use_bias:
+      return product
+    bias = self.param("bias", draw, (self.features,))
+    return product + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
+
+
+def dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:
+  """Zeroes a share `rate` and scales the rest up; nothing without a key."""
+  if key is None or rate == 0.0:
+    return x
+  kept = jax.random.bernoulli(key, 1.0 - rate, x.shape)
+  return jnp.where(kept, x / (1.0 - rate), 0.0)

@@ -1,0 +1,95 @@
+"""Shard folders to decoded examples: no TensorFlow, every checksum verified.
+
+A TFRecord file is a sequence of: length (8 bytes, little endian), masked
+CRC32C of the length (4), data, masked CRC32C of the data (4). The mask is a
+rotation to the right by 15 bits plus 0xa282ead8.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+
+from mmer_jax.base import errors
+from mmer_jax.data import manifest as manifest_lib
+from mmer_jax.data import tfrecord
+
+TEXT = ("id", "speaker", "session", "dialogue", "split")
+
+
+def _features(
+  folder: pathlib.Path, manifest: dict[str, Any]
+) -> tfds.features.FeaturesDict:
+  """The features that the manifest's examples have."""
+  path = folder / manifest_lib.FEATURES
+  try:
+    features = tfds.features.FeaturesDict.from_config(str(folder))
+  except (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    json_format.ParseError,
+  ) as error:
+    raise errors.UserError(
+      f"{path} cannot be read ({tfrecord.reason(error)}); copy or convert it again"
+    ) from None
+  expected = {*TEXT, *manifest["modalities"], "labels", "labelled"}
+  lacking = sorted(expected - set(features))
+  if lacking:
+    raise errors.UserError(
+      f"{path} lacks {', '.join(lacking)}, which {manifest_lib.MANIFEST} expects; copy or"
+      " convert it again"
+    )
+  return features
+
+
+class Decoder:
+  """Bytes of a record to arrays, as the manifest describes them."""
+
+  def __init__(self, folder: pathlib.Path, manifest: dict[str, Any]):
+    self._features = _features(folder, manifest)
+    self._modalities = {
+      name: (entry["dim"], entry["columns"])
+      for name, entry in manifest["modalities"].items()
+    }
+    self._emotions = len(manifest["emotions"])
+
+  def __call__(
+    self, location: tfrecord.Location, data: bytes
+  ) -> dict[str, Any]:
+    try:
+      example = self._features.deserialize_example_np(data)
+    except (ValueError, KeyError, TypeError) as error:
+      raise tfrecord.damaged_record(
+        location,
+        f"it is not an example of features.json ({tfrecord.reason(error)})",
+      ) from None
+    for key in TEXT:
+      value = example[key]
+      example[key] = value.decode() if isinstance(value, bytes) else str(value)
+    for modality, (dim, columns) in self._modalities.items():
+      frames = example[modality]
+      if frames.ndim != 2 or frames.shape[1] != dim:
+        raise tfrecord.damaged_record(
+          location,
+          f"its {modality} stream has shape {frames.shape}, expected"
+          f" (t, {dim})",
+        )
+      if not np.isfinite(frames).all():
+        column = columns[int(np.argwhere(~np.isfinite(frames))[0, 1])]
+        raise tfrecord.damaged_record(
+          location, f"its {modality} column {column} is not finite"
+        )
+    labels = example["labels"]
+    if labels.shape != (self._emotions,) or not np.isin(labels, (0, 1)).all():
+      raise tfrecord.damaged_record(
+        location,
+        f"its labels are {labels.tolist()}, expected {self._emotions} of 0"
+        " or 1",
+      )
+    return example

@@ -1,0 +1,312 @@
+"""Shards to batches: what is resident, what streams, and in which order.
+
+Which rows make up which batch is decided here, on the host, from (seed,
+stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
+resident path gathers those rows inside the compiled program, the streaming
+path reads them from the shards; both see the same batches.
+
+Row i in role s is number i + s n, of n utterances: one utterance can take part
+with the labels of the source emotions and, drawn into a sample, with that of
+a new one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmer_jax.base import errors
+from mmer_jax.data import schema
+
+# Rows that one pass over the corpus holds at a time.
+PASS_ROWS = 4096
+
+
+class Padding:
+  """Pads, truncates and masks the streams of decoded examples."""
+
+  def __init__(
+    self,
+    manifest: dict[str, Any],
+    modalities: Sequence[str],
+    max_length: dict[str, int],
+    absent: dict[str, tuple[int, int]] | None = None,
+  ):
+    """Lengths come from the config, at most the corpus's longest.
+
+    Args:
+      manifest: Of the shards.
+      modalities: To pad.
+      max_length: Modality name to a length, 0 for the longest.
+      absent: Modality name to (frames, columns), of those that no example has;
+        None where none may be lacking, the words of frames included.
+    """
+    self._wordless = absent is not None
+    absent = absent or {}
+    self.dims, self.lengths, self._zero_rows = {}, {}, {}
+    self.truncated = dict.fromkeys(modalities, 0)
+    for modality in modalities:
+      if modality in absent:
+        self.lengths[modality], self.dims[modality] = absent[modality]
+        self._zero_rows[modality] = False
+        continue
+      entry = manifest["modalities"][modality]
+      longest = max(int(entry["max_length"]), 1)
+      wanted = max_length[modality]
+      if wanted < 0:
+        raise errors.UserError(
+          f"config.data.max_length.{modality} is {wanted}, expected a length"
+          " of at least 1, or 0 for the corpus's longest"
+        )
+      self.lengths[modality] = min(wanted, longest) if wanted else longest
+      self.dims[modality] = int(entry["dim"])
+      self._zero_rows[modality] = entry["padding"] == "zero_rows"
+
+  def __call__(
+    self, examples: Sequence[dict[str, np.ndarray]]
+  ) -> dict[str, schema.Stream]:
+    """Returns one stream per modality; what is too long loses its tail."""
+    streams = {}
+    for modality, length in self.lengths.items():
+      shape = (len(examples), length, self.dims[modality])
+      features = np.zeros(shape, np.float32)
+      mask = np.zeros(shape[:2], bool)
+      for row, example in enumerate(examples):
+        if modality not in example:
+          continue
+        frames = example[modality]
+        if len(frames) > length:
+          self.truncated[modality] += 1
+          frames = frames[:length]
+        features[row, : len(frames)] = frames
+        mask[row, : len(frames)] = (
+          np.any(frames != 0, axis=-1) if self._zero_rows[modality] else True
+        )
+      streams[modality] = schema.Stream(features, mask)
+    return streams
+
+  def words(
+    self, examples: Sequence[dict[str, np.ndarray]]
+  ) -> np.ndarray | None:
+    """The word of every acoustic frame, -1 for none; None where not known."""
+    length = self.lengths.get("acoustic")
+    if length is None:
+      return None
+    found = np.full((len(examples), length), -1, np.int32)
+    if "acoustic_word" not in examples[0]:
+      # A frame by itself is features of the whole utterance.
+      return found if self._wordless and length > 1 else None
+    for row, example in enumerate(examples):
+      word = example["acoustic_word"][:length]
+      found[row, : len(word)] = word
+    return found
+
+
+class ResidentTable:
+  """Features in memory, as one batch of every utterance."""
+
+  def __init__(self, batch: schema.Batch):
+    """Takes NumPy arrays; `device.put` of `batch` is the caller's."""
+    self.batch = batch
+
+  def take(self, rows: np.ndarray) -> schema.Batch:
+    """Returns the rows as a batch of NumPy arrays."""
+    return take(self.batch, rows)
+
+
+class StreamingTable:
+  """Features read from the shards at every `take`, checksums verified."""
+
+  def __init__(
+    self,
+    read: Callable[[int], dict[str, np.ndarray]],
+    pad: Padding,
+    labels: np.ndarray,
+    labelled: np.ndarray,
+  ):
+    """Takes a reader of one record by row number."""
+    self._read = read
+    self._pad = pad
+    self._labels = labels
+    self._labelled = labelled
+
+  def take(self, rows: np.ndarray) -> schema.Batch:
+    """Returns the rows as a batch of NumPy arrays."""
+    real, count = rows != schema.PAD_ROW, len(self._labels)
+    wanted, inverse = np.unique(
+      np.where(real, rows % count, 0), return_inverse=True
+    )
+    examples = [self._read(int(row)) for row in wanted]
+    compact = as_batch(
+      self._pad(examples),
+      self._pad.words(examples),
+      self._labels[wanted],
+      self._labelled[wanted],
+    )
+    inverse = inverse.reshape(rows.shape)
+    compact = compact.replace(row=wanted.astype(np.int32))
+    batch = take(compact, np.where(real, inverse, schema.PAD_ROW))
+    return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
+
+
+class JoinedTable:
+  """The rows of one table and, behind them, those of another.
+
+  Labels are the first's; a row of the second has none. Sequences of either
+  are padded to the longer.
+  """
+
+  def __init__(self, first: "Table", second: "Table", counts: tuple[int, int]):
+    """Takes how many rows each has."""
+    self._tables = (first, second)
+    self._counts = counts
+
+  def take(self, rows: np.ndarray) -> schema.Batch:
+    """Returns the rows as a batch of NumPy arrays."""
+    real, (count, more) = rows != schema.PAD_ROW, self._counts
+    index, role = rows % (count + more), rows // (count + more)
+    behind = real & (index >= count)
+    own = self._tables[0].take(
+      np.where(real & ~behind, index + role * count, schema.PAD_ROW)
+    )
+    other = self._tables[1].take(
+      np.where(behind, index - count, schema.PAD_ROW)
+    )
+    streams = {}
+    for modality, stream in own.streams.items():
+      ours, theirs = _as_long(stream, other.streams[modality])
+      # Where one has a row, the other has a filler: zeros, all masked.
+      streams[modality] = schema.Stream(
+        ours.features + theirs.features, ours.mask | theirs.mask
+      )
+    return own.replace(
+      streams=streams,
+      present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
+      example_mask=real,
+      acoustic_word=_join_words(
+        streams, own.acoustic_word, other.acoustic_word
+      ),
+      row=np.where(real, index, 0).astype(np.int32),
+    )
+
+
+Table = ResidentTable | StreamingTable | JoinedTable
+
+
+def _as_long(*streams: schema.Stream) -> list[schema.Stream]:
+  """Pads the shorter at its end."""
+  length = max(stream.mask.shape[-1] for stream in streams)
+
+  def pad(leaf: np.ndarray, axis: int) -> np.ndarray:
+    pads = [(0, 0)] * leaf.ndim
+    pads[axis] = (0, length - leaf.shape[axis])
+    return np.pad(leaf, pads)
+
+  return [
+    schema.Stream(pad(stream.features, -2), pad(stream.mask, -1))
+    for stream in streams
+  ]
+
+
+def _join_words(
+  streams: dict[str, schema.Stream], *words: np.ndarray | None
+) -> np.ndarray | None:
+  """Those of each row; where one corpus knows none, -1 for its rows."""
+  known = [word for word in words if word is not None]
+  if not known:
+    return None
+  length = streams["acoustic"].mask.shape[-1]
+  # Where one has a row, the other has a filler: -1.
+  return np.max(
+    [
+      np.pad(
+        word,
+        [(0, 0)] * (word.ndim - 1) + [(0, length - word.shape[-1])],
+        constant_values=-1,
+      )
+      for word in known
+    ],
+    axis=0,
+  )
+
+
+def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
+  """Gathers rows of a batch of every utterance; `FILLER` gives a masked row.
+
+  Works on NumPy arrays and on traced ones, so that the streaming and the
+  resident path share one definition of a batch.
+
+  Args:
+    table: Every utterance.
+    rows: Row numbers, with their roles, of any shape, in place of the batch
+      axis.
+
+  Returns:
+    A batch whose leading axes are those of `rows`.
+  """
+  xp = jnp if not isinstance(rows, np.ndarray) else np
+  count = table.labels.shape[0]
+  real = rows != schema.PAD_ROW
+  index = xp.where(real, rows % count, 0)
+  streams = {}
+  for modality, stream in table.streams.items():
+    mask = xp.take(stream.mask, index, axis=0) & real[..., None]
+    features = xp.take(stream.features, index, axis=0)
+    streams[modality] = schema.Stream(
+      xp.where(mask[..., None], features, xp.zeros_like(features)), mask
+    )
+  word = table.acoustic_word
+  if word is not None:
+    word = xp.where(real[..., None], xp.take(word, index, axis=0), -1)
+  return schema.Batch(
+    streams=streams,
+    present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
+    labels=xp.take(table.labels, index, axis=0)
+    * real[..., None].astype(table.labels.dtype),
+    labelled=xp.take(table.labelled, index, axis=0) & real,
+    example_mask=real,
+    role=xp.where(real, rows // count, 0).astype(np.int32),
+    acoustic_word=word,
+    row=(
+      index if table.row is None else xp.take(table.row, index, axis=0)
+    ).astype(np.int32),
+  )
+
+
+def flush_buffer(
+  pad: Padding,
+  pending: list[dict[str, np.ndarray]],
+  present: dict[str, list[bool]],
+  kept: tuple[list[dict[str, schema.Stream]], list[np.ndarray]] | None,
+) -> None:
+  if not pending:
+    return
+  padded = pad(pending)
+  for modality, flags in present.items():
+    flags.extend(padded[modality].mask.any(axis=1).tolist())
+  if kept is not None:
+    streams, words = kept
+    streams.append(padded)
+    word = pad.words(pending)
+    if word is not None:
+      words.append(word)
+  pending.clear()
+
+
+def as_batch(
+  streams: dict[str, schema.Stream],
+  words: np.ndarray | None,
+  labels: np.ndarray,
+  labelled: np.ndarray,
+) -> schema.Batch:
+  return schema.Batch(
+    streams=streams,
+    present={m: stream.mask.any(axis=1) for m, stream in streams.items()},
+    labels=labels,
+    labelled=labelled,
+    example_mask=np.ones(len(labels), bool),
+    role=np.zeros(len(labels), np.int32),
+    acoustic_word=words,
+  )

@@ -1,0 +1,179 @@
+"""Noise, modality check and proxies in front of a system, and their measure."""
+
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+import flax.serialization
+import jax
+import numpy as np
+from absl import logging
+from jaxtyping import Array
+
+from mmer_jax.base import errors
+from mmer_jax.data import normalise, schema, tables
+from mmer_jax.experiment import build
+from mmer_jax.robustness import fit, repair
+from mmer_jax.robustness import noise as noise_lib
+from mmer_jax.robustness import settings as settings_lib
+from mmer_jax.systems import interface
+
+
+def make_input_transform(
+  noise: noise_lib.Noise, settings: settings_lib.RepairSettings
+) -> interface.InputTransform | None:
+  """Builds the input transform: noise, then check and proxies.
+
+  Returns:
+    What every normalised batch goes through before the system sees it; None
+    where that is nothing.
+  """
+  if noise.kind == "none" and not settings.used:
+    return None
+
+  def transform(
+    source: Any, run: interface.RunSettings, batch: schema.Batch, trained: bool
+  ) -> schema.Batch:
+    batch = noise_lib.corrupt(noise, run.seed, batch)
+    method = settings.training if trained else settings.inference
+    if method == "none":
+      return batch
+    return repair.apply(
+      settings, method, run.repair, batch, bank_lookup(source, run)
+    ).batch
+
+  return transform
+
+
+def bank_lookup(source: Any, run: interface.RunSettings) -> Any:
+  def lookup(rows: Array) -> schema.Batch:
+    batch = tables.take(source, rows.reshape(-1))
+    return normalise.normalise(batch, run.mean, run.scale)
+
+  return lookup
+
+
+def attach_repair(
+  experiment: build.Experiment, folder: pathlib.Path, fingerprint: str
+) -> build.Experiment:
+  """Adds what check and proxies were fitted to, to the runs of an experiment.
+
+  It is read from `folder/repair` where the same was fitted before, and written
+  there where not.
+
+  Args:
+    experiment: The runs.
+    folder: The workdir.
+    fingerprint: Of the shards that the workdir was trained on.
+
+  Returns:
+    The experiment; as it was where its config has no check and no proxies.
+
+  Raises:
+    UserError: It would have to be fitted to other shards than the training's.
+  """
+  settings = experiment.repair
+  if not settings.used:
+    return experiment
+  now = experiment.corpus.manifest["fingerprint"]
+  path = folder / "repair" / f"{_digest(experiment)}.npz"
+  if now != fingerprint:
+    raise errors.UserError(
+      "the check and the proxies are fitted to the training rows, but"
+      f" {experiment.config.data.dir} has fingerprint {now[:12]} and the workdir"
+      f" was trained on {fingerprint[:12]}; leave --data_dir or --repair out"
+    )
+  if path.exists():
+    fitted = _read(path)
+  else:
+    fitted = _fit(experiment)
+    if jax.process_index() == 0:
+      _write(path, fitted)
+  return experiment._replace(runs=experiment.runs.replace(repair=fitted))
+
+
+def _fit(experiment: build.Experiment) -> settings_lib.FittedRepair:
+  """Fits check and proxies of every run, once for runs that share rows."""
+  runs, records = experiment.runs, experiment.records
+  width = max(len(record.fold.train) for record in records)
+  found: dict[Any, settings_lib.FittedRepair] = {}
+  each = []
+  for record in records:
+    at = record.run
+    keep = {name: flags[at] for name, flags in runs.keep.items()}
+    key = (
+      record.fold.train.tobytes(),
+      record.seed,
+      tuple(bool(keep[name]) for name in sorted(keep)),
+    )
+    if key not in found:
+      found[key] = fit.fit(
+        experiment.repair,
+        experiment.corpus.table,
+        train=record.fold.train,
+        validation=record.fold.validation,
+        width=width,
+        mean={name: values[at] for name, values in runs.mean.items()},
+        scale={name: values[at] for name, values in runs.scale.items()},
+        keep=keep,
+        noise=experiment.noise,
+        seed=runs.seed[at],
+      )
+      logging.info(
+        "%s: check and proxies fitted, tau %.4g",
+        record.describe(),
+        found[key].tau,
+      )
+    each.append(found[key])
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+
+
+def _digest(experiment: build.Experiment) -> str:
+  """Digests all that a fit depends on."""
+  settings, noise = experiment.repair, experiment.noise
+  content = {
+    "fingerprint": experiment.corpus.manifest["fingerprint"],
+    "settings": {
+      key: getattr(settings, key)
+      for key in ("score", "tau_from", "tau", "components", "ridge")
+    },
+    "noise": [noise.snr, noise.share],
+    "seeds": np.asarray(experiment.runs.seed).tolist(),
+    "shapes": experiment.corpus.shapes,
+  }
+  whole = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+  for record in experiment.records:
+    whole.update(np.asarray(record.fold.train).tobytes())
+    whole.update(np.asarray(record.fold.validation).tobytes())
+  for leaf in jax.tree.leaves((experiment.runs.mean, experiment.runs.keep)):
+    whole.update(np.ascontiguousarray(leaf).tobytes())
+  return whole.hexdigest()[:16]
+
+
+def _write(path: pathlib.Path, fitted: settings_lib.FittedRepair) -> None:
+  arrays = {}
+  for field, value in flax.serialization.to_state_dict(fitted).items():
+    if isinstance(value, dict):
+      arrays.update({f"{field}:{key}": part for key, part in value.items()})
+    else:
+      arrays[field] = value
+  path.parent.mkdir(parents=True, exist_ok=True)
+  handle, name = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+  with os.fdopen(handle, "wb") as file:
+    np.savez(file, **arrays)
+  os.replace(name, path)
+
+
+def _read(path: pathlib.Path) -> settings_lib.FittedRepair:
+  fields: dict[str, Any] = {}
+  with np.load(path, allow_pickle=False) as arrays:
+    for key in arrays.files:
+      field, colon, part = key.partition(":")
+      if colon:
+        fields.setdefault(field, {})[part] = arrays[key]
+      else:
+        fields[field] = arrays[key]
+  return settings_lib.FittedRepair(**fields)

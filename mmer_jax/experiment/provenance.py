@@ -1,0 +1,147 @@
+"""A config and a shard folder made into runs: what every verb starts from."""
+
+import hashlib
+import json
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+
+from mmer_jax.base import environment, errors, workdir
+from mmer_jax.experiment import build, runs
+
+# Keys that do not change what a run computes (beyond rounding): a workdir
+# may be resumed, and its results compared, with other values of them.
+PLACEMENT_KEYS = ("benchmark", "checkpoint", "mesh")
+# Where files lie.
+_PATHS = {"data": ("dir", "word_vectors"), "unlabelled": ("dir",)}
+
+
+def config_digest(config: ml_collections.ConfigDict) -> str:
+  """SHA-256 of what a config computes: no folders, devices or bookkeeping."""
+  content = comparable(json.loads(config.to_json()))
+  text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def comparable(config: dict[str, Any]) -> dict[str, Any]:
+  """A config as JSON without the keys that may differ between two calls."""
+  kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
+  for section, paths in _PATHS.items():
+    # An older version's may lack one: a difference like any other.
+    if section not in config:
+      continue
+    other = (*paths, "resident")
+    kept[section] = {k: v for k, v in config[section].items() if k not in other}
+  return kept
+
+
+def fix_paths(config: ml_collections.ConfigDict) -> None:
+  """Makes the paths absolute, so that a workdir can be moved about."""
+  for section, keys in _PATHS.items():
+    for key in keys:
+      path = config[section][key]
+      if path:
+        with config.unlocked():
+          config[section][key] = str(pathlib.Path(path).absolute())
+
+
+def describe(
+  experiment: build.Experiment, mesh_shape: Mapping[str, int]
+) -> dict[str, Any]:
+  """What `run.json` says: the runs, and all that predicting needs."""
+  corpus = experiment.corpus
+  return {
+    "system": experiment.config.system,
+    "config_sha256": config_digest(experiment.config),
+    "dataset": corpus.dataset,
+    "emotions": [
+      {"name": name, "vector": vector.tolist()}
+      for name, vector in zip(corpus.emotions, corpus.vectors, strict=True)
+    ],
+    "vectors_sha256": runs.vectors_digest(experiment.runs.vectors),
+    "modalities": {
+      modality: {"dim": dim, "length": length}
+      for modality, (length, dim) in corpus.shapes.items()
+    },
+    "stages": [stage.name for stage in experiment.system.stages],
+    "runs": [
+      {
+        "run": record.run,
+        "seed": record.seed,
+        "fold": record.fold.name,
+        "setting": record.setting,
+        "unseen": list(record.unseen),
+        "samples": [
+          corpus.columns["id"][rows].tolist() for rows in record.samples
+        ],
+        "rows": {
+          "train": len(record.fold.train),
+          "validation": len(record.fold.validation),
+          "test": len(record.fold.test),
+          "unlabelled": len(record.pool),
+        },
+      }
+      for record in experiment.records
+    ],
+    "mesh": dict(mesh_shape),
+    "environment": environment.environment(),
+    "command": " ".join(sys.argv),
+    "failed": [],
+  }
+
+
+def check_workdir(
+  config: ml_collections.ConfigDict, folder: pathlib.Path
+) -> None:
+  if not (folder / "config.json").exists():
+    return
+  before = comparable(workdir.read_config(folder).to_dict())
+  now = comparable(config.to_dict())
+  changed = sorted(differing_keys("config", before, now))
+  if changed:
+    raise errors.UserError(
+      f"{folder} was begun with another config ({'; '.join(changed)}); use"
+      " the same config to resume it, or another --workdir"
+    )
+
+
+def differing_keys(key: str, before: Any, now: Any) -> Iterator[str]:
+  if isinstance(before, dict) and isinstance(now, dict):
+    for name in before.keys() | now.keys():
+      yield from differing_keys(
+        f"{key}.{name}", before.get(name), now.get(name)
+      )
+  elif before != now:
+    yield f"{key} was {before!r}, now {now!r}"
+
+
+def check_data(experiment: build.Experiment, folder: pathlib.Path) -> None:
+  """Refuses a workdir that was begun on other data.
+
+  Raises:
+    UserError: The fingerprint of shards or word vectors is another.
+  """
+  if not (folder / "run.json").exists():
+    return
+  description = workdir.read_json(folder / "run.json")
+  if description["vectors_sha256"] != runs.vectors_digest(
+    experiment.runs.vectors
+  ):
+    raise errors.UserError(
+      f"{folder} was begun with other word vectors of the emotions; use the"
+      " same config.data.word_vectors, or another --workdir"
+    )
+  before, now = description["dataset"], experiment.corpus.dataset
+  for what, key in (("shards", ""), ("unlabelled shards", "unlabelled")):
+    old, new = (each.get(key) if key else each for each in (before, now))
+    if (old or {}).get("fingerprint") != (new or {}).get("fingerprint"):
+      prints = [
+        each["fingerprint"][:12] if each else "none" for each in (old, new)
+      ]
+      raise errors.UserError(
+        f"{folder} was begun on {what} with fingerprint {prints[0]}, got"
+        f" {prints[1]}; use the same shards, or another --workdir"
+      )

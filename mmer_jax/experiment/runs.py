@@ -1,0 +1,221 @@
+"""Which runs a config has: left-out emotions x swept values x folds x seeds."""
+
+import hashlib
+import pathlib
+from collections.abc import Sequence
+
+import ml_collections
+import numpy as np
+from absl import logging
+
+from mmer_jax.base import errors
+from mmer_jax.data import corpus as corpus_lib
+from mmer_jax.data import normalise, splits, word_vectors
+from mmer_jax.experiment import records as records_lib
+from mmer_jax.systems import interface
+
+
+def make_runs(
+  config: ml_collections.ConfigDict,
+  corpus: corpus_lib.Corpus,
+  records: Sequence[records_lib.RunRecord],
+) -> interface.RunSettings:
+  """Collects the settings of every run; all statistics are of training rows."""
+
+  def values(key: str) -> np.ndarray:
+    default = config.optimizer[key]
+    return np.asarray(
+      [record.setting.get(key, default) for record in records], np.float32
+    )
+
+  weights, knowns, seen = [], [], set()
+  for record in records:
+    weight, empty = class_weight(
+      corpus.labels[record.fold.train],
+      decision=config.protocol.decision,
+      balanced=config.loss.class_weight == "balanced",
+    )
+    for column in empty:
+      if corpus.emotions[column] in record.unseen:
+        continue
+      if (record.fold.name, column) not in seen:
+        seen.add((record.fold.name, column))
+        logging.info(
+          "fold %s has no training utterance of %s: its class weight is 1",
+          record.fold.name,
+          corpus.emotions[column],
+        )
+    known, weight = _roles(corpus.emotions, record, weight)
+    knowns.append(known)
+    weights.append(weight)
+
+  mean: dict[str, np.ndarray] = {}
+  scale: dict[str, np.ndarray] = {}
+  for modality in config.data.normalise:
+    if modality not in config.data.modalities:
+      continue
+    found: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    rows = []
+    for record in records:
+      key = record.fold.train.tobytes()
+      if key not in found:
+        found[key] = _statistics(config, corpus, record.fold, modality)
+      rows.append(found[key])
+    mean[modality] = np.stack([row[0] for row in rows]).astype(np.float32)
+    scale[modality] = np.stack(
+      [normalise.inverse_deviation(*row) for row in rows]
+    ).astype(np.float32)
+  return interface.RunSettings(
+    seed=np.asarray([record.seed for record in records], np.uint32),
+    fold=np.asarray([record.fold.number for record in records], np.int32),
+    learning_rate=values("learning_rate"),
+    weight_decay=values("weight_decay"),
+    clip_norm=values("clip_norm"),
+    known=np.stack(knowns),
+    class_weight=np.stack(weights),
+    mean=mean,
+    scale=scale,
+    vectors=_vectors(config, corpus, records),
+    keep=_keep(config, records),
+  )
+
+
+def _vectors(
+  config: ml_collections.ConfigDict,
+  corpus: corpus_lib.Corpus,
+  records: Sequence[records_lib.RunRecord],
+) -> np.ndarray:
+  """The word vectors of every run: the shards', or those of other words."""
+  forms = [
+    word_vectors.parse_forms(
+      [*config.data.words, *str(record.setting.get("words", "")).split(",")],
+      corpus.emotions,
+    )
+    for record in records
+  ]
+  wanted = {word for form in forms for word in form.values()}
+  vectors = np.repeat(corpus.vectors[None], len(records), axis=0)
+  if not wanted:
+    return vectors
+  if not config.data.word_vectors:
+    raise errors.UserError(
+      "config.data.words or config.sweep.words names"
+      f" {', '.join(sorted(wanted))}, but config.data.word_vectors is empty;"
+      " set it to a file of word vectors"
+    )
+  table = word_vectors.read(pathlib.Path(config.data.word_vectors), wanted)
+  missing = sorted(wanted - set(table.vectors))
+  if missing:
+    raise errors.UserError(
+      f"{config.data.word_vectors} has no vector for {', '.join(missing)};"
+      " choose other words"
+    )
+  width = corpus.vectors.shape[1]
+  if table.dim != width:
+    raise errors.UserError(
+      f"{config.data.word_vectors} has vectors of {table.dim} dimensions, those"
+      f" of the shards have {width}; use the file that the shards were"
+      " converted with"
+    )
+  for run, form in enumerate(forms):
+    for emotion, word in form.items():
+      vectors[run, corpus.emotions.index(emotion)] = table.vectors[word]
+  return vectors
+
+
+def check_vectors(emotions: Sequence[str], vectors: np.ndarray) -> None:
+  """Refuses an emotion whose word vector the shards lack.
+
+  Raises:
+    UserError: A row of (r, k, e) is zero throughout.
+  """
+  for column, emotion in enumerate(emotions):
+    if vectors.shape[-1] and not vectors[:, column].any(axis=-1).all():
+      raise errors.UserError(
+        f"the shards have no word vector for {emotion}, which the system reads"
+        f' emotions by; set config.data.words=("{emotion}=WORD",) and'
+        " config.data.word_vectors, or choose other config.data.emotions"
+      )
+
+
+def vectors_digest(vectors: np.ndarray) -> str:
+  """SHA-256 of the word vectors of the runs."""
+  return hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+
+
+def _keep(
+  config: ml_collections.ConfigDict, records: Sequence[records_lib.RunRecord]
+) -> dict[str, np.ndarray]:
+  if not config.sweep.modalities:
+    return {}
+  kept = [str(record.setting["modalities"]).split("+") for record in records]
+  return {
+    modality: np.asarray([modality in names for names in kept])
+    for modality in config.data.modalities
+  }
+
+
+def _roles(
+  emotions: Sequence[str], record: records_lib.RunRecord, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Which labels the rows of each role have, and what they weigh, (s, k).
+
+  The roles are those of `training.Runs.known`. A sample has as many positives
+  as negatives, so that its weights are 1.
+  """
+  each = np.eye(len(emotions), dtype=bool)
+  source = np.asarray([name not in record.unseen for name in emotions])
+  new = [emotions.index(name) for name in record.unseen[: len(record.samples)]]
+  known = np.concatenate([source[None], each[new], each])
+  weights = np.broadcast_to(weight, known.shape).copy()
+  weights[1 : 1 + len(new)] = 1.0
+  return known, weights
+
+
+def class_weight(
+  labels: np.ndarray, *, decision: str, balanced: bool
+) -> tuple[np.ndarray, tuple[int, ...]]:
+  """Weights against imbalance, from the labels of the training rows.
+
+  `"binary"`: negatives / positives of each emotion, the `pos_weight` of
+  Dai et al.'s code. `"softmax"`: n / (k n_c), scikit-learn's "balanced".
+
+  Args:
+    labels: (n, k).
+    decision: `"binary"` or `"softmax"`.
+    balanced: If not, ones.
+
+  Returns:
+    (k,) float32, and the emotions without a positive, whose weight is 1.
+  """
+  count, positive = len(labels), labels.sum(axis=0)
+  if not balanced:
+    return np.ones(labels.shape[1], np.float32), ()
+  safe = np.maximum(positive, 1)
+  weight = (
+    (count - positive) / safe
+    if decision == "binary"
+    else count / (labels.shape[1] * safe)
+  )
+  empty = tuple(np.flatnonzero(positive == 0).tolist())
+  # An emotion that every row has would get weight 0 and never be learnt.
+  weight = np.where((positive == 0) | (weight == 0), 1.0, weight)
+  return weight.astype(np.float32), empty
+
+
+def _statistics(
+  config: ml_collections.ConfigDict,
+  corpus: corpus_lib.Corpus,
+  fold: splits.Fold,
+  modality: str,
+) -> tuple[np.ndarray, np.ndarray]:
+  known = corpus.manifest["normalisation"]
+  of_manifest = (
+    config.protocol.split == "corpus" and config.protocol.train == "train"
+  )
+  if known is not None and of_manifest and modality in known:
+    return (
+      np.asarray(known[modality]["mean"]),
+      np.asarray(known[modality]["std"]),
+    )
+  return normalise.statistics(corpus.table, fold.train, modality)

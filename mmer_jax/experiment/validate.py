@@ -1,0 +1,90 @@
+"""A config and a shard folder made into runs: what every verb starts from."""
+
+import ml_collections
+
+from mmer_jax.base import errors
+from mmer_jax.core import metrics
+from mmer_jax.systems import interface
+
+
+def make_rules(config: ml_collections.ConfigDict) -> interface.TrainingRules:
+  """Checks and collects what all runs share."""
+  choices = (
+    ("protocol.decision", config.protocol.decision, ("binary", "softmax")),
+    (
+      "data.without_emotion",
+      config.data.without_emotion,
+      ("negative", "unlabelled"),
+    ),
+    ("loss.class_weight", config.loss.class_weight, ("balanced", "none")),
+    ("compute_dtype", config.compute_dtype, ("float32", "bfloat16")),
+    (
+      "few_shot.method",
+      config.few_shot.method,
+      ("none", "fine_tune", "joint", "gem"),
+    ),
+    (
+      "few_shot.memory_tasks",
+      config.few_shot.memory_tasks,
+      ("one", "per_emotion"),
+    ),
+    ("few_shot.optimizer", config.few_shot.optimizer, interface.OPTIMIZERS),
+  )
+  for key, value, expected in choices:
+    if value not in expected:
+      raise errors.UserError(
+        f"config.{key} is {value!r}, expected one of {', '.join(expected)}"
+      )
+  if config.protocol.unseen and config.protocol.decision != "binary":
+    raise errors.UserError(
+      "config.protocol.unseen leaves emotions out, which needs one decision"
+      f" per emotion, got config.protocol.decision"
+      f' {config.protocol.decision!r}; set it to "binary"'
+    )
+  metrics.check_selectable("training.select", config.training.select)
+  if config.few_shot.select not in ("", "last"):
+    metrics.check_selectable("few_shot.select", config.few_shot.select)
+  curve_thresholds = tuple(config.training.curve_thresholds)
+  if curve_thresholds and config.protocol.decision != "binary":
+    raise errors.UserError(
+      "config.training.curve_thresholds are of binary decisions, got"
+      f" config.protocol.decision {config.protocol.decision!r}; set them to ()"
+    )
+  return interface.TrainingRules(
+    decision=config.protocol.decision,
+    threshold=config.protocol.threshold,
+    select=config.training.select,
+    factor=config.schedule.factor,
+    patience=config.schedule.patience,
+    early_stopping=config.training.early_stopping,
+    curve_thresholds=curve_thresholds,
+  )
+
+
+def check_positive(config: ml_collections.ConfigDict) -> None:
+  """Refuses counts that would train nothing."""
+  for key in ("batch_size", "epochs", "steps_per_dispatch"):
+    if config.training[key] < 1:
+      raise errors.UserError(
+        f"config.training.{key} is {config.training[key]}, expected at least 1"
+      )
+  for section, key in (
+    ("checkpoint", "every_epochs"),
+    ("checkpoint", "keep"),
+    ("few_shot", "epochs"),
+    ("few_shot", "memory"),
+  ):
+    if config[section][key] < 1:
+      raise errors.UserError(
+        f"config.{section}.{key} is {config[section][key]}, expected at least 1"
+      )
+  if not 0 < config.few_shot.share <= 1:
+    raise errors.UserError(
+      f"config.few_shot.share is {config.few_shot.share}, expected a share of"
+      " the positives above 0, 1 at most"
+    )
+  if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+    raise errors.UserError(
+      f"config.seeds is {tuple(config.seeds)}, expected different seeds, one at"
+      " least"
+    )

@@ -1,0 +1,151 @@
+"""Modalities that fail: noise or silence on some of a corpus, by seed.
+
+Which modalities of an utterance fail, and the noise itself, depend on the run's
+seed and on the utterance alone: not on the batch, the epoch or the program.
+"""
+
+import itertools
+import zlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from mmer_jax.base import errors
+from mmer_jax.data import schema
+
+KINDS = ("none", "gaussian", "dropped")
+
+
+class Noise(NamedTuple):
+  """What fails, and how: `config.noise`.
+
+  Attributes:
+    kind: `gaussian` adds white noise to the features that the systems see;
+      `dropped` takes the modality away.
+    snr: Power of a modality's features over that of the noise.
+    share: Of the utterances of which something fails.
+  """
+
+  kind: str
+  snr: float
+  share: float
+
+  @classmethod
+  def from_config(cls, config: ml_collections.ConfigDict) -> "Noise":
+    """Reads `config.noise`."""
+    return cls(**{key: config.noise[key] for key in cls._fields})
+
+
+def check(noise: Noise) -> None:
+  """Refuses what cannot be drawn.
+
+  Raises:
+    UserError: A value is out of its range.
+  """
+  if noise.kind not in KINDS:
+    raise errors.UserError(
+      f"config.noise.kind is {noise.kind!r}, expected one of {', '.join(KINDS)}"
+    )
+  if not noise.snr > 0:
+    raise errors.UserError(
+      f"config.noise.snr is {noise.snr}, expected a ratio of powers above 0"
+    )
+  if not 0 <= noise.share <= 1:
+    raise errors.UserError(
+      f"config.noise.share is {noise.share}, expected a share from 0 to 1"
+    )
+
+
+def failing(
+  noise: Noise, seed: Int[Array, ""], batch: schema.Batch
+) -> dict[str, Bool[Array, " b"]]:
+  """Draws which modalities of each utterance fail.
+
+  Source: Mittal et al. 2020, section 5.4: at least one modality of about 75 %.
+  Deviation: drawn uniformly over the subsets of the modalities that the
+    utterance has, neither none nor all of them: something is left to tell the
+    emotion by. An utterance with one modality keeps it.
+
+  Args:
+    noise: With the share.
+    seed: The run's.
+    batch: With row numbers.
+  """
+  names = sorted(batch.streams)
+  subsets = np.asarray(
+    list(itertools.product([False, True], repeat=len(names)))
+  )
+  there = jnp.stack([batch.present[name] for name in names], axis=-1)
+  taken = jnp.asarray(subsets)[None, :, :]
+  valid = (~taken | there[:, None, :]).all(axis=-1)
+  valid &= taken.any(axis=-1) & (~taken & there[:, None, :]).any(axis=-1)
+
+  def draw(row: Array) -> tuple[Array, Array]:
+    first, second = jax.random.split(_key(seed, "failing", row))
+    return (
+      jax.random.uniform(first),
+      jax.random.uniform(second, (len(subsets),), minval=0.5, maxval=1.0),
+    )
+
+  chance, order = jax.vmap(draw)(batch.row)
+  chosen = jnp.argmax(jnp.where(valid, order, 0.0), axis=1)
+  fails = (chance < noise.share) & valid.any(axis=1) & batch.example_mask
+  picked = jnp.asarray(subsets)[chosen] & fails[:, None]
+  return {name: picked[:, index] for index, name in enumerate(names)}
+
+
+def corrupt(
+  noise: Noise, seed: Int[Array, ""], batch: schema.Batch
+) -> schema.Batch:
+  """Lets the modalities of `failing` fail.
+
+  Source: Mittal et al. 2020, section 5.4: white Gaussian noise at a
+    signal-to-noise ratio of 0.01.
+  Deviation: a ratio of powers; the signal's is the mean square of the real
+    frames of the utterance, normalised as the systems see them.
+
+  Args:
+    noise: What fails, and how.
+    seed: The run's.
+    batch: With row numbers, normalised.
+  """
+  if noise.kind == "none":
+    return batch
+  fails = failing(noise, seed, batch)
+  streams, present = dict(batch.streams), dict(batch.present)
+  for name, failed in fails.items():
+    stream = streams[name]
+    if noise.kind == "dropped":
+      kept = ~failed
+      streams[name] = schema.Stream(
+        jnp.where(kept[:, None, None], stream.features, 0.0),
+        stream.mask & kept[:, None],
+      )
+      present[name] = present[name] & kept
+      continue
+    shape = stream.features.shape[1:]
+    white = jax.vmap(
+      lambda row, name=name, shape=shape: jax.random.normal(
+        _key(seed, f"noise {name}", row), shape
+      )
+    )(batch.row)
+    power = jnp.square(stream.features).sum(axis=(1, 2))
+    count = jnp.maximum(stream.mask.sum(axis=1), 1) * shape[1]
+    level = jnp.sqrt(power / count.astype(power.dtype) / noise.snr)
+    added = jnp.where(
+      stream.mask[..., None] & failed[:, None, None],
+      white * level[:, None, None],
+      0.0,
+    )
+    streams[name] = stream.replace(features=stream.features + added)
+  return batch.replace(streams=streams, present=present)
+
+
+def _key(seed: Array, stream: str, row: Array) -> Array:
+  number = zlib.crc32(stream.encode()) & 0x7FFFFFFF
+  root = jax.random.fold_in(jax.random.key(seed), number)
+  return jax.random.fold_in(root, row)

@@ -1,0 +1,135 @@
+"""The modality check and the proxies, in front of any system.
+
+Both are fitted on the training rows of each run as they are without noise, and
+applied to a batch before the system sees it. The check makes a modality that
+does not fit the others absent; a proxy puts features in the place of one that
+is absent or was made so.
+"""
+
+from typing import NamedTuple
+
+import flax.struct
+import ml_collections
+from jaxtyping import Array, Bool, Float, Int
+
+from mmer_jax.base import errors
+
+METHODS = ("none", "check", "proxy")
+SCORES = ("pearson", "likelihood")
+PROXIES = ("knn", "linear")
+
+# Rows that are fitted on or scored at a time.
+BLOCK_ROWS = 1024
+
+
+class RepairSettings(NamedTuple):
+  """`config.repair`.
+
+  Attributes:
+    training: What is done to the rows that are trained on: `none`; `check`,
+      ineffectual modalities are made absent; `proxy`, and are regenerated
+      then, as are those that were absent.
+    inference: Likewise, of all other rows.
+    score: `pearson` or `likelihood`, see `core.canonical`.
+    tau_from: `validation`, or `config` for `tau`.
+    tau: Of Eq. 1.
+    proxy: `knn` or `linear`.
+    components: Of the reduction and of the canonical correlations.
+    ridge: Of the covariances and of the linear map, relative.
+    neighbours: Of `knn`.
+  """
+
+  training: str
+  inference: str
+  score: str
+  tau_from: str
+  tau: float
+  proxy: str
+  components: int
+  ridge: float
+  neighbours: int
+
+  @classmethod
+  def from_config(cls, config: ml_collections.ConfigDict) -> "Settings":
+    """Reads and checks `config.repair`.
+
+    Raises:
+      UserError: A value is out of its range.
+    """
+    settings = cls(**{key: config.repair[key] for key in cls._fields})
+    for key, expected in (
+      ("training", METHODS),
+      ("inference", METHODS),
+      ("score", SCORES),
+      ("proxy", PROXIES),
+      ("tau_from", ("validation", "config")),
+    ):
+      value = getattr(settings, key)
+      if value not in expected:
+        raise errors.UserError(
+          f"config.repair.{key} is {value!r}, expected one of"
+          f" {', '.join(expected)}"
+        )
+    for key in ("components", "neighbours"):
+      if getattr(settings, key) < 1:
+        raise errors.UserError(
+          f"config.repair.{key} is {getattr(settings, key)}, expected at least"
+          " 1"
+        )
+    if not settings.ridge >= 0:
+      raise errors.UserError(
+        f"config.repair.ridge is {settings.ridge}, expected at least 0"
+      )
+    if not settings.used:
+      return settings
+    if len(config.data.modalities) < 2:
+      raise errors.UserError(
+        "config.repair compares modalities with each other, got"
+        f" {config.data.modalities} alone; set config.repair.training and"
+        ' config.repair.inference to "none"'
+      )
+    if settings.proxy == "knn" and not config.data.resident:
+      raise errors.UserError(
+        'config.repair.proxy="knn" reads the training rows on the device, but'
+        ' config.data.resident is False; set config.repair.proxy="linear"'
+      )
+    return settings
+
+  @property
+  def used(self) -> bool:
+    """Whether anything is done at all."""
+    return self.training != "none" or self.inference != "none"
+
+
+@flax.struct.dataclass
+class FittedRepair:
+  """What was learnt of the training rows.
+
+  Pairs are named `first|second`. Flat features are those of all steps of an
+  utterance in turn, zeros at padding.
+
+  Attributes:
+    mean: Modality name to the mean of its flat features.
+    basis: Modality name to their principal components.
+    first: Pair, in alphabetical order, to the map of its first modality.
+    second: To that of its second.
+    correlations: To those of the mapped components.
+    tau: The threshold of Eq. 1.
+    linear: Pair, in both orders, to the linear map from the first modality to
+      a frame of the second: see `_predictors`.
+    bank: Numbers of the training rows, `pipeline.FILLER` beyond them. It and
+      the next two are of `knn` alone, and may be missing for `linear`.
+    reduced: Modality name to the components of the rows of the bank.
+    there: Modality name to whether they have it.
+  """
+
+  mean: dict[str, Float[Array, "*r f"]]
+  basis: dict[str, Float[Array, "*r f p"]]
+  first: dict[str, Float[Array, "*r p c"]]
+  second: dict[str, Float[Array, "*r q c"]]
+  correlations: dict[str, Float[Array, "*r c"]]
+  tau: Float[Array, "*r"]
+  linear: dict[str, Float[Array, "*r p d"]]
+  bank: Int[Array, "*r n"] | None
+  reduced: dict[str, Float[Array, "*r n p"]]
+  there: dict[str, Bool[Array, "*r n"]]

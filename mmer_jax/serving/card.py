@@ -1,0 +1,342 @@
+"""The model card of an export: what it is, how good, what it is not for."""
+
+import json
+from typing import Any
+
+from mmer_jax.core import metrics
+from mmer_jax.evaluation import statistics, tables
+from mmer_jax.experiment import records
+
+# What the front matter's `model-index` lists.
+_INDEXED = (
+  "accuracy",
+  "unweighted_accuracy",
+  "weighted_accuracy",
+  "f1",
+  "weighted_f1",
+  "auc",
+)
+
+_LIMITS = """\
+- **For** research on emotion recognition, and for tools whose users know that
+  they are analysed and can say no. A prediction is a guess at how people who
+  annotated a corpus would have labelled an utterance; it is not what somebody
+  feels.
+- **Not for** decisions about people (hiring, school, credit, insurance, police,
+  borders, health), nor for watching them. The European Union's AI Act forbids
+  inferring emotions at work and in education, but for medical or safety
+  reasons.
+- How people express and label emotions differs between cultures, languages,
+  ages and situations. Nothing here was measured on other speakers, recording
+  conditions or languages than the corpus has: measure on your own labelled data
+  before any use.
+- Probabilities are not calibrated. Features must come from the converter of the
+  training, column by column; feature_spec.json names them."""
+
+_LOADING = """\
+The StableHLO is loaded as code: trust its source as you would a program's. It
+is guaranteed to load for six months; `python -m mmer_jax.export --refresh
+--out=DIR` writes it anew. With jax, numpy, flatbuffers and safetensors alone:
+
+```python
+import jax
+import numpy as np
+from safetensors.numpy import load_file
+
+with open("model.stablehlo", "rb") as file:
+  model = jax.export.deserialize(bytearray(file.read()))
+tensors = load_file("model.safetensors")
+inputs = {{
+  # One utterance here; features are not normalised. False in the mask is
+  # padding, all of it False an absent modality.
+  "features": {{{features}}},
+  "mask": {{{masks}}},{emotions}
+}}
+outputs = jax.jit(model.call)(tensors, inputs)
+outputs["probs"]  # (b, k), in the order of feature_spec.json's emotions
+```
+
+With mmer_jax: `mmer_jax.load(DIR).predict({{...}})`, or `python -m
+mmer_jax.predict`."""
+
+
+def model_card(
+  spec: dict[str, Any], tensors: dict[str, Any], card: dict[str, Any]
+) -> str:
+  """The page.
+
+  Args:
+    spec: Of `feature_spec.json`.
+    tensors: Of `model.safetensors`.
+    card: `run` (run.json), `validation` and `test` (results; None where the
+      test split was not evaluated).
+  """
+  outcome = card["test"] or card["validation"]
+  runs = [r for r in outcome["runs"] if r["setting"] == outcome["setting"]]
+  title = f"{spec['system']} on {spec['dataset']['name']}"
+  members = spec["members"]
+  if spec["ensemble"]:
+    what = (
+      f"The mean of the probabilities of {len(members)} runs, all folds and"
+      " seeds of the best setting. The numbers below are of single runs: every"
+      " utterance of the corpus was trained on by some member, so that none is"
+      " left to judge the mean by."
+    )
+  else:
+    (member,) = members
+    swept = records.show(member["setting"])
+    what = (
+      f"Run {member['run']} (seed {member['seed']}, fold {member['fold']}"
+      f"{', ' + swept if swept else ''}) of {len(runs)}. The numbers below are"
+      " of all runs of its setting, which say more than the luck of one."
+    )
+  parts = [
+    _front_matter(spec, outcome, title),
+    f"# {title}",
+    (
+      f"Multimodal emotion recognition with mmer_jax: {_modalities(spec)} to"
+      f" {_emotions(spec)}."
+    ),
+    what,
+    "## Results",
+    _protocol(outcome, runs),
+    tables.markdown_table(*_overall(outcome)),
+    "Per emotion:",
+    tables.markdown_table(*_each(outcome, runs)),
+    _decisions(spec, outcome),
+    "## Data",
+    _data(spec, card),
+    "## Intended use and limits",
+    _LIMITS,
+    "## Files",
+    tables.markdown_table(*_files(spec)),
+    _LOADING.format(
+      features=", ".join(
+        f'"{m}": np.zeros((1, {min(e["max_length"], 7)}, {e["dim"]}),'
+        " np.float32)"
+        for m, e in spec["modalities"].items()
+      ),
+      masks=", ".join(
+        f'"{m}": np.ones((1, {min(e["max_length"], 7)}), bool)'
+        for m, e in spec["modalities"].items()
+      ),
+      emotions=(
+        "\n  # Word vectors: rows may be left out, or be of new emotions.\n"
+        f'  "emotions": np.zeros(({len(spec["emotions"])},'
+        f" {len(spec['emotions'][0]['vector'])}), np.float32),"
+        if spec["open_vocabulary"]
+        else ""
+      )
+      + (
+        "\n  # The lexical frame of each acoustic one, -1 for none.\n"
+        f'  "acoustic_word": np.full((1,'
+        f" {min(spec['modalities']['acoustic']['max_length'], 7)}), -1,"
+        " np.int32),"
+        if spec["acoustic_word"]
+        else ""
+      ),
+    ),
+    "## Tensors",
+    (
+      "`params.` is the path of a parameter in the Flax module; `mean.` and"
+      " `scale.` (1 / deviation) normalise a modality's columns, float32."
+      + (
+        f" The first axis is the {len(members)} members."
+        if spec["ensemble"]
+        else ""
+      )
+    ),
+    tables.markdown_table(
+      ["name", "shape"],
+      [
+        [f"`{name}`", " x ".join(map(str, leaf.shape)) or "scalar"]
+        for name, leaf in sorted(tensors.items())
+      ],
+    ),
+  ]
+  return "\n\n".join(parts) + "\n"
+
+
+def _files(spec: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+  return ["file", "what"], [
+    [
+      "`model.stablehlo`",
+      f"the function, for {', '.join(spec['platforms'])}, as `jax.export`"
+      " serialises it; batch and time are symbolic",
+    ],
+    ["`model.safetensors`", "its tensors, see below"],
+    [
+      "`feature_spec.json`",
+      "modalities, columns, statistics, lengths, emotions, vectors, thresholds",
+    ],
+    ["`config.json`", "the config that it was trained with"],
+  ]
+
+
+def _front_matter(
+  spec: dict[str, Any], outcome: dict[str, Any], title: str
+) -> str:
+  """YAML, whose values are written as JSON, which is YAML too."""
+  name = spec["dataset"]["name"]
+  found = []
+  for metric in _INDEXED:
+    entry = outcome["summary"][metric]
+    if entry["mean"] is not None:
+      low, high = entry["ci95"]
+      interval = "" if low is None else f", 95 % interval {low:.4f}-{high:.4f}"
+      found.append(
+        {
+          "type": metric,
+          "value": round(entry["mean"], 4),
+          "name": f"{metric}, mean of {entry['n']} run(s){interval}",
+        }
+      )
+  index = [
+    {
+      "name": title,
+      "results": [
+        {
+          "task": {
+            "type": "multimodal-emotion-recognition",
+            "name": "Multimodal emotion recognition",
+          },
+          "dataset": {
+            "type": name,
+            "name": name,
+            "split": outcome["split"],
+            "revision": spec["dataset"]["fingerprint"],
+          },
+          "metrics": found,
+        }
+      ],
+    }
+  ]
+  tags = ["emotion-recognition", "multimodal", "mmer_jax", spec["system"]]
+  return "\n".join(
+    [
+      "---",
+      "library_name: jax",
+      "license: other",
+      "license_name: as-of-the-training-data",
+      f"tags: {json.dumps(tags)}",
+      f"datasets: {json.dumps([name])}",
+      f"metrics: {json.dumps([entry['type'] for entry in found])}",
+      f"model-index: {json.dumps(index, ensure_ascii=False)}",
+      "---",
+    ]
+  )
+
+
+def _protocol(outcome: dict[str, Any], runs: list[dict[str, Any]]) -> str:
+  protocol = outcome["protocol"]
+  seeds = sorted({run["seed"] for run in runs})
+  folds = list(dict.fromkeys(run["fold"] for run in runs))
+  split = outcome["split"]
+  caveat = ""
+  if split == "validation":
+    caveat = (
+      " **These are of the validation split, by which checkpoints and settings"
+      " were chosen: too good.** The test split was not evaluated."
+    )
+  return (
+    f"Split `{split}` of protocol `{protocol['split']}`, decision"
+    f" `{protocol['decision']}`; {len(folds)} fold(s) ({', '.join(folds)}),"
+    f" seeds {', '.join(map(str, seeds))}. Percent: mean over {len(runs)} runs"
+    " ± half of the 95 % interval of the mean, which holds for these speakers"
+    " and not for new ones." + caveat
+  )
+
+
+def _overall(outcome: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+  baseline = outcome["majority_baseline"]
+  return ["metric", "mean", "runs", "majority class"], [
+    [
+      name,
+      tables.percent(outcome["summary"][name]),
+      str(outcome["summary"][name]["n"]),
+      tables.percent(statistics.summarise([baseline[name]])),
+    ]
+    for name in metrics.NAMES
+  ]
+
+
+def _each(
+  outcome: dict[str, Any], runs: list[dict[str, Any]]
+) -> tuple[list[str], list[list[str]]]:
+  rows = []
+  for emotion in outcome["protocol"]["emotions"]:
+    scores = [run["per_emotion"][emotion] for run in runs]
+    rows.append(
+      [
+        emotion,
+        *(
+          tables.percent(statistics.summarise([s[name] for s in scores]))
+          for name in _INDEXED
+        ),
+      ]
+    )
+  return ["emotion", *_INDEXED], rows
+
+
+def _decisions(spec: dict[str, Any], outcome: dict[str, Any]) -> str:
+  """What is predicted, by which thresholds."""
+  how = {
+    "fixed": "that of the config",
+    "validation": "the best weighted accuracy on the validation split",
+  }
+  chosen = spec["thresholds"]["chosen"]
+  if chosen is None:
+    return "The most probable emotion is predicted; there is no threshold."
+  if chosen == "validation" and spec["ensemble"]:
+    how["validation"] += " of each member, averaged"
+  least = ", ".join(
+    f"{e['name']} {e['threshold']:.4g}" for e in spec["emotions"]
+  )
+  judged = outcome["protocol"]["thresholds"]
+  numbers = "these" if judged == chosen else f"others: {how[judged]}"
+  return (
+    f"Every emotion strictly above its threshold is predicted: {least}; a new"
+    f" one {spec['thresholds']['new_emotion']:.4g}. They are {how[chosen]}. The"
+    f" numbers above are of {numbers}."
+  )
+
+
+def _data(spec: dict[str, Any], card: dict[str, Any]) -> str:
+  lines = [
+    (
+      f"Shards `{spec['dataset']['name']}`, fingerprint"
+      f" `{spec['dataset']['fingerprint']}`. Their own terms hold for what was"
+      " learnt from them too."
+    )
+  ]
+  for modality, entry in spec["modalities"].items():
+    lines.append(
+      f"- {modality}: {entry['dim']} columns, {entry['columns'][0]} to"
+      f" {entry['columns'][-1]}; up to {entry['max_length']} frames, the rest"
+      f" is cut;"
+      f" {'normalised inside' if entry['normalised'] else 'not normalised'};"
+      f" there in {100 * entry['present_in_training']:.1f} % of the training"
+      " utterances; may be absent."
+    )
+  few = [e for e in spec["emotions"] if not e["taught"]]
+  if few:
+    names = ", ".join(emotion["name"] for emotion in few)
+    lines.append(f"- Never trained, read from their word vectors: {names}.")
+  rows = [run["rows"]["train"] for run in card["run"]["runs"]]
+  lines.append(f"- {min(rows)} to {max(rows)} training utterances a run.")
+  environment = spec["environment"]
+  lines.append(
+    f"- Exported with mmer_jax {environment['mmer_jax']}, jax"
+    f" {environment['jax']}, flax {environment['flax']}; config"
+    f" `{spec['config_sha256']}`."
+  )
+  return "\n".join([lines[0], "", *lines[1:]])
+
+
+def _modalities(spec: dict[str, Any]) -> str:
+  return " + ".join(spec["modalities"])
+
+
+def _emotions(spec: dict[str, Any]) -> str:
+  how = "one of" if spec["decision"] == "softmax" else "each of"
+  return f"{how} {', '.join(e['name'] for e in spec['emotions'])}"

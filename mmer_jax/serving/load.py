@@ -1,0 +1,126 @@
+"""Predicting with an export or a workdir, from plain NumPy arrays.
+
+  model = mmer_jax.load("models/mtee")
+  model.predict({"lexical": words, "acoustic": frames}).probs
+
+Reads an export with jax, numpy and safetensors alone; a workdir needs the rest
+of the package, and the shards that it was trained on.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import export as jax_export
+
+from mmer_jax.base.errors import UserError
+from mmer_jax.serving import files, model
+
+
+def load(path: str | pathlib.Path) -> model.Model:
+  """Loads an export, or a finished workdir.
+
+  Raises:
+    UserError: The folder is neither, or was changed.
+  """
+  folder = pathlib.Path(path)
+  if (folder / files.SPEC).exists():
+    spec, tensors = read(folder)
+    return model.Model(spec, tensors, _exported(folder, spec))
+  if (folder / "run.json").exists():
+    # An export needs none of what reads a workdir.
+    from mmer_jax.serving import workdir
+
+    served = workdir.from_workdir(folder)
+    return model.Model(served.spec, served.tensors, jax.jit(served.call))
+  raise UserError(
+    f"{folder} holds neither {files.SPEC} nor run.json, expected an export of"
+    " `python -m mmer_jax.export` or a workdir of `python -m mmer_jax.train`"
+  )
+
+
+def read(
+  folder: pathlib.Path,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """The spec and the tensors of an export.
+
+  Raises:
+    UserError: A file is missing or is not the one that was written.
+  """
+  try:
+    spec = json.loads((folder / files.SPEC).read_text(encoding="utf-8"))
+  except (OSError, json.JSONDecodeError) as error:
+    raise UserError(
+      f"{folder / files.SPEC} cannot be read ({error}), expected an export; write it"
+      " again with `python -m mmer_jax.export`"
+    ) from None
+  if spec["format"] != files.SPEC_FORMAT:
+    raise UserError(
+      f"{folder / files.SPEC} has format {spec['format']}, expected {files.SPEC_FORMAT};"
+      " export the workdir again"
+    )
+  path = folder / files.TENSORS
+  _check_file(folder, spec, files.TENSORS)
+  return spec, safetensors_numpy().load_file(path)
+
+
+def safetensors_numpy() -> Any:
+  """The module `safetensors.numpy`.
+
+  Raises:
+    UserError: It is not installed.
+  """
+  try:
+    import safetensors.numpy
+  except ImportError:
+    raise UserError(
+      f"{files.TENSORS} needs the package safetensors, which is not installed;"
+      " pip install 'mmer_jax[export]'"
+    ) from None
+  return safetensors.numpy
+
+
+def _check_file(folder: pathlib.Path, spec: dict[str, Any], name: str) -> None:
+  try:
+    found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+  except OSError as error:
+    raise UserError(
+      f"{folder / name} cannot be read ({error}); export the workdir again"
+    ) from None
+  if found != spec["files"][name]:
+    raise UserError(
+      f"{folder / name} is not the file that {files.SPEC} was written with; export"
+      " the workdir again, or use --refresh for the StableHLO"
+    )
+
+
+def _exported(
+  folder: pathlib.Path, spec: dict[str, Any]
+) -> Callable[..., dict[str, Any]]:
+  _check_file(folder, spec, files.MODEL)
+  blob = (folder / files.MODEL).read_bytes()
+  try:
+    exported = jax_export.deserialize(bytearray(blob))
+  except ImportError:
+    raise UserError(
+      f"{files.MODEL} needs the package flatbuffers, which is not installed;"
+      " pip install 'mmer_jax[export]'"
+    ) from None
+  except ValueError as error:
+    raise UserError(
+      f"{folder / files.MODEL} is too old or too new for jax {jax.__version__}"
+      f" ({error}); run `python -m mmer_jax.export --refresh --out={folder}`"
+    ) from None
+  backend = jax.default_backend()
+  known = {"gpu": ("cuda", "rocm")}.get(backend, (backend,))
+  if not set(known) & set(exported.platforms):
+    raise UserError(
+      f"{folder / files.MODEL} was exported for {', '.join(exported.platforms)}, not"
+      f" for {backend}; run `python -m mmer_jax.export --refresh --out={folder}"
+      f" --platforms={','.join([*exported.platforms, known[0]])}`"
+    )
+  return jax.jit(exported.call)

@@ -1,0 +1,139 @@
+r"""Turns a published PyTorch MTEE into a workdir of ours.
+
+Example:
+  python -c "import numpy, torch; \
+    state = torch.load('model.pt', weights_only=True); \
+    numpy.savez('model.npz', **{k: v.numpy() for k, v in state.items()})"
+  python -m mmer_jax.import_torch --state_dict=model.npz \
+    --config=configs/mtee/mosei.py --config.data.dir=DIR --workdir=W
+
+The state dict is that of the implementation that Dai et al. published: names
+`RNNs.{0,1,2}.*` for text, audio and visual, `affineAudio.*`,
+`affineVisual.*`, `modality_weights.weight`, `textEmoEmbs.weight`. It used no
+padding mask: logits agree where nothing is masked.
+"""
+
+import pathlib
+import zipfile
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from mmer_jax.base import errors
+
+# The published code's order of the modalities.
+_ORDER = ("lexical", "acoustic", "visual")
+_MAPS = {"acoustic": "affineAudio", "visual": "affineVisual"}
+
+
+def params_from_torch(
+  state: dict[str, np.ndarray], config: ml_collections.ConfigDict
+) -> dict[str, Any]:
+  """Renames and transposes a state dict.
+
+  PyTorch's gates have our order; its two biases become their sum, and the
+  recurrent matrix of the top layer's backward direction goes unused under the
+  read-out `last`, as it does there.
+
+  Args:
+    state: Names to arrays, as saved.
+    config: An mtee config of the same sizes.
+
+  Returns:
+    Parameters of `systems.mtee`.
+
+  Raises:
+    UserError: A name is missing, unknown, or of another shape.
+  """
+  if config.system != "mtee":
+    raise errors.UserError(
+      f"config.system is {config.system!r}, expected 'mtee': no other system"
+      " can be imported"
+    )
+  left = dict(state)
+
+  def pop(name: str, *shape: int) -> np.ndarray:
+    if name not in left:
+      raise errors.UserError(
+        f"the state dict has no {name}, expected an array of shape {shape};"
+        " does the config have the model's layers and modalities?"
+      )
+    value = np.asarray(left.pop(name), np.float32)
+    if value.shape != shape:
+      raise errors.UserError(
+        f"{name} has shape {value.shape}, the config expects {shape}; set"
+        " config.model.hidden to the model's"
+      )
+    if not np.isfinite(value).all():
+      raise errors.UserError(f"{name} is not finite, expected trained weights")
+    return value
+
+  hidden = config.model.hidden.to_dict()
+  modalities = [m for m in _ORDER if m in config.data.modalities]
+  params: dict[str, Any] = {}
+  for modality in modalities:
+    index, h = _ORDER.index(modality), hidden[modality]
+    encoder = {}
+    for layer in range(config.model.layers):
+      first = f"RNNs.{index}.weight_ih_l0"
+      inputs = 2 * h
+      if layer == 0:
+        inputs = left[first].shape[-1] if first in left else 0
+      for direction, suffix in (("forward", ""), ("backward", "_reverse")):
+        at = f"RNNs.{index}.{{}}_l{layer}{suffix}"
+        w_h = pop(at.format("weight_hh"), 4 * h, h).T
+        top = layer == config.model.layers - 1
+        key = f"l{layer}_{direction}"
+        encoder[f"{key}_w_x"] = pop(at.format("weight_ih"), 4 * h, inputs).T
+        encoder[f"{key}_b"] = pop(at.format("bias_ih"), 4 * h) + pop(
+          at.format("bias_hh"), 4 * h
+        )
+        unused = top and direction == "backward"
+        if not (unused and config.model.readout == "last"):
+          encoder[f"{key}_w_h"] = w_h
+    params[f"encoder_{modality}"] = encoder
+    if modality in _MAPS:
+      name, width = _MAPS[modality], hidden["lexical"]
+      params[f"map_{modality}"] = {
+        "kernel": pop(f"{name}.weight", h, width).T,
+        "bias": pop(f"{name}.bias", h),
+      }
+  weights = np.asarray(left.get("modality_weights.weight", [])).reshape(-1)
+  left["modality_weights.weight"] = weights
+  weights = pop("modality_weights.weight", len(modalities))
+  for modality, weight in zip(modalities, weights, strict=True):
+    params[f"weight_{modality}"] = weight
+  left.pop("textEmoEmbs.weight", None)
+  # The published model makes all encoders, whatever it is trained on.
+  unseen = tuple(
+    f"RNNs.{i}." for i, m in enumerate(_ORDER) if m not in modalities
+  ) + tuple(f"{_MAPS[m]}." for m in _MAPS if m not in modalities)
+  unknown = sorted(
+    name for name in left if not (unseen and name.startswith(unseen))
+  )
+  if unknown:
+    raise errors.UserError(
+      f"the state dict has {', '.join(unknown)}, which the config has no place"
+      " for; set config.model.layers and config.data.modalities to the model's"
+    )
+  return params
+
+
+def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads an .npz without unpickling anything."""
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      return {name: file[name] for name in file.files}
+  except (OSError, ValueError, zipfile.BadZipFile) as error:
+    raise errors.UserError(
+      f"--state_dict={path} cannot be read ({error}); save it with numpy.savez"
+    ) from None
+
+
+def check_shape(mine: Any, expected: Any) -> None:
+  if np.shape(mine) != expected.shape:
+    raise errors.UserError(
+      f"an input matrix has shape {np.shape(mine)}, the shards make it"
+      f" {expected.shape}; use the shards of the model's features"
+    )

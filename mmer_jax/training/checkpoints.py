@@ -1,0 +1,144 @@
+"""Orbax behind one small door: what a workdir keeps of its runs."""
+
+import pathlib
+import re
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mmer_jax.base import errors
+from mmer_jax.systems import interface
+from mmer_jax.training import step
+
+
+class Checkpoints:
+  """The states of a workdir, saved whole or not at all.
+
+  A checkpoint holds five items: `train` (parameters and optimiser, only
+  needed to go on), `best` (the parameters that validation selected, of each
+  stage so far),
+  `progress`, `runs` (the settings, normalisation among them) and `position`
+  (JSON: where in the stages, epochs and chunks the state stands).
+  """
+
+  def __init__(self, workdir: pathlib.Path, *, keep: int = 2):
+    """Opens `workdir/checkpoints`, which need not exist yet."""
+    self.folder = (workdir / "checkpoints").absolute()
+    self._manager = ocp.CheckpointManager(
+      self.folder,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=False
+      ),
+    )
+
+  def latest(self) -> int | None:
+    """The number of the newest complete checkpoint."""
+    return self._manager.latest_step()
+
+  def save(
+    self,
+    number: int,
+    state: step.RunState,
+    runs: interface.RunSettings,
+    position: dict[str, Any],
+  ) -> None:
+    """Writes a checkpoint; one of the same number is left as it is."""
+    if number == self.latest():
+      return
+    self._manager.save(
+      number,
+      args=ocp.args.Composite(
+        train=ocp.args.StandardSave(state.train),
+        best=ocp.args.StandardSave((*state.finished, state.best_params)),
+        progress=ocp.args.StandardSave(state.progress),
+        runs=ocp.args.StandardSave(runs),
+        position=ocp.args.JsonSave(position),
+      ),
+      force=True,
+    )
+    self._manager.wait_until_finished()
+
+  def position(self) -> dict[str, Any]:
+    """Where the newest checkpoint stands."""
+    restored = self._manager.restore(
+      self._number(), args=ocp.args.Composite(position=ocp.args.JsonRestore())
+    )
+    return dict(restored["position"])
+
+  def restore(self, target: step.RunState) -> step.RunState:
+    """Reads the newest state onto the shardings of an abstract one."""
+    restored = self._restore(
+      train=target.train,
+      best=(*target.finished, target.best_params),
+      progress=target.progress,
+    )
+    *finished, best = restored["best"]
+    return step.RunState(
+      train=restored["train"],
+      best_params=best,
+      progress=restored["progress"],
+      finished=tuple(finished),
+    )
+
+  def restore_best(
+    self,
+    target: step.RunState,
+    runs: interface.RunSettings,
+    sharding: jax.sharding.Sharding,
+  ) -> tuple[tuple[Any, ...], interface.RunSettings, step.Progress]:
+    """Reads what predicting needs to the host.
+
+    Args:
+      target: An abstract state, with the runs axis.
+      runs: Settings of the shapes of the saved ones.
+      sharding: Replicated over the devices of all processes.
+
+    Returns:
+      The selected parameters of each stage, the settings and where each run
+      ended.
+    """
+    best, progress, runs = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(
+        leaf.shape, leaf.dtype, sharding=sharding
+      ),
+      ((*target.finished, target.best_params), target.progress, runs),
+    )
+    restored = self._restore(best=best, progress=progress, runs=runs)
+    return jax.tree.map(
+      np.asarray,
+      (tuple(restored["best"]), restored["runs"], restored["progress"]),
+    )
+
+  def close(self) -> None:
+    """Ends Orbax's threads."""
+    self._manager.close()
+
+  def _restore(self, **targets: Any) -> Any:
+    """Reads parts of the newest checkpoint."""
+    number = self._number()
+    wanted = {
+      name: ocp.args.StandardRestore(target) for name, target in targets.items()
+    }
+    try:
+      return self._manager.restore(number, args=ocp.args.Composite(**wanted))
+    except ValueError as error:
+      # What Orbax says of another tree takes a page, and has two forms.
+      other = re.compile(r"structures? (mismatch|do not match)", re.IGNORECASE)
+      if not other.search(str(error)):
+        raise
+      raise errors.UserError(
+        f"checkpoint {number} of {self.folder} has other parts than this"
+        " version of mmer_jax expects: another one wrote it; use that one"
+        " (run.json names it), or train into a new workdir"
+      ) from error
+
+  def _number(self) -> int:
+    number = self.latest()
+    if number is None:
+      raise errors.UserError(
+        f"{self.folder} holds no checkpoint, expected a trained workdir; run"
+        " `python -m mmer_jax.train` first"
+      )
+    return number

@@ -1,0 +1,95 @@
+"""All runs of a program, compiled: `training` mapped over runs and devices.
+
+Every function here takes and returns arrays with a leading runs axis. The
+mesh has two axes: `runs` splits the runs, `data` splits every batch; a loss is
+a function of the global batch whatever the mesh.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from mmer_jax.base import errors
+
+
+def make_mesh(runs: int, batch_size: int, *, over_runs: int, over_data: int):
+  """Lays the devices over the runs and over each batch.
+
+  Args:
+    runs: How many runs the program has.
+    batch_size: Examples per batch.
+    over_runs: Devices along the runs; 0 for as many as divide them.
+    over_data: Devices along each batch; 0 for the rest, as many as divide it.
+
+  Returns:
+    A mesh over the first `over_runs * over_data` devices.
+
+  Raises:
+    UserError: The devices do not suffice, or do not divide runs or batch.
+  """
+  devices = jax.devices()
+  if not over_runs:
+    free = len(devices) // (over_data or 1)
+    over_runs = max(n for n in range(1, max(free, 1) + 1) if runs % n == 0)
+  if not over_data:
+    free = len(devices) // over_runs
+    over_data = max(
+      n for n in range(1, max(free, 1) + 1) if batch_size % n == 0
+    )
+  if over_runs * over_data > len(devices):
+    raise errors.UserError(
+      f"config.mesh asks for {over_runs} x {over_data} devices, got"
+      f" {len(devices)}; set config.mesh.runs and config.mesh.data to 0"
+    )
+  for name, axis, size in (
+    ("runs", over_runs, runs),
+    ("data", over_data, batch_size),
+  ):
+    if size % axis:
+      raise errors.UserError(
+        f"config.mesh.{name} is {axis}, which does not divide {size}"
+        f" ({'runs' if name == 'runs' else 'config.training.batch_size'});"
+        f" set config.mesh.{name}=0"
+      )
+  count = over_runs * over_data
+  if jax.process_count() > 1 and count != len(devices):
+    raise errors.UserError(
+      f"a mesh of {over_runs} x {over_data} leaves devices of"
+      f" {jax.process_count()} processes without work, expected all"
+      f" {len(devices)}; change config.training.batch_size"
+    )
+  return jax.make_mesh(
+    (over_runs, over_data),
+    ("runs", "data"),
+    axis_types=(AxisType.Auto, AxisType.Auto),
+    devices=devices[:count],
+  )
+
+
+def place(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
+  """Puts host arrays on the mesh, split along the named axes.
+
+  Every process passes the same arrays and keeps what is its own.
+  """
+
+  def put(leaf: Any) -> Array:
+    host = np.asarray(leaf)
+    sharding = NamedSharding(mesh, PartitionSpec(*axes[: host.ndim]))
+    return jax.make_array_from_callback(
+      host.shape, sharding, lambda index: host[index]
+    )
+
+  return jax.tree.map(put, tree)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Every device has all of it."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def fetch(tree: Any) -> Any:
+  """Brings replicated arrays to the host."""
+  return jax.tree.map(np.asarray, jax.device_get(tree))

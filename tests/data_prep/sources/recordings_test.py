@@ -1,0 +1,212 @@
+"""From recordings to predictions, with sounds that are made here."""
+
+import json
+
+import numpy as np
+import pytest
+import rich.console
+import soundfile
+
+import mmer_jax
+from configs import quickstart
+from data_prep.sources import recordings
+from mmer_jax.base import errors
+from mmer_jax.data import manifest as manifest_lib
+from mmer_jax.data import shards
+from mmer_jax.evaluation import train_and_evaluate
+from mmer_jax.serving import predictions
+
+RATE = 16000
+TEXTS = {"happy": "i am happy", "sad": "i do am sad"}
+LIST = "recordings.csv"
+
+
+def speech(seconds, pitch, seed):
+  """Voiced syllables: pulses at a drifting pitch through three formants."""
+  rng = np.random.default_rng(seed)
+  time = np.arange(int(seconds * RATE)) / RATE
+  drift = pitch * (
+    1 + 0.08 * np.sin(2 * np.pi * 1.3 * time + rng.uniform(0, 6))
+  )
+  phase = np.cumsum(drift) / RATE
+  sound = np.diff(np.floor(phase), prepend=0) + 0.01 * rng.normal(
+    size=len(time)
+  )
+  for formant, width in ((650, 80), (1200, 110), (2500, 160)):
+    grow = np.exp(-np.pi * width / RATE)
+    response = grow ** np.arange(400) * np.cos(
+      2 * np.pi * formant / RATE * np.arange(400)
+    )
+    sound = np.convolve(sound, response)[: len(time)]
+  syllables = np.clip(np.sin(2 * np.pi * 3.5 * time), 0.05, None)
+  sound = sound * syllables
+  return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+@pytest.fixture
+def listed(tmp_path):
+  """Writes a list and its recordings; more columns by name."""
+
+  def write(sounds, rate=RATE, header="wav,text,speaker,label", lines=None):
+    for name, sound in sounds.items():
+      soundfile.write(tmp_path / name, sound, rate, subtype="FLOAT")
+    lines = lines or [f"{name},i am,,happy" for name in sounds]
+    (tmp_path / LIST).write_text("\n".join([header, *lines]))
+    return tmp_path / LIST
+
+  return write
+
+
+def build(path, word_vectors=None, **changes):
+  return recordings.build(
+    path,
+    **{
+      "acoustic": "compare2013",
+      "word_vectors": word_vectors,
+      "oov": "skip",
+      "emotions": (),
+      **changes,
+    },
+  )
+
+
+def test_recordings_become_predictions(listed, word_vectors, convert, tmp_path):
+  names = [("happy", "sad")[number % 2] for number in range(10)]
+  path = listed(
+    {
+      f"{number}.wav": speech(0.4, {"happy": 240, "sad": 110}[name], number)
+      for number, name in enumerate(names)
+    },
+    lines=[
+      f"{number}.wav,{TEXTS[name]},s{number},{name}"
+      for number, name in enumerate(names)
+    ],
+  )
+  out = tmp_path / "shards"
+  done = convert(
+    "--source=recordings",
+    f"--input={path}",
+    f"--word_vectors={word_vectors}",
+    "--file_format=array_record",
+    f"--output={out}",
+  )
+  assert done.returncode == 0, done.stderr
+  manifest = manifest_lib.load_manifest(out)
+  acoustic = manifest["modalities"]["acoustic"]
+  assert acoustic["dim"] == 1582 and acoustic["max_length"] == 1
+  assert acoustic["columns"][0] == "pcm_loudness_sma_maxPos"
+  assert manifest["converter"]["options"]["rate_hz"] == RATE
+  assert manifest["counts"]["by_emotion"] == {"happy": 5, "sad": 5}
+  examples = {e["id"]: e for _, e in shards.read_examples(out)}
+  pitch = acoustic["columns"].index("F0final_sma_percentile99.0")
+  for number, name in enumerate(names):
+    hz = examples[f"{number}.wav"]["acoustic"][0, pitch]
+    assert (150 < hz < 300) == (name == "happy"), (number, hz)
+
+  config = quickstart.get_config("smoke")
+  with config.unlocked():
+    config.data.dir = str(out)
+    config.data.modalities = ("lexical", "acoustic")
+    config.protocol.split = "random"
+    config.protocol.folds = ()
+    config.protocol.allow_speaker_overlap = True
+    config.model.hidden.lexical = 3
+    config.model.layers = 1
+  train_and_evaluate.train_and_evaluate(
+    config, tmp_path / "run", console=rich.console.Console(quiet=True)
+  )
+  count = predictions.predict_file(
+    mmer_jax.load(tmp_path / "run"), out, tmp_path / "out.jsonl", explain=True
+  )
+  rows = [
+    json.loads(line)
+    for line in (tmp_path / "out.jsonl").read_text().splitlines()
+  ]
+  assert count == len(rows) == 10
+  for row in rows:
+    np.testing.assert_allclose(sum(row["probs"].values()), 1, rtol=1e-5)
+    name = names[int(row["id"].removesuffix(".wav"))]
+    assert row["explain"]["words"] == TEXTS[name].split()
+
+
+def test_frames_and_their_deltas_stand_side_by_side(listed, word_vectors):
+  path = listed(
+    {
+      "mono.wav": speech(0.5, 120, 0),
+      "stereo.wav": np.stack([speech(0.5, 120, 0)] * 2, axis=1),
+    },
+    header="wav,text",
+    lines=["mono.wav,I don't", "stereo.wav,"],
+  )
+  corpus = build(path, word_vectors, emotions=("happy", "sad"))
+  one, two = corpus.examples()
+  columns = corpus.modalities["acoustic"].columns
+  assert len(columns) == one.streams["acoustic"].shape[1] == 130
+  assert 40 <= len(one.streams["acoustic"]) <= 50
+  # A channel twice is the same sound.
+  np.testing.assert_allclose(
+    one.streams["acoustic"], two.streams["acoustic"], rtol=1e-4, atol=1e-4
+  )
+  assert one.words == ["i", "do", "n't"] and two.words == []
+  assert one.labels is None and corpus.emotions == ("happy", "sad")
+  assert one.id == "mono.wav" and list(corpus.modalities)[0] == "lexical"
+  # Frame by frame a delta is the slope of its descriptor (2 frames each way).
+  energy = one.streams["acoustic"][:, columns.index("pcm_RMSenergy_sma")]
+  delta = one.streams["acoustic"][:, columns.index("pcm_RMSenergy_sma_de")]
+  slope = (
+    sum(
+      k
+      * (
+        energy[2 + k : len(energy) - 2 + k]
+        - energy[2 - k : len(energy) - 2 - k]
+      )
+      for k in (1, 2)
+    )
+    / 10
+  )
+  np.testing.assert_allclose(delta[2:-2], slope, atol=1e-5)
+  # A second pass yields the same.
+  again = next(iter(corpus.examples()))
+  np.testing.assert_array_equal(
+    again.streams["acoustic"], one.streams["acoustic"]
+  )
+
+
+@pytest.mark.parametrize(
+  "header, line, match",
+  [
+    ("wav,label", "a.wav,happy", "no column 'text'; it has wav, label"),
+    ("text,label", "i am,happy", "no column 'wav'"),
+    ("wav,text,label", "b.wav,i am,happy", "line 2: .*b.wav is not a file"),
+    ("wav,text,label", ",i am,happy", "line 2: wav is empty"),
+    ("wav,text", "a.wav,i am", "no label, so that nothing names the emotions"),
+  ],
+)
+def test_a_list_that_is_not_one_is_named(listed, header, line, match):
+  path = listed({"a.wav": speech(0.3, 120, 0)}, header=header, lines=[line])
+  with pytest.raises(errors.UserError, match=match):
+    build(path)
+
+
+def test_recordings_that_are_none_are_named(listed):
+  good = speech(0.3, 120, 0)
+  broken = good.copy()
+  broken[100] = np.nan
+  for sound, match in (
+    (good[:0], "b.wav is empty"),
+    (broken, "b.wav holds samples that are not finite"),
+    (good[:800], "lasts 50 ms, expected 100 ms"),
+  ):
+    path = listed({"a.wav": good, "b.wav": sound})
+    with pytest.raises(errors.UserError, match=f"line 3: .*{match}"):
+      list(build(path).examples())
+  (path.parent / "b.wav").write_bytes(b"RIFF of something else")
+  with pytest.raises(errors.UserError, match="cannot be read as sound"):
+    list(build(path).examples())
+  soundfile.write(path.parent / "b.wav", good, 8000)
+  with pytest.raises(errors.UserError, match="has 8000 Hz, .* has 16000 Hz"):
+    list(build(path).examples())
+  with pytest.raises(
+    errors.UserError, match="'happy' is not one of --emotions"
+  ):
+    build(path, emotions=("sad",))

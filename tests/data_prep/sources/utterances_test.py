@@ -1,0 +1,394 @@
+"""Rows described by a spec."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from data_prep.corpus import text
+from data_prep.sources import utterances
+from data_prep.specs import ami, iemocap, meld
+from mmer_jax.base.errors import UserError
+from tests.data_prep.conftest import make_spec
+
+ROWS = [
+  {"id": "1", "text": "I am happy", "emotion": "hap", "mfcc": [1, 2]},
+  {"id": "2", "text": "I don't zzz", "emotion": "sad", "mfcc": [3, 4]},
+  {"id": "3", "text": "zzz", "emotion": "xxx", "mfcc": [5, 6]},
+  {"id": "4", "text": "sad", "emotion": "exc", "mfcc": [7, 8]},
+]
+
+
+@pytest.fixture
+def jsonl(tmp_path):
+  def writer(rows=ROWS):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+  return writer
+
+
+def examples(corpus):
+  return {example.id: example for example in corpus.examples()}
+
+
+def test_text_and_features_become_streams(jsonl, word_vectors):
+  corpus = utterances.build(make_spec(), jsonl(), word_vectors, "skip")
+  found = examples(corpus)
+  assert list(corpus.modalities) == ["lexical", "acoustic"]
+  assert found["1"].words == ["i", "am", "happy"]
+  assert found["1"].streams["lexical"].tolist() == [
+    [1, 0, 0],
+    [0, 1, 0],
+    [0, 0, 1],
+  ]
+  assert found["2"].words == ["i", "do", "n't"]
+  assert found["1"].streams["acoustic"].tolist() == [[1, 2]]
+  assert found["1"].labels.tolist() == found["4"].labels.tolist() == [1, 0]
+  assert found["2"].labels.tolist() == [0, 1]
+  assert found["3"].labels is None
+  assert corpus.vectors.words == ("happy", "sad")
+  assert corpus.modalities["acoustic"].columns == ("mfcc_00", "mfcc_01")
+
+
+def test_a_text_without_vectors_is_an_absent_modality(
+  jsonl, word_vectors, write_corpus
+):
+  corpus = utterances.build(make_spec(), jsonl(), word_vectors, "skip")
+  manifest, read = write_corpus(corpus, "skip")
+  assert read["3"]["lexical"].shape == (0, 3)
+  assert len(read["3"]["words"]) == 0
+  assert manifest["counts"]["present"] == {"lexical": 3, "acoustic": 4}
+  assert manifest["text"] == {
+    "tokeniser": text.TOKENISER,
+    "oov_policy": "skip",
+    "tokens": 9,
+    "oov_tokens": 2,
+    "oov_types": 1,
+    "emotions_without_vector": [],
+  }
+  corpus = utterances.build(make_spec(), jsonl(), word_vectors, "zero")
+  manifest, read = write_corpus(corpus, "zero")
+  assert read["3"]["lexical"].tolist() == [[0, 0, 0]]
+  assert manifest["counts"]["present"]["lexical"] == 4
+  assert manifest["text"]["oov_policy"] == "zero"
+
+
+def test_silence_is_left_out_and_a_long_text_is_cropped(jsonl, word_vectors):
+  long = " , ".join(f"w{i}" for i in range(40))
+  rows = [
+    {"id": "1", "text": "{vocalsound} um ...", "emotion": "hap"},
+    {"id": "2", "text": "I am happy .", "emotion": "hap"},
+    *({"id": f"a{i}", "text": long, "emotion": "sad"} for i in range(30)),
+  ]
+  spec = make_spec(
+    features=ConfigDict(), crop=ConfigDict({"min_words": 3, "max_words": 5})
+  )
+  corpus = utterances.build(spec, jsonl(rows), word_vectors, "zero")
+  assert corpus.total is None
+  found = examples(corpus)
+  assert list(found) == ["2", *(f"a{i}" for i in range(30))]
+  assert found["2"].words == ["i", "am", "happy", "."]
+  firsts = set()
+  for name, example in found.items():
+    if name == "2":
+      continue
+    words = [word for word in example.words if word != ","]
+    first = int(words[0][1:])
+    assert words == [f"w{i}" for i in range(first, first + 5)]
+    assert len(example.words) == 9
+    firsts.add(first)
+  # Anywhere in the text, its ends included, and the same the next time.
+  assert min(firsts) == 0 and max(firsts) == 35 and len(firsts) > 10
+  again = examples(corpus)
+  assert {n: e.words for n, e in again.items()} == {
+    n: e.words for n, e in found.items()
+  }
+  assert corpus.text["tokens"] == sum(len(e.words) for e in found.values())
+
+
+def test_one_corpus_in_three_kinds_of_file_is_one_corpus(tmp_path, jsonl):
+  np.savez(
+    tmp_path / "rows.npz",
+    id=[row["id"] for row in ROWS],
+    emotion=[row["emotion"] for row in ROWS],
+    mfcc=np.array([row["mfcc"] for row in ROWS], np.float32),
+  )
+  lines = ["id,emotion,mfcc_1,mfcc_2"]
+  lines += ["{id},{emotion},{mfcc[0]},{mfcc[1]}".format(**row) for row in ROWS]
+  (tmp_path / "rows.csv").write_text("\n".join(lines))
+  prefix = {
+    "acoustic": {"columns": ("mfcc_*",), "names": (), "padding": "none"}
+  }
+  built = [
+    utterances.build(make_spec(text="", **changes), path, None, "skip")
+    for path, changes in (
+      (jsonl(), {}),
+      (tmp_path / "rows.npz", {}),
+      (tmp_path / "rows.csv", {"features": prefix}),
+    )
+  ]
+  assert built[2].modalities["acoustic"].columns == ("mfcc_1", "mfcc_2")
+  expected = examples(built[0])
+  for corpus in built[1:]:
+    found = examples(corpus)
+    assert list(found) == list(expected)
+    for name, example in found.items():
+      np.testing.assert_array_equal(
+        example.streams["acoustic"], expected[name].streams["acoustic"]
+      )
+      np.testing.assert_array_equal(example.labels, expected[name].labels)
+
+
+def test_a_column_may_hold_frames_or_nothing(jsonl, write_corpus):
+  rows = [
+    {"id": "1", "emotion": "hap", "mfcc": [[1, 2], [3, 4], [5, 6]]},
+    {"id": "2", "emotion": "sad", "mfcc": None},
+    {"id": "3", "emotion": "sad", "mfcc": []},
+  ]
+  corpus = utterances.build(make_spec(text=""), jsonl(rows), None, "skip")
+  manifest, read = write_corpus(corpus)
+  assert read["1"]["acoustic"].shape == (3, 2)
+  assert read["2"]["acoustic"].shape == read["3"]["acoustic"].shape == (0, 2)
+  assert manifest["counts"]["present"] == {"acoustic": 1}
+
+
+def test_several_labels_come_from_columns_of_their_own(tmp_path):
+  path = tmp_path / "rows.csv"
+  path.write_text("id,h,s,x\n1,0.33,0,1\n2,2,1,1\n3,,,1\n4,0,0,1\n")
+  spec = make_spec(
+    text="",
+    label="",
+    label_values=(),
+    label_type="multi",
+    label_columns=(("happy", "h"), ("sad", "s")),
+    features={"visual": {"columns": ("x",), "names": (), "padding": "none"}},
+  )
+  found = examples(utterances.build(spec, path, None, "skip"))
+  assert found["1"].labels.tolist() == [1, 0]
+  assert found["2"].labels.tolist() == [1, 1]
+  assert found["3"].labels is None
+  assert found["4"].labels.tolist() == [0, 0]
+  path.write_text("id,h,s,x\n1,,0,1\n")
+  with pytest.raises(UserError, match="line 2: label column of 'happy' is emp"):
+    examples(utterances.build(spec, path, None, "skip"))
+
+
+def test_files_may_be_splits(tmp_path, word_vectors, write_corpus):
+  for name in ("a", "b"):
+    (tmp_path / f"{name}.csv").write_text("n,text,emotion\n0,sad,sad\n")
+  spec = make_spec(
+    files=(("one", "a.csv"), ("two", "b.csv")),
+    id="{file}/{n}",
+    split="{file}",
+    split_values=(("one", "train"), ("two", "test")),
+    features={},
+  )
+  corpus = utterances.build(spec, tmp_path, word_vectors, "skip")
+  manifest, read = write_corpus(corpus)
+  assert {key: e["split"] for key, e in read.items()} == {
+    "one/0": "train",
+    "two/0": "test",
+  }
+  assert manifest["counts"]["by_split"] == {"train": 1, "test": 1}
+
+
+def changed(index, **changes):
+  rows = [dict(row) for row in ROWS]
+  rows[index].update(changes)
+  return rows
+
+
+@pytest.mark.parametrize(
+  ("rows", "message"),
+  [
+    (
+      changed(2, emotion="bored"),
+      "rows.jsonl line 3: label 'bored' from {emotion} is neither in"
+      r" spec.label_values \(hap, exc, sad\)",
+    ),
+    (changed(3, mfcc=[1, 2, 3]), r"line 4, column 'mfcc': .* shape \(1, 3\)"),
+    (changed(1, mfcc=["a"]), "line 2: column 'mfcc' holds .*expected numbers"),
+    (changed(1, mfcc=[[[1]]]), r"line 2: column 'mfcc' of acoustic has shape"),
+    ([{"id": "1"}], "rows.jsonl line 1: no column 'text'; it has id"),
+    ([{**ROWS[0], "mfcc": None}], "no row has acoustic features"),
+  ],
+)
+def test_a_bad_row_is_named(jsonl, word_vectors, rows, message):
+  with pytest.raises(UserError, match=message):
+    examples(utterances.build(make_spec(), jsonl(rows), word_vectors, "skip"))
+
+
+def test_a_missing_column_is_named_with_those_there_are(tmp_path, word_vectors):
+  path = tmp_path / "rows.csv"
+  path.write_text("id,Text,emotion,mfcc\n1,a,hap,1\n")
+  with pytest.raises(UserError, match="rows.csv: no column 'text'; it has id,"):
+    utterances.build(make_spec(), path, word_vectors, "skip")
+
+
+def test_an_unmapped_split_is_named(jsonl):
+  spec = make_spec(text="", split="{emotion}", split_values=(("hap", "train"),))
+  with pytest.raises(UserError, match="line 2: split 'sad' from {emotion} is"):
+    examples(utterances.build(spec, jsonl(), None, "skip"))
+
+
+def test_text_needs_word_vectors(jsonl):
+  with pytest.raises(UserError, match="give --word_vectors=FILE"):
+    utterances.build(make_spec(), jsonl(), None, "skip")
+
+
+FEATURES = {"columns": ("mfcc",), "names": (), "padding": "none"}
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"speakr": "{a}"}, "spec has an unknown key 'speakr'; the keys are"),
+    ({"name": "My Corpus"}, "spec.name 'My Corpus' must be"),
+    ({"label_type": "both"}, "spec.label_type is 'both'"),
+    ({"id": ""}, "spec.id is empty"),
+    ({"label_values": (("hap", "joy"),)}, "names 'joy', which is not one of"),
+    ({"emotion_words": (("happy", ("a",)),)}, "must name each of"),
+    ({"emotions": ("sad", "sad")}, "must be names, each once"),
+    ({"split_values": (("a", "dev"),)}, "maps 'a' to 'dev'"),
+    ({"files": ("a.csv",)}, "spec.files has 'a.csv', expected pairs"),
+    ({"features": {"audio": FEATURES}}, "spec.features has 'audio'"),
+    ({"features": {"lexical": FEATURES}}, "both the lexical modality"),
+    (
+      {"features": {"visual": {**FEATURES, "padding": "zeros"}}},
+      "padding is 'zeros'",
+    ),
+    (
+      {"features": {"visual": {**FEATURES, "colums": ()}}},
+      "spec.features.visual has an unknown key 'colums'",
+    ),
+    ({"label_columns": (("happy", "a"), ("sad", "b"))}, "exclude each other"),
+    ({"crop": {"min_words": 3}}, "spec.crop lacks the key 'max_words'"),
+    (
+      {"crop": {"min_words": -1, "max_words": 0}},
+      "spec.crop.min_words is -1, expected a number of words",
+    ),
+    (
+      {"crop": {"min_words": 3, "max_words": 0}},
+      "spec.crop.min_words is 3, but only rows of text alone",
+    ),
+  ],
+)
+def test_a_bad_spec_is_refused_before_any_row(changes, message):
+  with pytest.raises(UserError, match=message):
+    utterances.check_spec(make_spec(**changes))
+
+
+def test_a_spec_without_one_of_the_keys_is_refused():
+  spec = make_spec().unlock()
+  del spec.dialogue
+  with pytest.raises(UserError, match="spec lacks the key 'dialogue'"):
+    utterances.check_spec(spec)
+
+
+@pytest.mark.parametrize(
+  ("module", "variant"),
+  [
+    (iemocap, "4"),
+    (iemocap, "6"),
+    (iemocap, "all"),
+    (meld, "emotion"),
+    (meld, "sentiment"),
+    (ami, "full"),
+    (ami, "iemocap"),
+    (ami, "meld"),
+  ],
+)
+def test_shipped_specs_are_sound_and_locked(module, variant):
+  spec = module.get_config(variant)
+  utterances.check_spec(spec)
+  assert spec.is_locked
+  with pytest.raises(ValueError, match="unknown variant"):
+    module.get_config("other")
+
+
+GLOVE = "glove/glove.twitter.27B.25d.subset.txt"
+
+
+# Counts of the real corpora: /data/README.md of the collection.
+@pytest.mark.parametrize(
+  ("variant", "labelled", "by_emotion"),
+  [
+    ("4", 5531, {"happy": 1636, "angry": 1103, "sad": 1084, "neutral": 1708}),
+    (
+      "6",
+      7380,
+      {"happy": 595, "excited": 1041, "frustrated": 1849, "neutral": 1708},
+    ),
+    ("all", 7529, {"surprised": 107, "fear": 40, "disgust": 2, "sad": 1084}),
+  ],
+)
+def test_iemocap_has_its_published_counts(
+  data_dir, write_corpus, variant, labelled, by_emotion
+):
+  corpus = utterances.build(
+    iemocap.get_config(variant),
+    data_dir / "iemocap" / "iemocap_utterances.npz",
+    data_dir / GLOVE,
+    "skip",
+  )
+  counts = {"labelled": 0, "speakers": set(), "sessions": set(), "n": 0}
+  labels = 0
+  for example in corpus.examples():
+    counts["n"] += 1
+    counts["labelled"] += example.labels is not None
+    counts["speakers"].add(example.speaker)
+    counts["sessions"].add(example.session)
+    assert example.split == ""
+    assert example.streams["acoustic"].shape == (1, 47)
+    assert len(example.words) == len(example.streams["lexical"])
+    labels = labels + (0 if example.labels is None else example.labels)
+  assert counts["n"] == 10039
+  assert counts["labelled"] == labelled
+  assert len(counts["speakers"]) == 10
+  assert counts["sessions"] == {"1", "2", "3", "4", "5"}
+  found = dict(zip(corpus.emotions, labels.astype(int).tolist(), strict=True))
+  assert by_emotion.items() <= found.items()
+  if variant == "all":
+    assert corpus.text["emotions_without_vector"] == ["frustrated", "disgust"]
+    assert dict(zip(corpus.emotions, corpus.vectors.words, strict=True)) == {
+      "neutral": "neutral",
+      "happy": "happy",
+      "sad": "sad",
+      "angry": "angry",
+      "excited": "exciting",
+      "frustrated": "",
+      "surprised": "surprising",
+      "fear": "fear",
+      "disgust": "",
+    }
+
+
+def test_meld_has_its_published_splits(data_dir):
+  corpus = utterances.build(
+    meld.get_config(), data_dir / "meld", data_dir / GLOVE, "skip"
+  )
+  splits = {"train": 0, "validation": 0, "test": 0}
+  ids = set()
+  for example in corpus.examples():
+    splits[example.split] += 1
+    ids.add(example.id)
+    assert example.labels.sum() == 1
+  assert splits == {"train": 9989, "validation": 1109, "test": 2610}
+  assert len(ids) == 13708
+
+
+def test_ami_is_unlabelled_speech(data_dir):
+  corpus = utterances.build(
+    ami.get_config(),
+    data_dir / "ami" / "ami_turns.csv.gz",
+    data_dir / GLOVE,
+    "skip",
+  )
+  first = next(corpus.examples())
+  assert first.labels is None
+  assert first.session == "ES2002a"
+  assert first.speaker == "ES2002a Project Manager"
+  assert "vocalsound" not in first.words
