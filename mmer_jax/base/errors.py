@@ -1,5 +1,53 @@
-"""How a verb ends when its user made a mistake: one line, exit status 2."""
+"""The error of a user's mistake, and the two checks that every folder makes."""
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
   """A mistake of the user's: what, got, expected and the fix, on one line."""
+
+
+def check_choices(key: str, value: Any, choices: Iterable[Any]) -> None:
+  """Refuses a value of the config that is none of those it may have.
+
+  Args:
+    key: The key's path in the config, as `protocol.decision`.
+    value: Its value.
+    choices: The values that it may have.
+
+  Raises:
+    UserError: The value is another one.
+  """
+  expected = list(choices)
+  if value not in expected:
+    raise UserError(
+      f"config.{key} is {value!r}, expected one of"
+      f" {', '.join(str(choice) for choice in expected)}"
+    )
+
+
+def require(module_name: str, extra: str, what: str) -> Any:
+  """Imports an optional package, or says how to install it.
+
+  Args:
+    module_name: The module, as `matplotlib` or `safetensors.numpy`.
+    extra: The extra of mmer_jax that installs it; `""` where none does.
+    what: What needs it, as the subject of a sentence in the singular.
+
+  Returns:
+    The module.
+
+  Raises:
+    UserError: It is not installed.
+  """
+  try:
+    return importlib.import_module(module_name)
+  except ImportError as error:
+    package = (error.name or module_name).partition(".")[0]
+    install = f"'mmer_jax[{extra}]'" if extra else package
+    raise UserError(
+      f"{what} needs the package {package}, which is not installed; pip install"
+      f" {install}"
+    ) from None
