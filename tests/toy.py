@@ -47,8 +47,8 @@ def predict(params, batch, emotions):
   return interface.Prediction(logits, {})
 
 
-def loss(params, batch, emotions, run, key):
-  logits = predict(params, batch, emotions).logits
+def loss(params, batch, run, key):
+  logits = predict(params, batch, run.vectors).logits
   if key is not None:
     logits = logits + 0.01 * jax.random.normal(key, logits.shape)
   each = -(jax.nn.log_softmax(logits) * batch.labels).sum(axis=-1)

@@ -125,7 +125,7 @@ def test_the_order_depends_on_seed_epoch_and_stage_alone():
 
 
 def test_statistics_equal_numpy_over_real_frames(monkeypatch):
-  monkeypatch.setattr(tables, "_PASS_ROWS", 4)
+  monkeypatch.setattr(tables, "PASS_ROWS", 4)
   whole = table(23)
   rows = np.array([1, 2, 5, 7, 8, 11, 19, 22])
   mean, std = normalise.statistics(tables.ResidentTable(whole), rows, "visual")

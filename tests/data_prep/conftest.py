@@ -10,7 +10,7 @@ import pytest
 import rich.console
 
 from data_prep.corpus import corpus as corpus_lib
-from data_prep.writing import write
+from data_prep.writing import options, write
 from mmer_jax.data import shards
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def write_corpus(tmp_path):
     manifest = write.write(
       corpus,
       folder,
-      write.Options(nonfinite, num_shards, file_format or "array_record"),
+      options.Options(nonfinite, num_shards, file_format or "array_record"),
       rich.console.Console(quiet=True),
     )
     examples = {

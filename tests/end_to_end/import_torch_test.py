@@ -18,7 +18,7 @@ from mmer_jax.experiment import build
 from mmer_jax.systems.mtee import torch_weights
 from tests.core import lstm_test
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 DIMS = {"lexical": 25, "acoustic": 20, "visual": 12}
 HIDDEN = {"lexical": 25, "acoustic": 16, "visual": 12}
 

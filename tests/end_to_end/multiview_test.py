@@ -11,7 +11,7 @@ import rich.console
 
 from configs.multiview import multimodal, taught
 from data_prep.sources import synthetic, word_aligned
-from data_prep.writing import write
+from data_prep.writing import options, write
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import normalise, shards
 from mmer_jax.evaluation import evaluate, train_and_evaluate
@@ -25,7 +25,7 @@ QUIET = rich.console.Console(quiet=True)
 
 
 def converted(corpus, folder):
-  write.write(corpus, folder, write.Options("zero", 1, "array_record"), QUIET)
+  write.write(corpus, folder, options.Options("zero", 1, "array_record"), QUIET)
   return folder
 
 
@@ -170,7 +170,7 @@ def test_real_frames_inside_words_are_learnt_by_heart(real, kind):
   @functools.partial(jax.jit, donate_argnums=0)
   def steps(state):
     def one(state, _):
-      return step.train_step(stage, state, batch, vectors, run), None
+      return step.train_step(stage, state, batch, run), None
 
     state, _ = jax.lax.scan(one, state, None, length=10)
     logits = system.predict(state.train.params, batch, vectors).logits

@@ -13,7 +13,7 @@ from configs.mtee import iemocap, mosei, zero_shot_iemocap
 from mmer_jax.base import workdir
 from mmer_jax.evaluation import evaluate, train_and_evaluate
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 
 

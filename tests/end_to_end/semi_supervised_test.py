@@ -20,7 +20,7 @@ from mmer_jax.experiment import build, provenance, records
 from mmer_jax.training import loop
 from mmer_jax.training import session as session_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 
 

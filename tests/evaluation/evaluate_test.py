@@ -21,7 +21,7 @@ from mmer_jax.data import manifest
 from mmer_jax.evaluation import evaluate, train_and_evaluate
 from mmer_jax.training import checkpoints, step
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 SEEN = ("neutral", "happy", "sad")
 

@@ -23,7 +23,7 @@ from mmer_jax.serving import workdir as workdir_lib
 from mmer_jax.training import checkpoints
 from mmer_jax.training import session as session_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 NOISY = {"noise.kind": "gaussian"}
 LIKELY = {**NOISY, "repair.score": "likelihood"}

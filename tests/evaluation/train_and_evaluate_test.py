@@ -23,7 +23,7 @@ from mmer_jax.experiment import build
 from mmer_jax.training import checkpoints, loop, mesh
 from mmer_jax.training import session as session_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 
 # So that a command takes seconds; dropout stays, to test its random stream.

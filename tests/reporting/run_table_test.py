@@ -15,7 +15,7 @@ from configs.mtee import ablation_mosei
 from mmer_jax.base import errors, workdir
 from mmer_jax.reporting import figures, plots, run_table
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
   "--config.seeds=(0,)",
   "--config.training.epochs=2",

@@ -32,7 +32,7 @@ from mmer_jax.serving import workdir as workdir_lib
 from mmer_jax.systems import interface
 from tests.systems import conformance_test
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 # Loads an export without this project, or anything but what its card names.
 STRANGER = """

@@ -114,7 +114,7 @@ def gradient(name, decision):
   loss = jax.jit(jax.value_and_grad(system.stages[-1].loss, has_aux=True))
 
   def of(batch):
-    (value, _), grads = loss(params, batch, vectors(), settings(), None)
+    (value, _), grads = loss(params, batch, settings(), None)
     return value, grads
 
   return of

@@ -15,10 +15,10 @@ SLOTS = 6
 VECTORS = jnp.zeros((toy.EMOTIONS, 2))
 
 
-def quiet(params, batch, emotions, run, key):
+def quiet(params, batch, run, key):
   """The toy's loss without its noise, against its terms."""
   del key
-  return toy.loss(params, batch, emotions, run, None)[0], {}
+  return toy.loss(params, batch, run, None)[0], {}
 
 
 def setup(seed=0):
@@ -47,11 +47,11 @@ def test_a_step_raises_no_loss_that_the_memory_keeps(seed):
   rows = ([0, 1, 2, 3, 4], [10, 11, 12, 13], [20, 21, 22, 23, 24, 25])
   gradient = continual.gem(quiet, SLOTS, margin=0.0, eps=1e-6)
   (value, terms), got = jax.jit(gradient)(
-    params, tables.take(table, grouped(*rows)), VECTORS, run, None
+    params, tables.take(table, grouped(*rows)), run, None
   )
   each = [
     jax.value_and_grad(quiet, has_aux=True)(
-      params, tables.take(table, np.asarray(task)), VECTORS, run, None
+      params, tables.take(table, np.asarray(task)), run, None
     )
     for task in rows
   ]
@@ -81,12 +81,10 @@ def test_a_memory_that_pulls_the_other_way_is_projected_on():
   rows = grouped([3], [43])
   batch = tables.take(both, rows)
   gradient = continual.gem(quiet, SLOTS, margin=0.0, eps=0.0)
-  (_, terms), got = gradient(params, batch, VECTORS, run, None)
+  (_, terms), got = gradient(params, batch, run, None)
   own, memory = (
     flat(
-      jax.grad(
-        lambda p, r=r: quiet(p, tables.take(both, r), VECTORS, run, 0)[0]
-      )(params)
+      jax.grad(lambda p, r=r: quiet(p, tables.take(both, r), run, 0)[0])(params)
     )
     for r in (rows[:SLOTS], rows[SLOTS:])
   )
@@ -100,11 +98,9 @@ def test_a_memory_without_a_row_changes_nothing():
   run, table, params = setup()
   gradient = continual.gem(quiet, SLOTS, margin=0.5, eps=1e-3)
   rows = grouped([0, 1, 2], [])
-  (_, terms), got = gradient(
-    params, tables.take(table, rows), VECTORS, run, None
-  )
+  (_, terms), got = gradient(params, tables.take(table, rows), run, None)
   _, own = jax.value_and_grad(quiet, has_aux=True)(
-    params, tables.take(table, rows[:SLOTS]), VECTORS, run, None
+    params, tables.take(table, rows[:SLOTS]), run, None
   )
   assert not bool(terms["projected"])
   np.testing.assert_allclose(flat(got), flat(own), rtol=1e-6)
@@ -144,9 +140,7 @@ def test_a_gem_step_is_one_program_without_a_call_to_the_host():
   state = step.init_run(params, ("projected",))
   stage = system.stages[1]
   text = (
-    jax.jit(
-      lambda state, batch: step.train_step(stage, state, batch, vectors, run)
-    )
+    jax.jit(lambda state, batch: step.train_step(stage, state, batch, run))
     .lower(state, batch)
     .compile()
     .as_text()

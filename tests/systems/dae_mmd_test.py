@@ -377,7 +377,7 @@ def test_the_supervised_loss_is_equation_7(unpaired):
   system, params = made(config)
   batch = conformance_test.example()
   value, terms = jax.jit(system.stages[0].loss)(
-    params, batch, conformance_test.vectors(), conformance_test.settings(), None
+    params, batch, conformance_test.settings(), None
   )
   rows = np.flatnonzero(np.asarray(batch.labelled))
   for name, expected in expected_terms(batch, rows).items():
@@ -485,7 +485,7 @@ def test_the_semi_supervised_loss_is_equation_9():
   semi_system, params = made(tiny(semi, **changes))
   plain_system, _ = made(tiny(**changes))
   first, second, both = semi_batch()
-  arguments = conformance_test.vectors(), conformance_test.settings(), None
+  arguments = conformance_test.settings(), None
   loss = jax.jit(semi_system.stages[-1].loss)
   value, terms = loss(params, both, *arguments)
   supervised, own = jax.jit(plain_system.stages[0].loss)(
@@ -529,7 +529,7 @@ def test_the_next_batch_stands_for_unpaired_videos():
   )
   first, second = conformance_test.example(), conformance_test.example(3)
   both = jax.tree.map(lambda *x: jnp.concatenate(x), first, second)
-  arguments = conformance_test.vectors(), conformance_test.settings(), None
+  arguments = conformance_test.settings(), None
   loss = jax.jit(system.stages[0].loss)
   value, terms = loss(params, both, *arguments)
   one, other = output_of()(first), output_of()(second)
@@ -556,7 +556,6 @@ def test_a_part_of_weight_zero_is_not_there():
   value, terms = system.stages[0].loss(
     params,
     conformance_test.example(),
-    conformance_test.vectors(),
     conformance_test.settings(),
     None,
   )
@@ -589,7 +588,7 @@ def test_any_subset_of_modalities_trains(modalities):
     jax.random.key(0), batch, conformance_test.vectors()
   )
   value, terms = jax.jit(system.stages[0].loss)(
-    params, batch, conformance_test.vectors(), conformance_test.settings(), None
+    params, batch, conformance_test.settings(), None
   )
   assert np.isfinite(value)
   paired = {name for name in terms if name.startswith("paired")}

@@ -172,7 +172,7 @@ def test_the_loss_is_that_of_its_parts(name, decision):
   weight = np.asarray(conformance_test.settings().class_weight[0])
   run = conformance_test.settings()
   got, _ = jax.jit(
-    lambda params: system.stages[0].loss(params, batch, vectors, run, None)
+    lambda params: system.stages[0].loss(params, batch, run, None)
   )(params)
   labels = np.asarray(batch.labels)
   values = multiplicative_test.numpy_losses(

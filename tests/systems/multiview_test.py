@@ -206,9 +206,7 @@ def test_the_loss_is_its_parts_and_a_frozen_view_has_no_gradient(
   batch = conformance_test.example()
 
   def loss(params, epoch):
-    return system.stages[-1].loss(
-      params, batch, conformance_test.vectors(), run_in(epoch), None
-    )
+    return system.stages[-1].loss(params, batch, run_in(epoch), None)
 
   (value, terms), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
     params, 4
@@ -328,9 +326,7 @@ def test_negatives_of_the_corpus_stand_behind_the_batch():
   @jax.jit
   def terms(batch):
     key = jax.random.key(0)
-    return system.stages[-1].loss(
-      params, batch, conformance_test.vectors(), run_in(), key
-    )[1]
+    return system.stages[-1].loss(params, batch, run_in(), key)[1]
 
   found = terms(both)
   outputs = outputs_of(params, first, "h_mm_4")

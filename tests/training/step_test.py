@@ -24,7 +24,7 @@ def start(run, batch):
 
 
 def step(state, batch, run, stage=toy.SYSTEM.stages[0]):
-  return step_lib.train_step(stage, state, batch, VECTORS, run)
+  return step_lib.train_step(stage, state, batch, run)
 
 
 def normalised(table, rows, run):
@@ -44,9 +44,9 @@ def test_updates_equal_adam_with_clip_then_coupled_decay(clip_norm):
   v = {k: np.zeros_like(v) for k, v in params.items()}
   for t in range(1, 6):
     key = step_lib.stream_key(run.seed, "toy", t - 1)
-    grads = jax.grad(
-      lambda p, key=key: toy.loss(p, batch, VECTORS, run, key)[0]
-    )(state.train.params)
+    grads = jax.grad(lambda p, key=key: toy.loss(p, batch, run, key)[0])(
+      state.train.params
+    )
     norm = np.sqrt(sum(np.square(g).sum() for g in grads.values()))
     factor = clip_norm / norm if clip_norm and norm > clip_norm else 1.0
     for name, grad in grads.items():
@@ -79,9 +79,7 @@ def test_fillers_in_a_batch_change_nothing():
   run = one(toy.runs([0]))
   table = toy.table(8)
   # No noise: it is drawn for the whole batch, fillers included.
-  stage = interface.Stage(
-    "quiet", lambda p, b, e, r, key: toy.loss(p, b, e, r, None)
-  )
+  stage = interface.Stage("quiet", lambda p, b, r, key: toy.loss(p, b, r, None))
   full = normalised(table, [1, 5, 2], run)
   padded = normalised(table, [1, 5, 2, -1, -1], run)
   state = start(run, full)
@@ -209,12 +207,10 @@ def test_a_validation_loss_that_is_not_finite_is_never_selected():
 def test_the_epoch_means_are_over_examples():
   run = one(toy.runs([0], learning_rate=0.0))
   table = toy.table(7)
-  stage = interface.Stage(
-    "quiet", lambda p, b, e, r, key: toy.loss(p, b, e, r, None)
-  )
+  stage = interface.Stage("quiet", lambda p, b, r, key: toy.loss(p, b, r, None))
   whole = normalised(table, np.arange(7), run)
   state = start(run, whole)
-  expected = toy.loss(state.train.params, whole, VECTORS, run, None)[0]
+  expected = toy.loss(state.train.params, whole, run, None)[0]
   for rows in ([0, 1, 2, 3], [4, 5, 6, -1]):
     state = step(state, normalised(table, rows, run), run, stage)
   mean = state.progress.sums["loss"] / state.progress.examples
@@ -228,7 +224,7 @@ def test_sgd_steps_along_the_clipped_gradient():
   params = toy.init(jax.random.key(0), batch, VECTORS)
   state = step_lib.init_run(params, ("logit_norm",), "sgd")
   key = step_lib.stream_key(run.seed, "toy", 0)
-  grads = jax.grad(lambda p: toy.loss(p, batch, VECTORS, run, key)[0])(params)
+  grads = jax.grad(lambda p: toy.loss(p, batch, run, key)[0])(params)
   norm = np.sqrt(sum(np.square(g).sum() for g in grads.values()))
   assert norm > 0.05
   after = step(state, batch, run, stage).train.params
@@ -247,7 +243,7 @@ def test_a_frozen_part_stays_and_has_no_share_in_the_clip():
   after = step(state, batch, run, frozen).train.params
   np.testing.assert_array_equal(after["w"], state.train.params["w"])
   key = step_lib.stream_key(run.seed, "toy", 0)
-  grad = jax.grad(lambda p: toy.loss(p, batch, VECTORS, run, key)[0])(
+  grad = jax.grad(lambda p: toy.loss(p, batch, run, key)[0])(
     state.train.params
   )["b"]
   assert np.linalg.norm(grad) > 0.05
@@ -256,9 +252,9 @@ def test_a_frozen_part_stays_and_has_no_share_in_the_clip():
 
 
 def test_statistics_are_replaced_and_not_descended():
-  def loss(params, batch, emotions, run, key):
+  def loss(params, batch, run, key):
     rest = {k: v for k, v in params.items() if k != interface.STATISTICS}
-    value, terms = toy.loss(rest, batch, emotions, run, key)
+    value, terms = toy.loss(rest, batch, run, key)
     seen = params[interface.STATISTICS]["seen"]
     statistics = {"seen": seen + batch.example_mask.sum()}
     return value * seen, {**terms, interface.STATISTICS: statistics}
@@ -283,8 +279,8 @@ def test_statistics_are_replaced_and_not_descended():
 
 
 def test_a_loss_sees_the_epoch():
-  def loss(params, batch, emotions, run, key):
-    value, terms = toy.loss(params, batch, emotions, run, key)
+  def loss(params, batch, run, key):
+    value, terms = toy.loss(params, batch, run, key)
     return value, {"logit_norm": run.epoch.astype(jnp.float32)}
 
   run = one(toy.runs([0]))

@@ -318,7 +318,7 @@ def test_two_conversions_to_one_output_do_not_meet(write_corpus, tmp_path):
 _SLOW = """
 import pathlib, sys, time
 import rich.console
-from data_prep import write
+from data_prep.writing import options, write
 from tests.data_prep.write_test import many
 import dataclasses
 passes = []
@@ -331,7 +331,7 @@ def examples():
     yield example
 write.write(
   dataclasses.replace(many(), examples=examples), pathlib.Path(sys.argv[1]),
-  write.Options("zero", 1, "array_record"), rich.console.Console(quiet=True),
+  options.Options("zero", 1, "array_record"), rich.console.Console(quiet=True),
 )
 """
 
