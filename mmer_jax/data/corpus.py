@@ -174,7 +174,7 @@ def load_corpus(
     labelled_array = labelled_array & label_array.any(axis=1)
   if resident:
     table = tables.ResidentTable(
-      tables.as_batch(
+      schema.make_batch(
         {
           modality: schema.Stream(
             np.concatenate([part[modality].features for part in streams]),
@@ -182,9 +182,9 @@ def load_corpus(
           )
           for modality in modalities
         },
-        np.concatenate(words) if words else None,
         label_array,
-        labelled_array,
+        labelled=labelled_array,
+        acoustic_word=np.concatenate(words) if words else None,
       )
     )
   else:

@@ -1,20 +1,13 @@
-"""Shards to batches: what is resident, what streams, and in which order.
+"""Describes what shards, tables and batches of utterances hold."""
 
-Which rows make up which batch is decided here, on the host, from (seed,
-stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
-resident path gathers those rows inside the compiled program, the streaming
-path reads them from the shards; both see the same batches.
-
-Row i in role s is number i + s n, of n utterances: one utterance can take part
-with the labels of the source emotions and, drawn into a sample, with that of
-a new one.
-"""
-
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.struct
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+# In place of a row number: a row that only fills a batch.
 PAD_ROW = -1
 
 MODALITIES = ("lexical", "acoustic", "visual")
@@ -28,7 +21,7 @@ TFDS_SPLIT = "examples"
 
 
 class EmotionVectors(NamedTuple):
-  """Word vectors of emotions: what `emotions.npz` holds.
+  """Holds one word vector per emotion, as `emotions.npz` does.
 
   Attributes:
     names: The label's name, as in the manifest.
@@ -44,7 +37,7 @@ class EmotionVectors(NamedTuple):
 
 @flax.struct.dataclass
 class Stream:
-  """One modality of a batch.
+  """Holds one modality of a batch, padded and masked.
 
   Attributes:
     features: Padded with zeros.
@@ -57,7 +50,7 @@ class Stream:
 
 @flax.struct.dataclass
 class Batch:
-  """Utterances as the systems see them.
+  """Holds utterances as the systems see them.
 
   Attributes:
     streams: Modality name to stream; only the modalities that are trained on.
@@ -65,10 +58,13 @@ class Batch:
     labels: 1 where the emotion is present.
     labelled: Whether `labels` means anything.
     example_mask: False on the rows that only fill a batch.
-    role: As what a row takes part: 0 as one of the source corpus; what the
-      others are is said by `training.Runs.known`.
+    role: What a row is used as: 0 for a training utterance with its own
+      labels; `RunSettings.known` in `systems/interface.py` says which emotions
+      each further role knows.
     acoustic_word: The lexical step that each acoustic frame belongs to, -1 for
       silence, another speaker and padding; None where the shards do not say.
+    row: The row number of each utterance in its corpus; None where a batch was
+      not gathered from one.
   """
 
   streams: dict[str, Stream]
@@ -79,3 +75,41 @@ class Batch:
   role: Int[Array, "*r b"]
   acoustic_word: Int[Array, "*r b t"] | None = None
   row: Int[Array, "*r b"] | None = None
+
+
+def make_batch(
+  streams: dict[str, Stream],
+  labels: Any,
+  *,
+  labelled: Any = None,
+  example_mask: Any = None,
+  role: Any = None,
+  acoustic_word: Any = None,
+  row: Any = None,
+) -> Batch:
+  """Builds a batch from padded streams; an empty mask is an absent modality.
+
+  Args:
+    streams: Modality name to stream, of NumPy or of traced arrays.
+    labels: 1 where the emotion is present, (..., b, k); decides whether the
+      rest is made with NumPy or with JAX.
+    labelled: Whether each row has labels; all have by default.
+    example_mask: Which rows are utterances; all are by default.
+    role: See `Batch.role`; 0 by default.
+    acoustic_word: See `Batch.acoustic_word`.
+    row: See `Batch.row`.
+  """
+  xp = np if isinstance(labels, np.ndarray) else jnp
+  leading = labels.shape[:-1]
+  return Batch(
+    streams=streams,
+    present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
+    labels=labels,
+    labelled=xp.ones(leading, bool) if labelled is None else labelled,
+    example_mask=(
+      xp.ones(leading, bool) if example_mask is None else example_mask
+    ),
+    role=xp.zeros(leading, np.int32) if role is None else role,
+    acoustic_word=acoustic_word,
+    row=row,
+  )

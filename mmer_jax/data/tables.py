@@ -139,14 +139,14 @@ class StreamingTable:
       np.where(real, rows % count, 0), return_inverse=True
     )
     examples = [self._read(int(row)) for row in wanted]
-    compact = as_batch(
+    compact = schema.make_batch(
       self._pad(examples),
-      self._pad.words(examples),
       self._labels[wanted],
-      self._labelled[wanted],
+      labelled=self._labelled[wanted],
+      acoustic_word=self._pad.words(examples),
+      row=wanted.astype(np.int32),
     )
     inverse = inverse.reshape(rows.shape)
-    compact = compact.replace(row=wanted.astype(np.int32))
     batch = take(compact, np.where(real, inverse, schema.PAD_ROW))
     return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
 
@@ -260,10 +260,9 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
   word = table.acoustic_word
   if word is not None:
     word = xp.where(real[..., None], xp.take(word, index, axis=0), -1)
-  return schema.Batch(
-    streams=streams,
-    present={m: stream.mask.any(axis=-1) for m, stream in streams.items()},
-    labels=xp.take(table.labels, index, axis=0)
+  return schema.make_batch(
+    streams,
+    xp.take(table.labels, index, axis=0)
     * real[..., None].astype(table.labels.dtype),
     labelled=xp.take(table.labelled, index, axis=0) & real,
     example_mask=real,
@@ -293,20 +292,3 @@ def flush_buffer(
     if word is not None:
       words.append(word)
   pending.clear()
-
-
-def as_batch(
-  streams: dict[str, schema.Stream],
-  words: np.ndarray | None,
-  labels: np.ndarray,
-  labelled: np.ndarray,
-) -> schema.Batch:
-  return schema.Batch(
-    streams=streams,
-    present={m: stream.mask.any(axis=1) for m, stream in streams.items()},
-    labels=labels,
-    labelled=labelled,
-    example_mask=np.ones(len(labels), bool),
-    role=np.zeros(len(labels), np.int32),
-    acoustic_word=words,
-  )

@@ -103,13 +103,10 @@ def make_function(
     for modality, dim in unused.items():
       nothing = jnp.zeros((rows, 1), bool)
       streams[modality] = schema.Stream(jnp.zeros((rows, 1, dim)), nothing)
-    batch = schema.Batch(
-      streams=streams,
-      present={m: stream.mask.any(axis=1) for m, stream in streams.items()},
-      labels=jnp.zeros((rows, emotions.shape[0])),
+    batch = schema.make_batch(
+      streams,
+      jnp.zeros((rows, emotions.shape[0])),
       labelled=jnp.zeros(rows, bool),
-      example_mask=jnp.ones(rows, bool),
-      role=jnp.zeros(rows, jnp.int32),
       acoustic_word=word,
     )
     mean, scale = (
@@ -247,13 +244,10 @@ def input_structure(
     streams[modality] = schema.Stream(
       np.zeros((2, 1, dim), np.float32), np.zeros((2, 1), bool)
     )
-  batch = schema.Batch(
-    streams=streams,
-    present={m: stream.mask.any(axis=1) for m, stream in streams.items()},
-    labels=np.zeros((2, len(vectors)), np.float32),
+  batch = schema.make_batch(
+    streams,
+    np.zeros((2, len(vectors)), np.float32),
     labelled=np.zeros(2, bool),
-    example_mask=np.ones(2, bool),
-    role=np.zeros(2, np.int32),
     acoustic_word=inputs.get("acoustic_word"),
   )
   return jax.eval_shape(system.init, jax.random.key(0), batch, vectors)

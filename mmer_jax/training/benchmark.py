@@ -196,13 +196,9 @@ def random_table(
   labels = rng.random((n, count)) < 0.3
   if config.protocol.decision == "softmax":
     labels = np.eye(count, dtype=bool)[rng.integers(count, size=n)]
-  table = schema.Batch(
-    streams={modality: stream(modality) for modality in config.data.modalities},
-    present={modality: np.ones(n, bool) for modality in config.data.modalities},
-    labels=labels.astype(np.float32),
-    labelled=np.ones(n, bool),
-    example_mask=np.ones(n, bool),
-    role=np.zeros(n, np.int32),
+  table = schema.make_batch(
+    {modality: stream(modality) for modality in config.data.modalities},
+    labels.astype(np.float32),
     acoustic_word=_even_words(config.data.modalities, lengths, n),
   )
   return table, rng.standard_normal((count, width), np.float32)
@@ -271,15 +267,13 @@ def _step_flops(
   ) -> step_lib.RunState:
     key = step_lib.stream_key(run.seed, "init", 0)
     params = system.init(key, batch, run.vectors)
-    terms = stage.loss(params, batch, run.vectors, run, None)[1]
+    terms = stage.loss(params, batch, run, None)[1]
     return step_lib.init_run(params, sorted(terms))
 
   state = jax.eval_shape(step, run, batch)
   with lstm.unroll_scans():
     lowered = jax.jit(
-      lambda state, batch, run: step_lib.train_step(
-        stage, state, batch, run.vectors, run
-      )
+      lambda state, batch, run: step_lib.train_step(stage, state, batch, run)
     ).lower(state, batch, run)
   return float(lowered.cost_analysis()["flops"])
 
