@@ -7,20 +7,8 @@ import numpy as np
 import rich.table
 
 from mmer_jax.core import metrics
-from mmer_jax.evaluation import statistics
+from mmer_jax.evaluation import metric_names, statistics
 from mmer_jax.experiment import records
-
-# The columns of the emotions' table; of one emotion, the mean accuracy is its
-# accuracy.
-_SHOWN = (
-  "accuracy",
-  "unweighted_accuracy",
-  "weighted_accuracy",
-  "f1",
-  "weighted_f1",
-  "auc",
-  "weighted_average_precision",
-)
 
 
 def markdown(outcome: dict[str, Any]) -> str:
@@ -97,14 +85,14 @@ def _tables(
         emotion,
         *(
           percent(statistics.summarise([s[name] for s in scores]))
-          for name in _SHOWN
+          for name in metric_names.SHOWN
         ),
         f"{np.mean(support):.0f}" if support else "-",
       ]
     )
   tables = [
     (["metric", "mean", "runs", "majority"], summary),
-    (["emotion", *_SHOWN, "support"], each),
+    (["emotion", *metric_names.SHOWN, "support"], each),
   ]
   counted = [run["confusion"] for run in runs if run["confusion"] is not None]
   if counted:
@@ -129,11 +117,11 @@ def _tables(
   if "settings" in outcome:
     tables.append(
       (
-        ["setting", *_SHOWN],
+        ["setting", *metric_names.SHOWN],
         [
           [
             records.show(entry["setting"]),
-            *(percent(entry["summary"][name]) for name in _SHOWN),
+            *(percent(entry["summary"][name]) for name in metric_names.SHOWN),
           ]
           for entry in outcome["settings"]
         ],
@@ -146,10 +134,16 @@ def _tables(
     rows = []
     for entry in outcome["unseen"]:
       for emotion, scores in entry["per_emotion"].items():
-        rows.append([emotion, *(percent(scores[name]) for name in _SHOWN)])
+        rows.append(
+          [emotion, *(percent(scores[name]) for name in metric_names.SHOWN)]
+        )
       rest = f"all but {', '.join(entry['emotions'])}"
-      rows.append([rest, *(percent(entry["rest"][name]) for name in _SHOWN)])
-    tables.append((["left out of the source training", *_SHOWN], rows))
+      rows.append(
+        [rest, *(percent(entry["rest"][name]) for name in metric_names.SHOWN)]
+      )
+    tables.append(
+      (["left out of the source training", *metric_names.SHOWN], rows)
+    )
   if "transfer" in outcome:
     tables.append(
       (
