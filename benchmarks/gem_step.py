@@ -53,9 +53,7 @@ def steps(tasks: int):
   eps, margin = config.few_shot.eps, config.few_shot.margin
 
   def step_of(stage):
-    return jax.jit(
-      lambda state: step_lib.train_step(stage, state, batch, vectors, run)
-    )
+    return jax.jit(lambda state: step_lib.train_step(stage, state, batch, run))
 
   groups = jax.tree.map(
     lambda leaf: leaf.reshape(1 + tasks, size, *leaf.shape[1:]), batch
@@ -65,7 +63,7 @@ def steps(tasks: int):
   def gradients(params):
     grads = jax.vmap(
       lambda group: jax.grad(plain.loss, has_aux=True)(
-        params, group, vectors, run, jax.random.key(1)
+        params, group, run, jax.random.key(1)
       )[0]
     )(groups)
     leaves = [leaf.reshape(1 + tasks, -1) for leaf in jax.tree.leaves(grads)]
@@ -79,7 +77,7 @@ def steps(tasks: int):
     given = gem._replace(
       gradient=lambda *_: ((jnp.zeros(()), {"projected": 1.0}), projected)
     )
-    return step_lib.train_step(given, state, batch, vectors, run)
+    return step_lib.train_step(given, state, batch, run)
 
   def on_host(state):
     grads, gram = gradients(state.train.params)

@@ -107,7 +107,7 @@ def jax_step(repeats: int) -> list[float]:
   held = [step_lib.init_run(params, ())]
   compiled = jax.jit(
     lambda state, batch: step_lib.train_step(
-      system.stages[-1], state, batch, vectors, run
+      system.stages[-1], state, batch, run
     ),
     donate_argnums=0,
   )

@@ -6,7 +6,7 @@ Source: Dai et al. 2020, section 4.2.
 import jax
 import jax.numpy as jnp
 import ml_collections
-from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+from jaxtyping import PRNGKeyArray, Scalar
 
 from mmer_jax.core import gem as gem_lib
 from mmer_jax.data import few_shot, schema
@@ -75,7 +75,6 @@ def gem(
   def gradient(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[tuple[Scalar, dict[str, Scalar]], interface.Params]:
@@ -88,9 +87,7 @@ def gem(
     def one(
       group: schema.Batch, key: PRNGKeyArray | None
     ) -> tuple[tuple[Scalar, dict[str, Scalar]], interface.Params]:
-      return jax.value_and_grad(loss, has_aux=True)(
-        params, group, emotions, run, key
-      )
+      return jax.value_and_grad(loss, has_aux=True)(params, group, run, key)
 
     # All groups in one pass: the memory's gradients cost no pass of their own.
     (values, terms), grads = jax.vmap(one)(groups, keys)
@@ -113,11 +110,10 @@ def _logging(loss: interface.LossFn) -> interface.LossFn:
   def logging(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
-    value, terms = loss(params, batch, emotions, run, key)
+    value, terms = loss(params, batch, run, key)
     return value, {**terms, "projected": jnp.zeros_like(value)}
 
   return logging

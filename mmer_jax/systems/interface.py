@@ -108,12 +108,12 @@ InputTransform = Callable[[Any, RunSettings, schema.Batch, bool], schema.Batch]
 InitFn = Callable[[PRNGKeyArray, schema.Batch, Array], Params]
 # (params, batch, emotions) -> Prediction. Sees no label and no key.
 PredictFn = Callable[[Params, schema.Batch, Array], Prediction]
-# (params, batch, emotions, run, key) -> (mean loss, terms to log). The key is
-# None where nothing is to be random: validation. A term named `STATISTICS`
-# is no scalar and not logged: it takes the place of that part of the
-# parameters after a step.
+# (params, batch, run, key) -> (mean loss, terms to log). The emotions are
+# `run.vectors`. The key is None where nothing is to be random: validation. A
+# term named `STATISTICS` is no scalar and not logged: it takes the place of
+# that part of the parameters after a step.
 LossFn = Callable[
-  [Params, schema.Batch, Array, RunSettings, PRNGKeyArray | None],
+  [Params, schema.Batch, RunSettings, PRNGKeyArray | None],
   tuple[Scalar, dict[str, Any]],
 ]
 # (params, emotions) -> modality name to the emotions' places (k d) there.
@@ -124,7 +124,7 @@ WordsFn = Callable[[Params, schema.Batch, Array], WordMaps]
 ExplainFn = Callable[[Params, schema.Batch, Array], dict[str, Explanation]]
 # The arguments of a loss -> ((loss, terms), gradient).
 GradientFn = Callable[
-  [Params, schema.Batch, Array, RunSettings, PRNGKeyArray | None],
+  [Params, schema.Batch, RunSettings, PRNGKeyArray | None],
   tuple[tuple[Scalar, dict[str, Scalar]], Params],
 ]
 

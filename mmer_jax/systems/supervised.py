@@ -32,11 +32,10 @@ def make_loss(decision: str, apply: ApplyFn) -> interface.LossFn:
   def loss(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
-    logits = apply(params, batch, emotions, key)
+    logits = apply(params, batch, run.vectors, key)
     return classification(decision, logits, batch, run), {}
 
   return loss

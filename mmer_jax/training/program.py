@@ -136,7 +136,7 @@ def build_program(
       state: step_lib.RunState, row: Any
     ) -> tuple[step_lib.RunState, None]:
       batch = batch_of(source, row, run, trained=True)
-      return step_lib.train_step(stage, state, batch, run.vectors, run), None
+      return step_lib.train_step(stage, state, batch, run), None
 
     return jax.lax.scan(step, state, rows)[0]
 
@@ -155,7 +155,7 @@ def build_program(
       batch = batch_of(source, row, run)
       mask = batch.example_mask & batch.labelled
       logits = predict_fn(params, batch, run.vectors).logits
-      loss, _ = stage.loss(params, batch, run.vectors, run, None)
+      loss, _ = stage.loss(params, batch, run, None)
       count = mask.sum().astype(jnp.float32)
       return None, (logits, batch.labels, mask, loss * count, count)
 
@@ -246,6 +246,6 @@ def _terms(
   run: interface.RunSettings,
 ) -> tuple[str, ...]:
   terms = jax.eval_shape(
-    lambda params: stage.loss(params, batch, run.vectors, run, None)[1], params
+    lambda params: stage.loss(params, batch, run, None)[1], params
   )
   return tuple(sorted(terms))

@@ -128,7 +128,6 @@ def train_step(
   stage: interface.Stage,
   state: RunState,
   batch: schema.Batch,
-  emotions: Float[Array, "k e"],
   run: interface.RunSettings,
 ) -> RunState:
   """One update of one run: clip, L2, Adam, as PyTorch's Adam orders them.
@@ -144,7 +143,7 @@ def train_step(
 
   gradient = stage.gradient or jax.value_and_grad(stage.loss, has_aux=True)
   (loss, terms), grads = gradient(
-    train.params, batch, emotions, run.replace(epoch=progress.epoch), key
+    train.params, batch, run.replace(epoch=progress.epoch), key
   )
   still = (*stage.frozen, interface.STATISTICS)
   grads = _without(grads, still)

@@ -135,6 +135,7 @@ def test_a_gem_step_is_one_program_without_a_call_to_the_host():
   table = toy.table(20)
   run = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), toy.runs([0]))
   vectors = jnp.ones((toy.EMOTIONS, config.model.hidden.lexical))
+  run = run.replace(vectors=vectors)
   batch = jax.tree.map(jnp.asarray, tables.take(table, np.arange(12)))
   params = system.init(jax.random.key(0), batch, vectors)
   state = step.init_run(params, ("projected",))

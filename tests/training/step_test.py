@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_parameters():
   batch = normalised(table, np.arange(4), run)
   state = step(start(run, batch), batch, run)
   bad = interface.Stage(
-    "bad", lambda p, b, e, r, key: (p["w"].sum() * jnp.nan, {"logit_norm": 0.0})
+    "bad", lambda p, b, r, key: (p["w"].sum() * jnp.nan, {"logit_norm": 0.0})
   )
   failed = step(state, batch, run, bad)
   assert int(failed.progress.failed_step) == 1
@@ -114,7 +114,7 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_run():
   batch = normalised(toy.table(8), np.arange(4), run)
   stage = interface.Stage(
     "steep",
-    lambda p, b, e, r, key: (jnp.sqrt(p["b"]).sum(), {"logit_norm": 0.0}),
+    lambda p, b, r, key: (jnp.sqrt(p["b"]).sum(), {"logit_norm": 0.0}),
   )
   failed = step(start(run, batch), batch, run, stage)
   assert int(failed.progress.failed_step) == 0

@@ -54,11 +54,10 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
     def loss(
       params: interface.Params,
       batch: schema.Batch,
-      emotions: Float[Array, "k e"],
       run: interface.RunSettings,
       key: PRNGKeyArray | None,
     ) -> tuple[Scalar, dict[str, Scalar]]:
-      output = apply(params, batch, emotions, key)
+      output = apply(params, batch, run.vectors, key)
       following = matching.unpaired == "cross_batch"
       size = config.training.batch_size
       if not semi and not following:

@@ -110,11 +110,10 @@ def _build(
   def loss(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
-    output = apply(params, batch, emotions, key)
+    output = apply(params, batch, run.vectors, key)
     decision = config.protocol.decision
     found = {
       "classification": supervised.classification(

@@ -84,11 +84,10 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
   def fused_loss(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
-    output = module.apply({"params": params}, batch, emotions, key=key)
+    output = module.apply({"params": params}, batch, run.vectors, key=key)
     value = multiplicative.loss(
       settings, decision, output.per_modality, batch, run
     )

@@ -143,11 +143,10 @@ def _alone(decision: str, views: Views, name: str) -> interface.LossFn:
   def loss(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Any]]:
-    output, statistics = views.apply(name, params, batch, emotions, key)
+    output, statistics = views.apply(name, params, batch, run.vectors, key)
     value = supervised.classification(decision, output.logits, batch, run)
     return value, loss_lib.view_terms(params, {}, statistics, key)
 
@@ -163,11 +162,11 @@ def _together(
   def loss(
     params: interface.Params,
     batch: schema.Batch,
-    emotions: Float[Array, "k e"],
     run: interface.RunSettings,
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Any]]:
     keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
+    emotions = run.vectors
     first, statistics = views.apply(
       loss_lib.FIRST, params, batch, emotions, keys[0]
     )
