@@ -1,27 +1,21 @@
-"""What the configs of Dai et al.'s systems have in common.
+"""Sets every config key that all systems share, with its default.
 
-Every key that the code reads is set here or in the config that calls; a config
-is locked, so a misspelt key raises.
+The keys of a system's own part, `config.model`, are set in the `common.py` of
+its paper's folder. A finished config is locked, so a misspelt key raises.
+Sections, equations and tables named here are those of Dai et al. 2020 where no
+other paper is named.
 """
 
 from typing import Any
 
 import ml_collections
 
-from mmer_jax.evaluation import published
-
 MODALITIES = ("lexical", "acoustic", "visual")
 MOSEI_EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 
-FEW_SHOT_NOTES = (
-  "FT, CL and JT: fine-tuning, gradient episodic memory and joint training with"
-  " few samples of the emotion after the source training, selected on the mean"
-  " over all emotions."
-)
-
 
 def base() -> ml_collections.ConfigDict:
-  """Everything but the system, its model and a corpus; unlocked."""
+  """Makes the shared part, unlocked: no system, no model, no corpus."""
   config = ml_collections.ConfigDict()
   config.system = ""
   config.compute_dtype = "float32"
@@ -156,27 +150,12 @@ def base() -> ml_collections.ConfigDict:
   return config
 
 
-def mtee(config: ml_collections.ConfigDict) -> None:
-  """The system of Dai et al., with the sizes of Table 3."""
-  config.system = "mtee"
-  config.model = ml_collections.ConfigDict()
-  config.model.hidden = ml_collections.ConfigDict(
-    {"lexical": 300, "acoustic": 200, "visual": 100}
-  )
-  config.model.layers = 2
-  config.model.dropout = 0.15
-  config.model.readout = "last"
-  config.model.absent = "drop"
-  # "multiplicative": in the place of Eq. 4, the loss of Mittal et al. 2020.
-  config.model.fusion = "weighted_sum"
-  config.model.multiplicative = multiplicative()
-
-
 def multiplicative() -> ml_collections.ConfigDict:
-  """Mittal et al. 2020, Eq. 3 ("boost"), or Eq. 2 ("suppress").
+  """Makes the settings of multiplicative fusion (Mittal et al. 2020).
 
-  The paper gives no beta; ours is safe with two modalities and six emotions.
-  Nor does it say what the fusion weighs by: "likeliest" or "entropy".
+  `form` is "boost" (Eq. 3) or "suppress" (Eq. 2). The paper gives no beta; ours
+  is safe with two modalities and six emotions. Nor does it say what the fusion
+  weighs by: "likeliest" or "entropy".
   """
   return ml_collections.ConfigDict(
     {
@@ -188,51 +167,10 @@ def multiplicative() -> ml_collections.ConfigDict:
   )
 
 
-def lf_lstm(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """LF-LSTM with the sizes of a config's MTEE, untouched by few samples."""
-  return _baseline(config, "lf_lstm", config.model.hidden.to_dict())
-
-
-def ef_lstm(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """EF-LSTM, as wide as the widest encoder of a config's MTEE."""
-  return _baseline(config, "ef_lstm", max(config.model.hidden.values()))
-
-
-def _baseline(
-  config: ml_collections.ConfigDict, system: str, hidden: Any
-) -> ml_collections.ConfigDict:
-  model = {
-    "hidden": hidden,
-    "layers": config.model.layers,
-    "dropout": config.model.dropout,
-    "bidirectional": True,
-  }
-  return changed(
-    ml_collections.ConfigDict({**config.to_dict(), "model": model}),
-    system=system,
-    few_shot__method="none",
-  )
-
-
-def forgetting(rows: tuple[published.Row, ...]) -> published.Section:
-  """What learning from few samples costs the source emotions."""
-  return published.Section(
-    "What the source emotions lose by it, and transfer between tasks",
-    (
-      published.lost("source W-Acc lost", "weighted_accuracy"),
-      published.lost("source AUC lost", "auc"),
-      published.transfer("backward transfer", "backward_transfer"),
-      published.transfer("forward transfer", "forward_transfer"),
-    ),
-    rows,
-    against=rows[0].name,
-  )
-
-
 def changed(
   config: ml_collections.ConfigDict, **changes: Any
 ) -> ml_collections.ConfigDict:
-  """A copy with other values, as `few_shot__method="gem"`."""
+  """Copies a config with other values, as `few_shot__method="gem"`."""
   config = ml_collections.ConfigDict(config.to_dict())
   config.update_from_flattened_dict(
     {key.replace("__", "."): value for key, value in changes.items()}
@@ -240,58 +178,24 @@ def changed(
   return config.lock()
 
 
-def mosei(config: ml_collections.ConfigDict) -> None:
-  """CMU-MOSEI, six emotions, its own split: Tables 1 and 3."""
-  config.training.batch_size = 512
-  config.optimizer.learning_rate = 1e-4
-  config.optimizer.clip_norm = 10.0
+def utterance_shapes(config: ml_collections.ConfigDict) -> None:
+  """Sets the shapes of IEMOCAP's public utterance file.
 
-
-def iemocap(config: ml_collections.ConfigDict) -> None:
-  """IEMOCAP in CMU's processed form, four emotions: Tables 2 and 3."""
-  config.data.max_length.update(lexical=50, acoustic=50, visual=50)
-  config.training.select = "accuracy"
-  config.benchmark.emotions = 4
-
-
-def utterances(config: ml_collections.ConfigDict) -> None:
-  """IEMOCAP's public utterance file: words and 47 acoustic functionals.
-
-  Four classes under a softmax, five folds that leave a session out. The word
-  vectors are GloVe's 25-dimensional ones for Twitter.
+  25-dimensional word vectors (GloVe for Twitter) and 47 acoustic functionals.
   """
-  iemocap(config)
-  config.data.modalities = ("lexical", "acoustic")
-  config.data.max_length.update(lexical=40, acoustic=1, visual=1)
-  config.protocol.split = "leave_one_session_out"
-  config.protocol.decision = "softmax"
-  config.training.batch_size = 64
-  config.training.select = "unweighted_accuracy"
   config.benchmark.dims.update(lexical=25, acoustic=47)
   config.benchmark.vector_dim = 25
 
 
-def synthetic(config: ml_collections.ConfigDict) -> None:
-  """The synthetic corpus of preset `tiny_mosei`: six emotions, five seeds."""
-  config.seeds = (0, 1, 2, 3, 4)
+def synthetic_shapes(config: ml_collections.ConfigDict) -> None:
+  """Sets the shapes of the synthetic corpus, and frames up to its longest."""
   config.data.max_length.update(lexical=0, acoustic=0, visual=0)
-  config.model.hidden.update(lexical=25, acoustic=16, visual=12)
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.weight_decay = 1e-3
-  config.optimizer.clip_norm = 1.0
-  config.training.batch_size = 64
-  config.training.epochs = 16
-  config.training.early_stopping = 5
-  # As many samples as 1 % of CMU-MOSEI's positives are, and steps that move.
-  config.few_shot.share = 0.06
-  config.few_shot.rate = 3.0
-  config.few_shot.epochs = 12
   config.benchmark.dims.update(lexical=25, acoustic=20, visual=12)
   config.benchmark.vector_dim = 25
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
-  """Two steps of a tiny model, for a test."""
+  """Shrinks data and budget to two steps, for a test."""
   config.seeds = (0,)
   config.data.max_length.update(lexical=4, acoustic=4, visual=4)
   config.training.batch_size = 2
@@ -301,9 +205,14 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.benchmark.vector_dim = 8
 
 
-def unknown(variant: str, known: tuple[str, ...]) -> ValueError:
-  """The error for a variant that a config does not have."""
-  return ValueError(
-    f"config variant {variant!r} does not exist, expected one of"
-    f" {', '.join(known)}; write --config=FILE:VARIANT"
-  )
+def check_variant(variant: str, known: tuple[str, ...]) -> None:
+  """Refuses a variant that a config does not have.
+
+  Raises:
+    ValueError: It is none of the known ones.
+  """
+  if variant not in known:
+    raise ValueError(
+      f"config variant {variant!r} does not exist, expected one of"
+      f" {', '.join(known)}; write --config=FILE:VARIANT"
+    )

@@ -13,24 +13,11 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
+from configs.baselines import common
 
-VARIANTS = ("full", "smoke")
+VARIANTS = common.VARIANTS["mosei"]
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = common.base()
-  common.mosei(config)
-  config.system = "ef_lstm"
-  config.model = ml_collections.ConfigDict()
-  config.model.hidden = 300
-  config.model.layers = 2
-  config.model.dropout = 0.15
-  config.model.bidirectional = True
-  if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden = 8
-  return config.lock()
+  return common.get("ef_lstm", "mosei", variant)

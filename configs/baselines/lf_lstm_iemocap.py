@@ -14,30 +14,11 @@ softmax, 5 folds x 3 seeds; target 61 % mean unweighted accuracy), `smoke`.
 
 import ml_collections
 
-from configs import common
+from configs.baselines import common
 
-VARIANTS = ("full", "utterances", "smoke")
+VARIANTS = common.VARIANTS["iemocap"]
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
-  config = common.base()
-  common.iemocap(config)
-  config.system = "lf_lstm"
-  config.model = ml_collections.ConfigDict()
-  config.model.hidden = ml_collections.ConfigDict(
-    {"lexical": 300, "acoustic": 200, "visual": 100}
-  )
-  config.model.layers = 2
-  config.model.dropout = 0.15
-  config.model.bidirectional = True
-  if variant == "utterances":
-    common.utterances(config)
-    config.model.hidden.update(lexical=32, acoustic=64, visual=16)
-    config.model.dropout = 0.3
-  if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden.update(lexical=8, acoustic=4, visual=3)
-  return config.lock()
+  return common.get("lf_lstm", "iemocap", variant)

@@ -14,8 +14,8 @@ Variants: `full`, `utterances` (the public utterance file, A+L), `smoke`.
 
 import ml_collections
 
-from configs import common as common_lib
-from configs.dae_mmd import common
+from configs import common
+from configs.dae_mmd import common as dae_mmd_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")
@@ -32,24 +32,17 @@ ROWS = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common_lib.unknown(variant, VARIANTS)
-  config = common.base()
-  if variant == "utterances":
-    common.utterances(config)
-  if variant == "smoke":
-    common.smoke(config)
-  return config.lock()
+  return dae_mmd_common.get(variant, VARIANTS).lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 7."""
+  """Makes Table 7."""
   weights = config.model.weights
   return published.Table(
     title="Liang et al. 2020, Table 7",
     notes="Without a part its weight is 0.",
     programs={
-      program: common_lib.changed(
+      program: common.changed(
         config,
         unlabelled__use=unlabelled,
         model__weights__alpha=weights.alpha * reconstruction,
@@ -60,8 +53,8 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Reconstruction and distribution matching",
-        common.COLUMNS,
-        tuple(common.row(row[0], row[1], row[-1]) for row in ROWS),
+        dae_mmd_common.COLUMNS,
+        tuple(dae_mmd_common.row(row[0], row[1], row[-1]) for row in ROWS),
         against="fully: neither",
       ),
     ),

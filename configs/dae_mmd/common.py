@@ -1,4 +1,4 @@
-"""What the configs of Liang et al. 2020 have in common."""
+"""Sets the model and the corpora of DAE + MMD's configs (Liang et al. 2020)."""
 
 import ml_collections
 
@@ -37,10 +37,10 @@ COLUMNS = (
 def subsets(
   config: ml_collections.ConfigDict, prefix: str
 ) -> dict[str, tuple[str, ml_collections.ConfigDict]]:
-  """For each subset that a config has the modalities for, a program.
+  """Makes a program for each subset of the modalities that a config has.
 
-  One each, and not a sweep: in one program the smaller subsets would pay for
-  the networks of the largest.
+  Not a sweep: in one program the smaller subsets would pay for the networks of
+  the largest.
   """
   known = set(config.data.modalities)
   return {
@@ -54,12 +54,27 @@ def subsets(
 
 
 def row(name: str, program: str, printed: tuple[float, ...]) -> published.Row:
-  """A row of `COLUMNS`."""
+  """Makes a row of `COLUMNS` with the paper's WAP and UA."""
   return published.Row(name, program, (*printed, None, None) if printed else ())
 
 
+def get(variant: str, known: tuple[str, ...]) -> ml_collections.ConfigDict:
+  """Makes DAE + MMD in a variant, unlocked.
+
+  Raises:
+    ValueError: The variant is none of the known ones.
+  """
+  common.check_variant(variant, known)
+  config = base()
+  if variant in ("utterances", "quantity"):
+    utterances(config)
+  if variant == "smoke":
+    smoke(config)
+  return config
+
+
 def base() -> ml_collections.ConfigDict:
-  """IEMOCAP with all modalities, fully supervised; unlocked."""
+  """Makes IEMOCAP with all modalities, fully supervised; unlocked."""
   config = common.base()
   config.system = "dae_mmd"
   config.data.modalities = EVERY
@@ -116,11 +131,10 @@ def base() -> ml_collections.ConfigDict:
 
 
 def utterances(config: ml_collections.ConfigDict) -> None:
-  """IEMOCAP's public utterance file: 25-d words and 47 functionals."""
+  """Sets IEMOCAP's public utterance file: words and acoustic functionals."""
   config.data.modalities = ("acoustic", "lexical")
   config.data.normalise = ("acoustic", "lexical")
-  config.benchmark.dims.update(lexical=25, acoustic=47)
-  config.benchmark.vector_dim = 25
+  common.utterance_shapes(config)
   config.unlabelled.per_class = 900
   # A budget for two cores: validation rises for some six epochs.
   config.training.epochs = 8
@@ -128,7 +142,7 @@ def utterances(config: ml_collections.ConfigDict) -> None:
 
 
 def meld(config: ml_collections.ConfigDict) -> None:
-  """MELD: seven emotions, its own split, 12 words, no faces."""
+  """Sets MELD: seven emotions, its own split, 12 words, no faces."""
   config.data.modalities = ("acoustic", "lexical")
   config.data.normalise = ("acoustic", "lexical")
   config.data.max_length.update(lexical=12)
@@ -141,7 +155,7 @@ def meld(config: ml_collections.ConfigDict) -> None:
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
-  """Two steps of a tiny model, for a test."""
+  """Shrinks model, data and budget to two steps, for a test."""
   common.smoke(config)
   config.model.dense.acoustic = (12, 8)
   # One modality through convolutions: they take longest to compile.

@@ -17,8 +17,7 @@ folds x 3 seeds), `smoke`.
 
 import ml_collections
 
-from configs import common as common_lib
-from configs.dae_mmd import common
+from configs.dae_mmd import common as dae_mmd_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")
@@ -37,26 +36,21 @@ OTHERS = {
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common_lib.unknown(variant, VARIANTS)
-  config = common.base()
-  if variant == "utterances":
-    common.utterances(config)
-  if variant == "smoke":
-    common.smoke(config)
-  return config.lock()
+  return dae_mmd_common.get(variant, VARIANTS).lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 4."""
-  subsets = common.subsets(config, "fully")
+  """Makes Table 4."""
+  subsets = dae_mmd_common.subsets(config, "fully")
   rows = []
   for name, (program, _) in subsets.items():
     rows += [
       published.Row(f"{name}: {other}", "", (wap, ua, None, None))
       for other, wap, ua in OTHERS.get(name, ())
     ]
-    rows.append(common.row(f"{name}: Ours", program, common.FULLY[name]))
+    rows.append(
+      dae_mmd_common.row(f"{name}: Ours", program, dae_mmd_common.FULLY[name])
+    )
   programs = dict(subsets.values())
   return published.Table(
     title="Liang et al. 2020, Table 4",
@@ -65,7 +59,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Fully supervised",
-        common.COLUMNS,
+        dae_mmd_common.COLUMNS,
         tuple(rows),
         against=f"{list(subsets)[-1]}: Ours",
       ),

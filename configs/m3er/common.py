@@ -1,4 +1,4 @@
-"""What the configs of Mittal et al. 2020 have in common."""
+"""Sets the models and the corpora of M3ER's configs (Mittal et al. 2020)."""
 
 import ml_collections
 
@@ -13,12 +13,14 @@ OVERALL = (
   published.of_all("AUC", "auc"),
 )
 VARIANTS = ("full", "utterances", "youtube", "synthetic", "smoke")
+# Neighbours and components that two rows allow.
+SMOKE_REPAIR = {"components": 3, "neighbours": 2}
 
 
 def measured(
   config: ml_collections.ConfigDict,
 ) -> tuple[published.Column, ...]:
-  """Columns of what was measured of noise, check and proxies."""
+  """Makes the columns measured of noise, check and proxies."""
   names = ["check_precision", "check_recall", "check_flagged"]
   names += ["check_none_effective", "check_lone_failure"]
   for modality in sorted(config.data.modalities):
@@ -32,13 +34,12 @@ def measured(
 
 
 def get(variant: str) -> ml_collections.ConfigDict:
-  """M3ER in a variant; unlocked.
+  """Makes M3ER in a variant, unlocked.
 
   Raises:
     ValueError: There is no such variant.
   """
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  common.check_variant(variant, VARIANTS)
   config = base()
   if variant == "utterances":
     utterances(config)
@@ -52,7 +53,7 @@ def get(variant: str) -> ml_collections.ConfigDict:
 
 
 def base() -> ml_collections.ConfigDict:
-  """CMU-MOSEI, six binary decisions; unlocked."""
+  """Makes CMU-MOSEI, six binary decisions; unlocked."""
   config = common.base()
   config.system = "m3er"
   config.seeds = (0, 1, 2, 3, 4)
@@ -88,7 +89,7 @@ def base() -> ml_collections.ConfigDict:
 
 
 def mfn(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """The memory fusion network in the place of a config's M3ER."""
+  """Makes the memory fusion network in the place of a config's M3ER."""
   model = config.model.to_dict()
   for key in ("fusion", "multiplicative"):
     model.pop(key)
@@ -101,19 +102,18 @@ def mfn(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def utterances(config: ml_collections.ConfigDict) -> None:
-  """IEMOCAP's public utterance file: 25-d words and 47 functionals."""
+  """Sets IEMOCAP's public utterance file: words and acoustic functionals."""
   config.data.modalities = ("lexical", "acoustic")
   config.data.normalise = ("lexical", "acoustic")
   config.data.max_length.update(lexical=20, acoustic=1)
   config.protocol.decision = "softmax"
-  config.benchmark.dims.update(lexical=25, acoustic=47)
-  config.benchmark.vector_dim = 25
+  common.utterance_shapes(config)
   config.benchmark.emotions = 4
   quick(config)
 
 
 def youtube(config: ml_collections.ConfigDict) -> None:
-  """YouTube in CMU's form: three classes, modalities absent by themselves.
+  """Sets YouTube in CMU's form: three classes, modalities that are absent.
 
   The train split of the public files has no text, which the proxies put in
   its place.
@@ -126,17 +126,15 @@ def youtube(config: ml_collections.ConfigDict) -> None:
 
 
 def synthetic(config: ml_collections.ConfigDict) -> None:
-  """The synthetic corpus of preset `tiny_mosei`."""
-  config.data.max_length.update(lexical=0, acoustic=0, visual=0)
+  """Sets the synthetic corpus of preset `tiny_mosei`."""
+  common.synthetic_shapes(config)
   config.training.select = "auc"
-  config.benchmark.dims.update(lexical=25, acoustic=20, visual=12)
-  config.benchmark.vector_dim = 25
   quick(config)
   config.training.batch_size = 64
 
 
 def quick(config: ml_collections.ConfigDict) -> None:
-  """A budget and a size for small corpora; ours."""
+  """Sets a budget and a size for small corpora; ours."""
   config.model.update(memory=32, attention=64, proposal=32, gate=32)
   config.optimizer.learning_rate = 0.003
   config.training.epochs = 10
@@ -144,9 +142,9 @@ def quick(config: ml_collections.ConfigDict) -> None:
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
-  """Two steps of a tiny model, for a test."""
+  """Shrinks model, data and budget to two steps, for a test."""
   common.smoke(config)
   config.model.update(
     hidden=4, memory=5, attention=6, proposal=6, gate=6, classifier=6
   )
-  config.repair.update(components=3, neighbours=2)
+  config.repair.update(SMOKE_REPAIR)

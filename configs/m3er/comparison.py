@@ -11,10 +11,10 @@ Variants: as of `ablation.py`; `full` is CMU-MOSEI, `utterances` IEMOCAP.
 
 import ml_collections
 
-from configs.m3er import common
+from configs.m3er import common as m3er_common
 from mmer_jax.evaluation import published
 
-VARIANTS = common.VARIANTS
+VARIANTS = m3er_common.VARIANTS
 MOSEI = (
   ("Sahay et al. (2018)", (66.8, None)),
   ("Zadeh et al. (2018c)", (76.3, None)),
@@ -29,14 +29,15 @@ IEMOCAP = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  return common.get(variant).lock()
+  return m3er_common.get(variant).lock()
 
 
-def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 1, of the corpus that the config is for."""
-  iemocap = config.data.modalities == ("lexical", "acoustic")
+def get_table(
+  config: ml_collections.ConfigDict, variant: str = "full"
+) -> published.Table:
+  """Makes Table 1, of the corpus that the variant is for."""
   others, printed = MOSEI, (90.2, 89.0)
-  if iemocap:
+  if variant == "utterances":
     others, printed = IEMOCAP, (82.4, 82.7)
   rows = [
     published.Row(name, "", (*numbers, None, None)) for name, numbers in others
@@ -46,10 +47,10 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
   return published.Table(
     title="Mittal et al. 2020, Table 1",
     notes="F1 is support-weighted; MA is the mean over emotions of accuracy.",
-    programs={"mfn": common.mfn(config), "m3er": config},
+    programs={"mfn": m3er_common.mfn(config), "m3er": config},
     sections=(
       published.Section(
-        "Emotion recognition", common.OVERALL, tuple(rows), against="MFN"
+        "Emotion recognition", m3er_common.OVERALL, tuple(rows), against="MFN"
       ),
     ),
     figures=("m3er",),

@@ -9,11 +9,11 @@ its check and its proxies. Variants: as of `ablation.py`.
 
 import ml_collections
 
-from configs.m3er import common
+from configs.m3er import common as m3er_common
 
-VARIANTS = common.VARIANTS
+VARIANTS = m3er_common.VARIANTS
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  return common.mfn(common.get(variant))
+  return m3er_common.mfn(m3er_common.get(variant))

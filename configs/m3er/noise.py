@@ -17,11 +17,11 @@ from typing import Any
 
 import ml_collections
 
-from configs import common as common_lib
-from configs.m3er import common
+from configs import common
+from configs.m3er import common as m3er_common
 from mmer_jax.evaluation import published
 
-VARIANTS = common.VARIANTS
+VARIANTS = m3er_common.VARIANTS
 # Training in front of which it stands, by program.
 PROGRAMS = {"unchecked": "none", "checked": "check", "proxied": "proxy"}
 NONE: dict[str, Any] = {"repair.inference": "none"}
@@ -42,7 +42,7 @@ ROWS = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant: check and proxies in training as well."""
-  config = common.get(variant)
+  config = m3er_common.get(variant)
   config.noise.kind = "gaussian"
   config.repair.training = "proxy"
   config.repair.score = "likelihood"
@@ -53,9 +53,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Rows under noise, and of the network that is trained behind the check."""
+  """Makes the table of what check and proxies bring under noise."""
   programs = {
-    name: common_lib.changed(
+    name: common.changed(
       config,
       repair__training=training,
       repair__inference="none" if training == "none" else "proxy",
@@ -63,12 +63,13 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     for name, training in PROGRAMS.items()
   }
   rows = tuple(
-    published.Row(name, program, front=front) for name, program, front in ROWS
+    published.Row(name, program, input_transform=front)
+    for name, program, front in ROWS
   )
   clean = published.Row(
     "check, judged without noise",
     "checked",
-    front={**NONE, "noise.kind": "none"},
+    input_transform={**NONE, "noise.kind": "none"},
   )
   return published.Table(
     title="M3ER under noise",
@@ -81,13 +82,13 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       published.Section(
         "Emotion recognition",
-        common.OVERALL,
+        m3er_common.OVERALL,
         (*rows, clean),
         against="no check",
       ),
       published.Section(
         "What the check finds, and what the proxies are worth",
-        common.measured(config),
+        m3er_common.measured(config),
         rows,
       ),
     ),

@@ -17,10 +17,18 @@ import ml_collections
 
 from configs import common
 from configs.dae_mmd import common as dae_mmd_common
-from configs.m3er import common as common_lib
+from configs.m3er import common as m3er_common
+from configs.mtee import common as mtee_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "synthetic", "smoke")
+# Variant to the layers of each auto-encoder: the paper's, and ours.
+DENSE = {
+  "full": (512, 256, 128),
+  "utterances": (64, 32),
+  "synthetic": (64, 32),
+  "smoke": (4, 3),
+}
 NOISY = {"noise.kind": "gaussian"}
 # Pearson's check is in the table of `ablation.py`.
 CHECKED = {**NOISY, "repair.inference": "check", "repair.score": "likelihood"}
@@ -35,37 +43,38 @@ CONDITIONS: dict[str, dict[str, Any]] = {
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
-  """MTEE, of a variant; the table trains DAE + MMD on the same rows."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  """Makes MTEE in a variant; the table trains DAE + MMD on the same rows."""
+  common.check_variant(variant, VARIANTS)
   config = common.base()
-  common.mtee(config)
-  common.mosei(config)
+  mtee_common.model(config)
+  mtee_common.mosei(config)
   config.seeds = (0, 1, 2, 3, 4)
   config.protocol.split = "random"
   config.protocol.allow_speaker_overlap = True
   if variant == "utterances":
-    common.utterances(config)
+    mtee_common.utterances(config)
     config.protocol.split = "random"
     config.model.hidden.update(lexical=25, acoustic=16, visual=12)
   if variant == "synthetic":
-    common.synthetic(config)
+    mtee_common.synthetic(config)
   if variant == "smoke":
     common.smoke(config)
     config.model.hidden.update(lexical=8, acoustic=4, visual=4)
-    config.repair.update(components=3, neighbours=2)
+    config.repair.update(m3er_common.SMOKE_REPAIR)
   return config.lock()
 
 
-def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Systems by condition."""
-  programs = {"mtee": config, "dae_mmd": _dae_mmd(config)}
+def get_table(
+  config: ml_collections.ConfigDict, variant: str = "full"
+) -> published.Table:
+  """Makes a table of systems by condition; DAE + MMD is sized by variant."""
+  programs = {"mtee": config, "dae_mmd": _dae_mmd(config, variant)}
   rows = [
-    published.Row(f"{name}: {condition}", name, front=front)
+    published.Row(f"{name}: {condition}", name, input_transform=front)
     for name in programs
     for condition, front in CONDITIONS.items()
   ]
-  repaired = [row for row in rows if "repair.inference" in row.front]
+  repaired = [row for row in rows if "repair.inference" in row.input_transform]
   return published.Table(
     title="The check and the proxies of Mittal et al. 2020 before any system",
     notes=(
@@ -77,27 +86,26 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
       *(
         published.Section(
           name,
-          common_lib.OVERALL,
+          m3er_common.OVERALL,
           tuple(row for row in rows if row.program == name),
           against=f"{name}: noisy",
         )
         for name in programs
       ),
       published.Section(
-        "What the check finds", common_lib.measured(config), tuple(repaired)
+        "What the check finds", m3er_common.measured(config), tuple(repaired)
       ),
     ),
   )
 
 
-def _dae_mmd(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """DAE + MMD on the rows of a config: dense auto-encoders throughout."""
+def _dae_mmd(
+  config: ml_collections.ConfigDict, variant: str
+) -> ml_collections.ConfigDict:
+  """Makes DAE + MMD on a config's rows: dense auto-encoders throughout."""
   other = dae_mmd_common.base()
-  sizes = (64, 32) if config.benchmark.vector_dim < 300 else (512, 256, 128)
-  if config.training.batch_size == 2:
-    sizes = (4, 3)
   model = other.model.to_dict()
-  model["dense"] = dict.fromkeys(config.data.modalities, sizes)
+  model["dense"] = dict.fromkeys(config.data.modalities, DENSE[variant])
   model["sequence"] = {}
   changed = {
     **config.to_dict(),

@@ -16,6 +16,7 @@ corpus), `smoke`.
 import ml_collections
 
 from configs import common
+from configs.mtee import common as mtee_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "synthetic", "smoke")
@@ -33,23 +34,21 @@ ROWS = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  common.check_variant(variant, VARIANTS)
   config = common.base()
-  common.mosei(config)
-  common.mtee(config)
+  mtee_common.mosei(config)
+  mtee_common.model(config)
   config.training.curve_thresholds = (0.1, 0.3, 0.5, 0.7, 0.9)
   config.sweep.modalities = tuple(modalities for _, modalities, _ in ROWS)
   if variant == "synthetic":
-    common.synthetic(config)
+    mtee_common.synthetic(config)
   if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden.update(lexical=8, acoustic=4, visual=3)
+    mtee_common.smoke(config)
   return config.lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 6."""
+  """Makes Table 6."""
   return published.Table(
     title="Dai et al. 2020, Table 6",
     notes="The runs of a row never saw the other modalities.",

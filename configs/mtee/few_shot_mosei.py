@@ -18,6 +18,7 @@ corpus; all six emotions are left out in turn), `smoke`.
 import ml_collections
 
 from configs import common
+from configs.mtee import common as mtee_common
 from configs.mtee import zero_shot_mosei
 from mmer_jax.evaluation import published
 
@@ -57,7 +58,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 4, and what was forgotten."""
+  """Makes Table 4, and sections on what was forgotten."""
   zero_shot = zero_shot_mosei.get_table(
     common.changed(config, few_shot__method="none")
   )
@@ -82,7 +83,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     )
   return published.Table(
     title="Dai et al. 2020, Table 4",
-    notes=f"{zero_shot.notes} {common.FEW_SHOT_NOTES}",
+    notes=f"{zero_shot.notes} {mtee_common.FEW_SHOT_NOTES}",
     programs={
       **zero_shot.programs,
       **few_shot,
@@ -90,10 +91,10 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     sections=(
       with_few_shots(unseen, 2),
       with_few_shots(others, 3),
-      common.forgetting(
+      mtee_common.forgetting(
         tuple(published.Row(name, method) for name, method, _, _ in ROWS)
       ),
-      common.forgetting(
+      mtee_common.forgetting(
         tuple(
           published.Row(name, f"{method}_last")
           for name, method, _, _ in ROWS

@@ -16,22 +16,20 @@ accuracy), `smoke`.
 import ml_collections
 
 from configs import common
+from configs.mtee import common as mtee_common
 
 VARIANTS = ("full", "utterances", "smoke")
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  common.check_variant(variant, VARIANTS)
   config = common.base()
-  common.iemocap(config)
-  common.mtee(config)
+  mtee_common.iemocap(config)
+  mtee_common.model(config)
   if variant == "utterances":
-    common.utterances(config)
-    config.model.hidden.update(lexical=25, acoustic=64, visual=16)
-    config.model.dropout = 0.3
+    mtee_common.utterances(config)
+    mtee_common.utterance_model(config)
   if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden.update(lexical=8, acoustic=4, visual=3)
+    mtee_common.smoke(config)
   return config.lock()

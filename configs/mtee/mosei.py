@@ -18,22 +18,21 @@ Variants: `full` (Table 3), `readme` (the published repository's README: batch
 import ml_collections
 
 from configs import common
+from configs.mtee import common as mtee_common
 
 VARIANTS = ("full", "readme", "smoke")
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  common.check_variant(variant, VARIANTS)
   config = common.base()
-  common.mosei(config)
-  common.mtee(config)
+  mtee_common.mosei(config)
+  mtee_common.model(config)
   if variant == "readme":
     config.training.batch_size = 64
     config.optimizer.learning_rate = 1e-3
     config.optimizer.clip_norm = 1.0
   if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden.update(lexical=8, acoustic=4, visual=3)
+    mtee_common.smoke(config)
   return config.lock()

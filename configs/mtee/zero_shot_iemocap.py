@@ -22,6 +22,7 @@ import itertools
 import ml_collections
 
 from configs import common
+from configs.mtee import common as mtee_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")
@@ -47,16 +48,14 @@ LETTERS = {"T": "lexical", "A": "acoustic", "V": "visual"}
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  common.check_variant(variant, VARIANTS)
   config = common.base()
-  common.iemocap(config)
-  common.mtee(config)
+  mtee_common.iemocap(config)
+  mtee_common.model(config)
   unseen: tuple[str, ...] = UNSEEN
   if variant == "utterances":
-    common.utterances(config)
-    config.model.hidden.update(lexical=25, acoustic=64, visual=16)
-    config.model.dropout = 0.3
+    mtee_common.utterances(config)
+    mtee_common.utterance_model(config)
     # The paper has 20 to 50 steps. Selection is on the source emotions, which
     # are learnt early.
     config.training.early_stopping = 6
@@ -71,13 +70,12 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   config.training.select = "weighted_accuracy"
   config.benchmark.emotions = len(config.data.emotions)
   if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden.update(lexical=8, acoustic=4, visual=3)
+    mtee_common.smoke(config)
   return config.lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 5, and few-shot rows."""
+  """Makes Table 5, and few-shot rows."""
   unseen = config.protocol.unseen[0]
   used = set(config.data.modalities)
   subsets = [row for row in MTEE if {LETTERS[letter] for letter in row} <= used]
@@ -116,11 +114,11 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     notes=(
       "The paper trains on all modalities and keeps those of a row at"
       " inference. Accuracy rewards predicting nothing where an emotion is"
-      f" rare. {common.FEW_SHOT_NOTES}"
+      f" rare. {mtee_common.FEW_SHOT_NOTES}"
     ),
     programs={
-      "ef_lstm": common.ef_lstm(config),
-      "lf_lstm": common.lf_lstm(config),
+      "ef_lstm": mtee_common.ef_lstm(config),
+      "lf_lstm": mtee_common.lf_lstm(config),
       "mtee": config,
       **{
         method: common.changed(config, few_shot__method=method)
@@ -153,7 +151,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
         (published.Row(f"Zero-shot ({everything})", "mtee"), *few_shot),
         against=f"Zero-shot ({everything})",
       ),
-      common.forgetting(few_shot),
+      mtee_common.forgetting(few_shot),
     ),
     figures=("mtee",),
     begin_with=dict.fromkeys(methods.values(), "mtee"),

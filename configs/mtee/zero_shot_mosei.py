@@ -17,6 +17,7 @@ corpus; all six emotions are left out in turn), `smoke`.
 import ml_collections
 
 from configs import common
+from configs.mtee import common as mtee_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "synthetic", "smoke")
@@ -31,24 +32,22 @@ MTEE_OTHERS = (65.6, 70.6, 64.4, 69.3, 65.9, 70.9, 67.2, 71.4)
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common.unknown(variant, VARIANTS)
+  common.check_variant(variant, VARIANTS)
   config = common.base()
-  common.mosei(config)
-  common.mtee(config)
+  mtee_common.mosei(config)
+  mtee_common.model(config)
   unseen = UNSEEN
   if variant == "synthetic":
-    common.synthetic(config)
+    mtee_common.synthetic(config)
     unseen = common.MOSEI_EMOTIONS
   if variant == "smoke":
-    common.smoke(config)
-    config.model.hidden.update(lexical=8, acoustic=4, visual=3)
+    mtee_common.smoke(config)
   config.protocol.unseen = tuple((emotion,) for emotion in unseen)
   return config.lock()
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """The zero-shot rows of Table 4."""
+  """Makes the zero-shot rows of Table 4."""
   return published.Table(
     title="Dai et al. 2020, Table 4, zero-shot on CMU-MOSEI",
     notes=(
@@ -57,8 +56,8 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
       " was initialised."
     ),
     programs={
-      "ef_lstm": common.ef_lstm(config),
-      "lf_lstm": common.lf_lstm(config),
+      "ef_lstm": mtee_common.ef_lstm(config),
+      "lf_lstm": mtee_common.lf_lstm(config),
       "mtee": config,
     },
     sections=(
@@ -93,7 +92,7 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
 def columns(
   config: ml_collections.ConfigDict, make, heading: str
 ) -> tuple[published.Column, ...]:
-  """W-Acc and AUC for every emotion that is left out."""
+  """Makes columns of W-Acc and AUC for every emotion that is left out."""
   return tuple(
     make(f"{heading.format(emotion)}, {name}", emotion, metric)
     for (emotion,) in config.protocol.unseen
@@ -104,7 +103,7 @@ def columns(
 def printed(
   config: ml_collections.ConfigDict, numbers: tuple[float, ...]
 ) -> tuple[float | None, ...]:
-  """The paper's numbers in those columns; None where it has none."""
+  """Puts the paper's numbers into those columns; None where it has none."""
   known = {
     emotion: numbers[2 * place : 2 * place + 2]
     for place, emotion in enumerate(UNSEEN)

@@ -1,10 +1,11 @@
-"""What the configs of Aguilar et al. 2019 have in common."""
+"""Sets the model and the corpora of Aguilar et al. 2019's configs."""
 
 import ml_collections
 
 from configs import common
 from mmer_jax.evaluation import published
 
+VARIANTS = ("full", "utterances", "synthetic", "smoke")
 # Appendix B: classes that sound alike.
 CONFUSABLE = (("angry", "happy"), ("neutral", "sad"))
 EMOTIONS = ("neutral", "happy", "sad", "angry")
@@ -22,12 +23,29 @@ def row(
   dev: float | None = None,
   test: float | None = None,
 ) -> published.Row:
-  """A row of `COLUMNS` with the paper's UA."""
+  """Makes a row of `COLUMNS` with the paper's UA."""
   return published.Row(name, program, (test, None, dev))
 
 
+def get(variant: str) -> ml_collections.ConfigDict:
+  """Makes H-MM-4 in a variant, unlocked.
+
+  Raises:
+    ValueError: There is no such variant.
+  """
+  common.check_variant(variant, VARIANTS)
+  config = base()
+  if variant == "utterances":
+    utterances(config)
+  if variant == "synthetic":
+    synthetic(config)
+  if variant == "smoke":
+    smoke(config)
+  return config
+
+
 def base() -> ml_collections.ConfigDict:
-  """IEMOCAP's words and frames, H-MM-4 alone; unlocked."""
+  """Makes IEMOCAP's words and frames with H-MM-4 alone; unlocked."""
   config = common.base()
   config.system = "multiview"
   config.data.modalities = ("lexical", "acoustic")
@@ -89,17 +107,13 @@ def base() -> ml_collections.ConfigDict:
 
 
 def utterances(config: ml_collections.ConfigDict) -> None:
-  """IEMOCAP's public utterance file: 25-d words and 47 functionals.
+  """Sets IEMOCAP's public utterance file: words and acoustic functionals.
 
   One acoustic frame an utterance, which is the acoustic word of all words.
   """
   config.data.max_length.update(lexical=20, acoustic=1)
-  config.benchmark.dims.update(lexical=25, acoustic=47)
-  config.benchmark.vector_dim = 25
-  config.model.layers = 1
-  config.model.hidden = 16
-  config.model.gate = 16
-  config.model.attention = 16
+  common.utterance_shapes(config)
+  _small(config)
   config.training.batch_size = 128
   config.training.epochs = 8
   config.training.early_stopping = 3
@@ -107,16 +121,13 @@ def utterances(config: ml_collections.ConfigDict) -> None:
 
 
 def synthetic(config: ml_collections.ConfigDict) -> None:
-  """The synthetic corpus of preset `words`: frames inside words."""
+  """Sets the synthetic corpus of preset `words`: frames inside words."""
   config.seeds = (0, 1, 2, 3, 4)
   config.protocol.split = "corpus"
   config.data.max_length.update(lexical=4, acoustic=12)
   config.benchmark.dims.update(lexical=25, acoustic=100)
   config.benchmark.vector_dim = 25
-  config.model.layers = 1
-  config.model.hidden = 16
-  config.model.gate = 16
-  config.model.attention = 16
+  _small(config)
   config.model.reading = "segment"
   config.model.word_frames = 2
   # A teacher of wrong labels is unsure.
@@ -128,7 +139,7 @@ def synthetic(config: ml_collections.ConfigDict) -> None:
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
-  """Two steps of a tiny model, for a test."""
+  """Shrinks model, data and budget to two steps, for a test."""
   common.smoke(config)
   config.data.emotions = ()
   config.model.contrast.confusable = ()
@@ -138,3 +149,8 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.model.attention = 3
   config.model.words = 4
   config.model.word_frames = 3
+
+
+def _small(config: ml_collections.ConfigDict) -> None:
+  """Sets a size for small corpora; ours."""
+  config.model.update(layers=1, hidden=16, gate=16, attention=16)

@@ -18,11 +18,11 @@ from typing import Any
 
 import ml_collections
 
-from configs import common as common_lib
-from configs.multiview import common
+from configs import common
+from configs.multiview import common as multiview_common
 from mmer_jax.evaluation import published
 
-VARIANTS = ("full", "utterances", "synthetic", "smoke")
+VARIANTS = multiview_common.VARIANTS
 
 # Row, program, UA on validation and on test, changes.
 ROWS: tuple[tuple[str, str, float, float | None, dict[str, Any]], ...] = (
@@ -83,17 +83,13 @@ ROWS: tuple[tuple[str, str, float, float | None, dict[str, Any]], ...] = (
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   """Makes the config of a variant."""
-  if variant not in VARIANTS:
-    raise common_lib.unknown(variant, VARIANTS)
-  config = common.base()
-  if variant != "full":
-    getattr(common, variant)(config)
+  config = multiview_common.get(variant)
   config.model.second = "h_mm_4"
-  return common_lib.changed(config, **ROWS[-1][-1])
+  return common.changed(config, **ROWS[-1][-1])
 
 
 def get_table(config: ml_collections.ConfigDict) -> published.Table:
-  """Table 3."""
+  """Makes Table 3."""
   base = {
     "model__second_view": "trainable",
     "model__weights__first": 1.0,
@@ -103,15 +99,15 @@ def get_table(config: ml_collections.ConfigDict) -> published.Table:
     title="Aguilar et al. 2019, Table 3",
     notes="What is judged is the first view, without a word.",
     programs={
-      program: common_lib.changed(config, **(base | changes))
+      program: common.changed(config, **(base | changes))
       for _, program, _, _, changes in ROWS
     },
     sections=(
       published.Section(
         "Acoustic models and what teaches them",
-        common.COLUMNS,
+        multiview_common.COLUMNS,
         tuple(
-          common.row(name, program, dev, test)
+          multiview_common.row(name, program, dev, test)
           for name, program, dev, test, _ in ROWS
         ),
         against="B-ACO-1",

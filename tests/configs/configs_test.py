@@ -1,6 +1,7 @@
 """Every config loads, is complete, and its system can be traced."""
 
 import importlib
+import pathlib
 
 import jax
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 
 from mmer_jax.data import tables
 from mmer_jax.experiment import build, validate
+from mmer_jax.reporting import run_table
 from mmer_jax.training import benchmark
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 MODULES = (
   "quickstart",
@@ -21,6 +25,7 @@ MODULES = (
   "m3er.ablation",
   "m3er.comparison",
   "m3er.mfn",
+  "m3er.noise",
   "m3er.robust",
   "mtee.mosei",
   "mtee.iemocap",
@@ -42,6 +47,25 @@ CASES = [
 
 def load(name, variant):
   return importlib.import_module(f"configs.{name}").get_config(variant)
+
+
+def table(name, variant, **changes):
+  """The table of the command line, with overrides."""
+  config = load(name, variant).copy_and_resolve_references().unlock()
+  config.update_from_flattened_dict(
+    {key.replace("__", "."): value for key, value in changes.items()}
+  )
+  path = ROOT / "configs" / f"{name.replace('.', '/')}.py"
+  return run_table.load(path, config.lock(), variant)
+
+
+def test_every_config_file_is_tested():
+  files = {
+    ".".join(path.relative_to(ROOT / "configs").with_suffix("").parts)
+    for path in (ROOT / "configs").rglob("*.py")
+    if path.stem not in ("common", "__init__")
+  }
+  assert files == set(MODULES)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +144,30 @@ def test_an_unknown_variant_and_a_misspelt_key_raise():
     load("mtee.mosei", "fast")
   with pytest.raises((AttributeError, KeyError), match="learning_rat"):
     load("mtee.mosei", "full").optimizer.learning_rat = 1.0
+
+
+@pytest.mark.parametrize("variant", ["full", "utterances", "synthetic"])
+def test_a_batch_of_two_shrinks_no_model_of_the_robust_table(variant):
+  """The smoke variant has batches of two, which say nothing of its size."""
+  programs = table("m3er.robust", variant).programs
+  small = table("m3er.robust", variant, training__batch_size=2).programs
+  assert small["dae_mmd"].training.batch_size == 2
+  assert small["dae_mmd"].model == programs["dae_mmd"].model
+  smoke = table("m3er.robust", "smoke", training__batch_size=64).programs
+  assert set(smoke["dae_mmd"].model.dense.values()) == {(4, 3)}
+
+
+def test_the_papers_numbers_follow_the_variant_and_not_an_override():
+  """As many emotions as CMU-MOSEI has do not make a corpus CMU-MOSEI."""
+  for variant, overall in (("utterances", (82.4, 82.7)), ("youtube", ())):
+    for emotions in (3, 4, 6):
+      content = table("m3er.ablation", variant, benchmark__emotions=emotions)
+      section = content.sections[0]
+      assert section.columns[0].heading == "F1"
+      assert section.rows[1].paper[:2] == overall
+  content = table("m3er.ablation", "full", benchmark__emotions=7)
+  assert content.sections[0].columns[0].heading == "anger F1"
+  assert content.sections[0].rows[1].paper[:2] == (91.9, 86.3)
+  pair = ("lexical", "acoustic")
+  content = table("m3er.comparison", "full", data__modalities=pair)
+  assert content.sections[0].rows[-1].paper[:2] == (90.2, 89.0)
