@@ -31,6 +31,7 @@ jaxtyping.install_import_hook(
     "mmer_jax.data.batches",
     "mmer_jax.data.corpus",
     "mmer_jax.data.normalise",
+    "mmer_jax.data.padding",
     "mmer_jax.data.shards",
     "mmer_jax.data.splits",
     "mmer_jax.data.tables",

@@ -1,4 +1,4 @@
-"""Shards to batches: what is resident, what streams, and in which order.
+"""Cuts the rows of an epoch into batches, in an order drawn by seed.
 
 Which rows make up which batch is decided here, on the host, from (seed,
 stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
@@ -6,8 +6,8 @@ resident path gathers those rows inside the compiled program, the streaming
 path reads them from the shards; both see the same batches.
 
 Row i in role s is number i + s n, of n utterances: one utterance can take part
-with the labels of the source emotions and, drawn into a sample, with that of
-a new one.
+with the labels of the emotions trained first and, drawn into a sample, with
+that of a new one.
 """
 
 import concurrent.futures
@@ -28,12 +28,12 @@ def epoch_rows(
   Args:
     rows: Row numbers of the training split.
     batch_size: Rows per batch.
-    seed: The run's.
+    seed: Of the run.
     stage: Number of the stage, from 0.
     epoch: Number of the epoch, from 0.
 
   Returns:
-    (steps, batch) row numbers; the last batch is filled with `FILLER`.
+    (steps, batch) row numbers; the last batch is filled with `schema.PAD_ROW`.
   """
   stream = zlib.crc32(b"order")
   order = np.random.default_rng([seed, stream, stage, epoch]).permutation(rows)

@@ -1,14 +1,4 @@
-"""Shards to batches: what is resident, what streams, and in which order.
-
-Which rows make up which batch is decided here, on the host, from (seed,
-stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
-resident path gathers those rows inside the compiled program, the streaming
-path reads them from the shards; both see the same batches.
-
-Row i in role s is number i + s n, of n utterances: one utterance can take part
-with the labels of the source emotions and, drawn into a sample, with that of
-a new one.
-"""
+"""Reads a shard folder for one config: labels, texts and features."""
 
 import pathlib
 from collections.abc import Sequence
@@ -19,17 +9,19 @@ from absl import logging
 
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import schema, shards, tables
+from mmer_jax.data import padding, schema, shards, tables, tfrecord
+
+_TEXTS = ("id", "speaker", "session", "dialogue", "split")
 
 
 class AssumedShapes(NamedTuple):
-  """What shards may lack, because other shards had it in training.
+  """Describes what shards may lack, because a model was trained with it.
 
   Attributes:
     shapes: Modality name to (frames, columns). One that the shards do not hold
       is absent from every utterance. Where they do not say which word a frame
       is in, it is in none.
-    vectors: Of the emotions, (k, e), where the shards hold none.
+    vectors: Word vectors of the emotions, (k, e), where the shards hold none.
   """
 
   shapes: dict[str, tuple[int, int]]
@@ -37,10 +29,10 @@ class AssumedShapes(NamedTuple):
 
 
 class Corpus(NamedTuple):
-  """A shard folder, read for one config.
+  """Holds a shard folder, read for one config.
 
   Attributes:
-    manifest: As `data_prep.convert` wrote it.
+    manifest: The folder's manifest, as `data_prep.convert` wrote it.
     emotions: Names, in the order of the columns of `labels`.
     vectors: One word vector per emotion; (k, 0) where the shards hold none.
     columns: `id speaker session dialogue split`, each (n,) text.
@@ -74,7 +66,7 @@ def load_corpus(
   resident: bool,
   decision: str,
   without_emotion: str,
-  lacking: AssumedShapes | None = None,
+  assumed: AssumedShapes | None = None,
 ) -> Corpus:
   """Reads a shard folder; every record's checksum is verified.
 
@@ -88,132 +80,240 @@ def load_corpus(
     decision: `"softmax"` makes rows without any of `emotions` unlabelled.
     without_emotion: Under `"binary"`, what such a row is: `"negative"` of them
       all, or `"unlabelled"`.
-    lacking: What is made up where the shards do not have it.
-
-  Returns:
-    The corpus.
+    assumed: What is made up where the shards do not have it; None for nothing.
 
   Raises:
     UserError: The folder, an emotion or a modality is not as the config says.
   """
-  manifest = manifest_lib.load_manifest(pathlib.Path(directory))
-  absent: dict[str, tuple[int, int]] = {}
-  for modality in modalities:
-    if modality in manifest["modalities"]:
-      continue
-    if lacking is None or modality not in lacking.shapes:
-      raise errors.UserError(
-        f"config.data.modalities names {modality!r}, but {directory} holds"
-        f" {', '.join(manifest['modalities'])}; set config.data.modalities"
-      )
-    logging.info("%s holds no %s: no utterance has it", directory, modality)
-    absent[modality] = lacking.shapes[modality]
-  if not modalities:
-    raise errors.UserError(
-      "config.data.modalities is empty, expected at least one of"
-      f" {', '.join(manifest['modalities'])}"
-    )
+  folder = pathlib.Path(directory)
+  manifest = manifest_lib.load_manifest(folder)
+  pad = padding.Padding(
+    manifest,
+    modalities,
+    max_length,
+    absent=_absent_modalities(manifest, folder, modalities, assumed),
+    assume_words=assumed is not None,
+  )
   names = tuple(emotions) or tuple(manifest["emotions"])
-  for emotion in names:
-    if emotion not in manifest["emotions"]:
-      raise errors.UserError(
-        f"config.data.emotions names {emotion!r}, but {directory} holds"
-        f" {', '.join(manifest['emotions'])}"
-      )
-  columns = [manifest["emotions"].index(emotion) for emotion in names]
-
-  pad = tables.Padding(
-    manifest, modalities, max_length, absent if lacking is not None else None
-  )
-  text: dict[str, list[str]] = {
-    key: [] for key in ("id", "speaker", "session", "dialogue", "split")
-  }
-  labels, labelled, locations = [], [], []
-  streams: list[dict[str, schema.Stream]] = []
-  words: list[np.ndarray] = []
-  present: dict[str, list[bool]] = {modality: [] for modality in modalities}
-  pending: list[dict[str, np.ndarray]] = []
-  for location, example in shards.read_examples(pathlib.Path(directory)):
-    for key, values in text.items():
-      values.append(str(example[key]))
-    labels.append(example["labels"][columns])
-    labelled.append(bool(example["labelled"]))
-    locations.append(location)
-    kept = (*modalities, "acoustic_word")
-    pending.append({key: example[key] for key in kept if key in example})
-    if len(pending) == tables.PASS_ROWS:
-      tables.flush_buffer(
-        pad, pending, present, (streams, words) if resident else None
-      )
-  tables.flush_buffer(
-    pad, pending, present, (streams, words) if resident else None
-  )
-  if not labels:
-    raise errors.UserError(f"{directory} holds no example; convert it again")
-  for modality, count in pad.truncated.items():
-    if count:
-      logging.info(
-        "%s: %d of %d utterances are longer than %d frames; the rest is cut",
-        modality,
-        count,
-        len(labels),
-        pad.lengths[modality],
-      )
-
-  label_array = np.asarray(labels, np.float32)
-  labelled_array = np.asarray(labelled, bool)
+  columns = _label_columns(manifest, folder, names)
+  rows = _read_rows(folder, pad, columns, resident)
+  _log_truncated(pad, len(rows.labels))
+  labelled = rows.labelled
   if decision == "softmax":
-    several = labelled_array & (label_array.sum(axis=1) > 1)
-    if several.any():
-      raise errors.UserError(
-        f"{directory} has {several.sum()} utterances with several emotions,"
-        ' but config.protocol.decision is "softmax", which expects one; use'
-        ' "binary"'
-      )
+    _check_one_emotion(folder, rows)
   if decision == "softmax" or without_emotion == "unlabelled":
-    labelled_array = labelled_array & label_array.any(axis=1)
+    labelled = labelled & rows.labels.any(axis=1)
   if resident:
-    table = tables.ResidentTable(
-      schema.make_batch(
-        {
-          modality: schema.Stream(
-            np.concatenate([part[modality].features for part in streams]),
-            np.concatenate([part[modality].mask for part in streams]),
-          )
-          for modality in modalities
-        },
-        label_array,
-        labelled=labelled_array,
-        acoustic_word=np.concatenate(words) if words else None,
-      )
-    )
+    table = _resident_table(rows, labelled)
   else:
-    reader = shards.RecordReader(pathlib.Path(directory))
-    table = tables.StreamingTable(
-      lambda row: reader.read(locations[row]), pad, label_array, labelled_array
-    )
+    table = _streaming_table(folder, pad, rows, labelled)
   return Corpus(
     manifest=manifest,
     emotions=names,
-    vectors=_vectors(directory, names, lacking),
-    columns={key: np.asarray(values) for key, values in text.items()},
-    labels=label_array,
-    labelled=labelled_array,
-    present={m: np.asarray(flags) for m, flags in present.items()},
+    vectors=_vectors(folder, names, assumed),
+    columns=rows.texts,
+    labels=rows.labels,
+    labelled=labelled,
+    present=rows.present,
     shapes={m: (pad.lengths[m], pad.dims[m]) for m in modalities},
     table=table,
     dataset={key: manifest[key] for key in ("name", "fingerprint")},
   )
 
 
+def _absent_modalities(
+  manifest: dict[str, Any],
+  folder: pathlib.Path,
+  modalities: Sequence[str],
+  assumed: AssumedShapes | None,
+) -> dict[str, tuple[int, int]]:
+  """Names the modalities that no utterance has, with their assumed shapes."""
+  if not modalities:
+    raise errors.UserError(
+      "config.data.modalities is empty, expected at least one of"
+      f" {', '.join(manifest['modalities'])}"
+    )
+  absent = {}
+  for modality in modalities:
+    if modality in manifest["modalities"]:
+      continue
+    if assumed is None or modality not in assumed.shapes:
+      raise errors.UserError(
+        f"config.data.modalities names {modality!r}, but {folder} holds"
+        f" {', '.join(manifest['modalities'])}; set config.data.modalities"
+      )
+    logging.info("%s holds no %s: no utterance has it", folder, modality)
+    absent[modality] = assumed.shapes[modality]
+  return absent
+
+
+def _label_columns(
+  manifest: dict[str, Any], folder: pathlib.Path, emotions: Sequence[str]
+) -> list[int]:
+  """Finds the emotions among the label columns of the shards."""
+  for emotion in emotions:
+    if emotion not in manifest["emotions"]:
+      raise errors.UserError(
+        f"config.data.emotions names {emotion!r}, but {folder} holds"
+        f" {', '.join(manifest['emotions'])}"
+      )
+  return [manifest["emotions"].index(emotion) for emotion in emotions]
+
+
+class _Rows(NamedTuple):
+  """Holds what one pass over the shards has read.
+
+  Attributes:
+    texts: `id speaker session dialogue split`, each (n,) text.
+    labels: (n, k) float32.
+    labelled: (n,) bool.
+    locations: The place of each record in the shards.
+    present: Modality name to (n,) bool.
+    streams: Modality name to padded features; {} where they stream.
+    words: (n, t) word of each acoustic frame; None where not known or read.
+  """
+
+  texts: dict[str, np.ndarray]
+  labels: np.ndarray
+  labelled: np.ndarray
+  locations: list[tfrecord.Location]
+  present: dict[str, np.ndarray]
+  streams: dict[str, schema.Stream]
+  words: np.ndarray | None
+
+
+def _read_rows(
+  folder: pathlib.Path,
+  pad: padding.Padding,
+  label_columns: list[int],
+  keep_features: bool,
+) -> _Rows:
+  """Reads every record of a folder, in the order of the shards."""
+  texts: dict[str, list[str]] = {key: [] for key in _TEXTS}
+  labels, labelled, locations = [], [], []
+  features = _FeatureBuffer(pad, keep_features)
+  for location, example in shards.read_examples(folder):
+    for key, values in texts.items():
+      values.append(str(example[key]))
+    labels.append(example["labels"][label_columns])
+    labelled.append(bool(example["labelled"]))
+    locations.append(location)
+    features.add(example)
+  if not labels:
+    raise errors.UserError(f"{folder} holds no example; convert it again")
+  features.flush()
+  streams, words = features.joined() if keep_features else ({}, None)
+  return _Rows(
+    texts={key: np.asarray(values) for key, values in texts.items()},
+    labels=np.asarray(labels, np.float32),
+    labelled=np.asarray(labelled, bool),
+    locations=locations,
+    present={m: np.asarray(flags) for m, flags in features.present.items()},
+    streams=streams,
+    words=words,
+  )
+
+
+class _FeatureBuffer:
+  """Pads examples block by block; keeps the features, or only presence.
+
+  Attributes:
+    present: Modality name to whether each utterance has it.
+  """
+
+  def __init__(self, pad: padding.Padding, keep: bool):
+    self._pad = pad
+    self._keep = keep
+    self._wanted = (*pad.dims, "acoustic_word")
+    self._pending: list[dict[str, np.ndarray]] = []
+    self._streams: list[dict[str, schema.Stream]] = []
+    self._words: list[np.ndarray] = []
+    self.present: dict[str, list[bool]] = {m: [] for m in pad.dims}
+
+  def add(self, example: dict[str, Any]) -> None:
+    """Takes one example; pads a block once it is full."""
+    self._pending.append(
+      {key: example[key] for key in self._wanted if key in example}
+    )
+    if len(self._pending) == tables.PASS_ROWS:
+      self.flush()
+
+  def flush(self) -> None:
+    """Pads the examples that wait."""
+    if not self._pending:
+      return
+    streams = self._pad(self._pending)
+    for modality, flags in self.present.items():
+      flags.extend(streams[modality].mask.any(axis=1).tolist())
+    if self._keep:
+      self._streams.append(streams)
+      words = self._pad.words(self._pending)
+      if words is not None:
+        self._words.append(words)
+    self._pending.clear()
+
+  def joined(self) -> tuple[dict[str, schema.Stream], np.ndarray | None]:
+    """Joins the padded blocks of streams, and of words of frames."""
+    streams = {
+      modality: schema.Stream(
+        np.concatenate([block[modality].features for block in self._streams]),
+        np.concatenate([block[modality].mask for block in self._streams]),
+      )
+      for modality in self.present
+    }
+    return streams, np.concatenate(self._words) if self._words else None
+
+
+def _log_truncated(pad: padding.Padding, count: int) -> None:
+  for modality, truncated in pad.truncated.items():
+    if truncated:
+      logging.info(
+        "%s: %d of %d utterances are longer than %d frames; the rest is cut",
+        modality,
+        truncated,
+        count,
+        pad.lengths[modality],
+      )
+
+
+def _check_one_emotion(folder: pathlib.Path, rows: _Rows) -> None:
+  several = rows.labelled & (rows.labels.sum(axis=1) > 1)
+  if several.any():
+    raise errors.UserError(
+      f"{folder} has {several.sum()} utterances with several emotions,"
+      ' but config.protocol.decision is "softmax", which expects one; use'
+      ' "binary"'
+    )
+
+
+def _resident_table(rows: _Rows, labelled: np.ndarray) -> tables.ResidentTable:
+  return tables.ResidentTable(
+    schema.make_batch(
+      rows.streams, rows.labels, labelled=labelled, acoustic_word=rows.words
+    )
+  )
+
+
+def _streaming_table(
+  folder: pathlib.Path,
+  pad: padding.Padding,
+  rows: _Rows,
+  labelled: np.ndarray,
+) -> tables.StreamingTable:
+  reader = shards.RecordReader(folder)
+  return tables.StreamingTable(
+    lambda row: reader.read(rows.locations[row]), pad, rows.labels, labelled
+  )
+
+
 def _vectors(
-  directory: str, names: Sequence[str], lacking: AssumedShapes | None
+  folder: pathlib.Path, names: Sequence[str], assumed: AssumedShapes | None
 ) -> np.ndarray:
-  vectors = manifest_lib.load_emotion_vectors(pathlib.Path(directory))
-  if vectors is None and lacking is not None:
-    if len(lacking.vectors) == len(names):
-      return lacking.vectors
-  if vectors is None:
-    return np.zeros((len(names), 0), np.float32)
-  rows = [vectors.names.index(name) for name in names]
-  return np.asarray(vectors.vectors[rows], np.float32)
+  """Reads the emotions' word vectors, or takes those that are assumed."""
+  vectors = manifest_lib.load_emotion_vectors(folder)
+  if vectors is not None:
+    rows = [vectors.names.index(name) for name in names]
+    return np.asarray(vectors.vectors[rows], np.float32)
+  if assumed is not None and len(assumed.vectors) == len(names):
+    return assumed.vectors
+  return np.zeros((len(names), 0), np.float32)

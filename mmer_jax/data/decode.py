@@ -1,9 +1,4 @@
-"""Shard folders to decoded examples: no TensorFlow, every checksum verified.
-
-A TFRecord file is a sequence of: length (8 bytes, little endian), masked
-CRC32C of the length (4), data, masked CRC32C of the data (4). The mask is a
-rotation to the right by 15 bits plus 0xa282ead8.
-"""
+"""Decodes the records of shards into arrays and checks them."""
 
 import pathlib
 from typing import Any
@@ -22,7 +17,7 @@ TEXT = ("id", "speaker", "session", "dialogue", "split")
 def _features(
   folder: pathlib.Path, manifest: dict[str, Any]
 ) -> tfds.features.FeaturesDict:
-  """The features that the manifest's examples have."""
+  """Reads `features.json` and checks it against the manifest."""
   path = folder / manifest_lib.FEATURES
   try:
     features = tfds.features.FeaturesDict.from_config(str(folder))
@@ -36,22 +31,24 @@ def _features(
     json_format.ParseError,
   ) as error:
     raise errors.UserError(
-      f"{path} cannot be read ({tfrecord.reason(error)}); copy or convert it again"
+      f"{path} cannot be read ({tfrecord.reason(error)}); copy or convert it"
+      " again"
     ) from None
   expected = {*TEXT, *manifest["modalities"], "labels", "labelled"}
   lacking = sorted(expected - set(features))
   if lacking:
     raise errors.UserError(
-      f"{path} lacks {', '.join(lacking)}, which {manifest_lib.MANIFEST} expects; copy or"
-      " convert it again"
+      f"{path} lacks {', '.join(lacking)}, which {manifest_lib.MANIFEST}"
+      " expects; copy or convert it again"
     )
   return features
 
 
 class Decoder:
-  """Bytes of a record to arrays, as the manifest describes them."""
+  """Decodes the bytes of a record, as the manifest describes them."""
 
   def __init__(self, folder: pathlib.Path, manifest: dict[str, Any]):
+    """Reads the folder's `features.json`."""
     self._features = _features(folder, manifest)
     self._modalities = {
       name: (entry["dim"], entry["columns"])
@@ -59,9 +56,8 @@ class Decoder:
     }
     self._emotions = len(manifest["emotions"])
 
-  def __call__(
-    self, location: tfrecord.Location, data: bytes
-  ) -> dict[str, Any]:
+  def decode(self, location: tfrecord.Location, data: bytes) -> dict[str, Any]:
+    """Decodes one record; a `UserError` names what is wrong with it."""
     try:
       example = self._features.deserialize_example_np(data)
     except (ValueError, KeyError, TypeError) as error:
@@ -72,6 +68,19 @@ class Decoder:
     for key in TEXT:
       value = example[key]
       example[key] = value.decode() if isinstance(value, bytes) else str(value)
+    self._check_streams(location, example)
+    labels = example["labels"]
+    if labels.shape != (self._emotions,) or not np.isin(labels, (0, 1)).all():
+      raise tfrecord.damaged_record(
+        location,
+        f"its labels are {labels.tolist()}, expected {self._emotions} of 0"
+        " or 1",
+      )
+    return example
+
+  def _check_streams(
+    self, location: tfrecord.Location, example: dict[str, Any]
+  ) -> None:
     for modality, (dim, columns) in self._modalities.items():
       frames = example[modality]
       if frames.ndim != 2 or frames.shape[1] != dim:
@@ -85,11 +94,3 @@ class Decoder:
         raise tfrecord.damaged_record(
           location, f"its {modality} column {column} is not finite"
         )
-    labels = example["labels"]
-    if labels.shape != (self._emotions,) or not np.isin(labels, (0, 1)).all():
-      raise tfrecord.damaged_record(
-        location,
-        f"its labels are {labels.tolist()}, expected {self._emotions} of 0"
-        " or 1",
-      )
-    return example

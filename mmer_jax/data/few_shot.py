@@ -1,7 +1,7 @@
-"""Which rows a new emotion brings, and which are kept as a memory.
+"""Draws the few training rows of a new emotion, and a memory of past ones.
 
 All draws are by seed and without replacement; rows are row numbers of the
-corpus, with their role where they have one (see `pipeline`).
+corpus, with their role where they have one (see `batches`).
 """
 
 import math
@@ -21,7 +21,7 @@ def sample(
   emotion: str,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """A share of an emotion's positives and as many negatives.
+  """Draws a share of an emotion's positives and as many negatives.
 
   Source: Dai et al. 2020, section 4.2.
   Deviation: none. (Their code keeps the first ceil(1 %) + 1 positives and all
@@ -29,10 +29,10 @@ def sample(
 
   Args:
     labels: (n,) of the emotion, of every row of the corpus.
-    rows: Those to draw from, the training side of a fold.
-    share: Of the positives, rounded up.
+    rows: The rows to draw from, the training side of a fold.
+    share: How much of the positives is drawn, rounded up.
     emotion: Its name, for a message.
-    rng: Where the draw comes from.
+    rng: The generator of the draw.
 
   Returns:
     Sorted rows.
@@ -62,7 +62,7 @@ def sample(
 def balanced(
   labels: np.ndarray, rows: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-  """The positives and as many negatives, or all of the fewer."""
+  """Draws as many positives as negatives, as many as the rarer has."""
   positives, negatives = rows[labels[rows] > 0], rows[labels[rows] == 0]
   count = min(len(positives), len(negatives))
   return np.concatenate(
@@ -83,13 +83,13 @@ def memory(
   """Keeps some rows of each task.
 
   Args:
-    tasks: The rows, with their role, of each.
-    size: At most so many are kept.
-    slots: So many places has each; `size` at least.
-    rng: Where the draw comes from.
+    tasks: The rows of each task, with their role.
+    size: The most rows that are kept of a task.
+    slots: The places that each task has; `size` at least.
+    rng: The generator of the draw.
 
   Returns:
-    (t, slots), filled with `pipeline.FILLER`.
+    (t, slots), filled with `schema.PAD_ROW`.
   """
   kept = np.full((len(tasks), slots), schema.PAD_ROW, np.int32)
   for task, rows in enumerate(tasks):
@@ -117,5 +117,5 @@ def with_memory(batches: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def slots(batch_size: int, memory_size: int) -> int:
-  """The size of a group: the batches that a task's memory takes up, whole."""
+  """Computes the rows of a group: whole batches that hold a task's memory."""
   return batch_size * max(1, math.ceil(memory_size / batch_size))

@@ -1,9 +1,4 @@
-"""Shard folders to decoded examples: no TensorFlow, every checksum verified.
-
-A TFRecord file is a sequence of: length (8 bytes, little endian), masked
-CRC32C of the length (4), data, masked CRC32C of the data (4). The mask is a
-rotation to the right by 15 bits plus 0xa282ead8.
-"""
+"""Reads and verifies the manifest and the emotion vectors of shard folders."""
 
 import hashlib
 import io
@@ -35,7 +30,7 @@ _KEYS = (
 
 
 def fingerprint(manifest: dict[str, Any]) -> str:
-  """SHA-256 of the canonical JSON of a manifest, its own entry left out."""
+  """Computes the SHA-256 of a manifest's canonical JSON, without its own."""
   content = {k: v for k, v in manifest.items() if k != "fingerprint"}
   text = json.dumps(content, sort_keys=True, separators=(",", ":"))
   return hashlib.sha256(text.encode()).hexdigest()
@@ -139,7 +134,8 @@ def load_emotion_vectors(folder: pathlib.Path) -> schema.EmotionVectors | None:
     zipfile.BadZipFile,
   ) as error:
     raise errors.UserError(
-      f"{path} cannot be read ({tfrecord.reason(error)}); convert the corpus again"
+      f"{path} cannot be read ({tfrecord.reason(error)}); convert the corpus"
+      " again"
     ) from None
   if names != tuple(manifest["emotions"]) or len(words) != len(names):
     raise errors.UserError(

@@ -1,4 +1,4 @@
-"""Which utterances are set against those of a batch.
+"""Draws for each utterance of a batch one of another emotion.
 
 All draws are by seed; rows are row numbers of the corpus.
 """
@@ -14,19 +14,20 @@ from mmer_jax.data import schema
 def wanted(
   pairs: Sequence[tuple[str, str]], emotions: Sequence[str]
 ) -> np.ndarray:
-  """For each emotion (row) those that its negatives may have, (k, k) bool.
+  """Tells which emotions (columns) may be negatives of each (row), (k, k).
 
   Args:
-    pairs: Emotions that are each other's negatives; empty for any other.
+    pairs: Emotions that are each other's negatives; empty where every other
+      emotion is one.
     emotions: Names, in the order of the labels.
   """
   if not pairs:
     return ~np.eye(len(emotions), dtype=bool)
-  found = np.zeros((len(emotions), len(emotions)), bool)
+  allowed = np.zeros((len(emotions), len(emotions)), bool)
   for a, b in pairs:
     i, j = list(emotions).index(a), list(emotions).index(b)
-    found[i, j] = found[j, i] = True
-  return found
+    allowed[i, j] = allowed[j, i] = True
+  return allowed
 
 
 def append_negatives(
@@ -46,15 +47,15 @@ def append_negatives(
 
   Args:
     batches: (steps, b).
-    rows: To draw from, with replacement: the training rows of a fold.
+    rows: The training rows of a fold, drawn from with replacement.
     labels: (n, k) one-hot, of every row of the corpus.
-    allowed: Of `wanted`.
+    allowed: The emotions of the negatives, from `wanted`.
     seed: Of the run.
     stage: Number of the stage, from 0.
     epoch: Number of the epoch, from 0.
 
   Returns:
-    (steps, 2 b); a filler where a row is one or no negative is there.
+    (steps, 2 b); `schema.PAD_ROW` where a row is one or has no negative.
   """
   stream = zlib.crc32(b"negatives")
   rng = np.random.default_rng([seed, stream, stage, epoch])

@@ -1,14 +1,4 @@
-"""Shards to batches: what is resident, what streams, and in which order.
-
-Which rows make up which batch is decided here, on the host, from (seed,
-stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
-resident path gathers those rows inside the compiled program, the streaming
-path reads them from the shards; both see the same batches.
-
-Row i in role s is number i + s n, of n utterances: one utterance can take part
-with the labels of the source emotions and, drawn into a sample, with that of
-a new one.
-"""
+"""Standardises features by statistics of the training rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +13,7 @@ from mmer_jax.data import schema, tables
 def normalise(
   batch: schema.Batch, mean: dict[str, Any], scale: dict[str, Any]
 ) -> schema.Batch:
-  """Subtracts the mean and divides by the deviation; padding stays zero."""
+  """Subtracts the mean and multiplies by the scale; padding stays zero."""
   streams = dict(batch.streams)
   for modality in mean:
     stream = streams[modality]
@@ -37,35 +27,36 @@ def normalise(
 
 
 def keep_modalities(
-  batch: schema.Batch, keep: dict[str, bool | Bool[Array, ""]]
+  batch: schema.Batch, visible_modalities: dict[str, bool | Bool[Array, ""]]
 ) -> schema.Batch:
-  """Makes the modalities absent that are not to be kept.
+  """Makes the modalities absent that are not to be visible.
 
   Args:
     batch: Utterances.
-    keep: Modality name to whether; one that is not named is kept.
+    visible_modalities: Modality name to whether the system may see it; one
+      that is not named stays visible.
   """
   streams, present = dict(batch.streams), dict(batch.present)
-  for modality, kept in keep.items():
+  for modality, visible in visible_modalities.items():
     stream = streams[modality]
     streams[modality] = schema.Stream(
-      jnp.where(kept, stream.features, 0.0), stream.mask & kept
+      jnp.where(visible, stream.features, 0.0), stream.mask & visible
     )
-    present[modality] = present[modality] & kept
+    present[modality] = present[modality] & visible
   return batch.replace(streams=streams, present=present)
 
 
 def statistics(
   table: tables.Table, rows: np.ndarray, modality: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and standard deviation of every column over the real frames.
+  """Computes mean and standard deviation of every column over real frames.
 
   Two passes in float64, a few thousand utterances at a time.
 
   Args:
     table: The features.
     rows: The training rows.
-    modality: Whose columns.
+    modality: The modality whose columns are described.
 
   Returns:
     Mean and population standard deviation, (d,) float64. Zeros and ones
@@ -92,6 +83,6 @@ def statistics(
 
 
 def inverse_deviation(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-  """1 / std, and 1 where a column is constant to float32's rounding."""
+  """Computes 1 / std, and 1 where a column is constant in float32."""
   constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
   return np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, std))

@@ -1,9 +1,4 @@
-"""Shard folders to decoded examples: no TensorFlow, every checksum verified.
-
-A TFRecord file is a sequence of: length (8 bytes, little endian), masked
-CRC32C of the length (4), data, masked CRC32C of the data (4). The mask is a
-rotation to the right by 15 bits plus 0xa282ead8.
-"""
+"""Reads the examples of shard folders, checksums verified."""
 
 import contextlib
 import pathlib
@@ -26,18 +21,18 @@ def read_examples(
   """Reads every example in the order of the shards.
 
   Yields:
-    Where the record lies, and the decoded example.
+    The location of the record, and the decoded example.
 
   Raises:
     UserError: A byte is wrong, missing or too many; the message names the
       shard and the record.
   """
   manifest = manifest_lib.load_manifest(folder)
-  decode = decode_lib.Decoder(folder, manifest)
+  decoder = decode_lib.Decoder(folder, manifest)
   for shard in manifest["shards"]:
     count = 0
     for location, data in _records(folder, shard, manifest["file_format"]):
-      yield location, decode(location, data)
+      yield location, decoder.decode(location, data)
       count += 1
     if count != shard["examples"]:
       raise errors.UserError(
@@ -53,10 +48,10 @@ class RecordReader:
   """
 
   def __init__(self, folder: pathlib.Path):
-    """Opens nothing yet."""
+    """Reads the manifest; opens no shard yet."""
     self._folder = folder
     manifest = manifest_lib.load_manifest(folder)
-    self._decode = decode_lib.Decoder(folder, manifest)
+    self._decoder = decode_lib.Decoder(folder, manifest)
     self._format = manifest["file_format"]
     self._files: dict[str, Any] = {}
     # Its files stay open for as long as there is a reader.
@@ -66,10 +61,10 @@ class RecordReader:
     self._lock = threading.Lock()
 
   def read(self, location: tfrecord.Location) -> dict[str, Any]:
-    """Returns the decoded example."""
+    """Reads and decodes the record at a location."""
     with self._lock:
       data = self._bytes(location)
-    return self._decode(location, data)
+    return self._decoder.decode(location, data)
 
   def _bytes(self, location: tfrecord.Location) -> bytes:
     path = self._folder / location.shard
@@ -93,17 +88,29 @@ def _records(
 ) -> Iterator[tuple[tfrecord.Location, bytes]]:
   path = folder / shard["file"]
   if file_format == "array_record":
-    # Its reader verifies chunks, not every byte of the file.
-    whole = google_crc32c.Checksum()
-    with path.open("rb") as file:
-      while block := file.read(1 << 20):
-        whole.update(block)
-    tfrecord.check_whole_file(whole, shard)
-    reader = tfrecord.array_reader(path)
-    for record in range(reader.num_records()):
-      location = tfrecord.Location(shard["file"], record, 0)
-      yield location, tfrecord.array_read(reader, location)
-    return
+    yield from _array_records(path, shard)
+  else:
+    yield from _tf_records(path, shard)
+
+
+def _array_records(
+  path: pathlib.Path, shard: dict[str, Any]
+) -> Iterator[tuple[tfrecord.Location, bytes]]:
+  # Its reader verifies chunks, not every byte of the file.
+  whole = google_crc32c.Checksum()
+  with path.open("rb") as file:
+    while block := file.read(1 << 20):
+      whole.update(block)
+  tfrecord.check_whole_file(whole, shard)
+  reader = tfrecord.array_reader(path)
+  for record in range(reader.num_records()):
+    location = tfrecord.Location(shard["file"], record, 0)
+    yield location, tfrecord.array_read(reader, location)
+
+
+def _tf_records(
+  path: pathlib.Path, shard: dict[str, Any]
+) -> Iterator[tuple[tfrecord.Location, bytes]]:
   whole = google_crc32c.Checksum()
   with path.open("rb") as file:
 

@@ -1,4 +1,4 @@
-"""Splits as data: which rows train, validate and test, by protocol.
+"""Partitions the labelled rows into training, validation and test sides.
 
 Only labelled rows enter a fold. `docs/protocol.md` describes the protocols.
 """
@@ -16,15 +16,15 @@ TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.1
 
 
 class Protocol(NamedTuple):
-  """`config.protocol`, as far as splitting goes.
+  """Holds the keys of `config.protocol` that splitting needs.
 
   Attributes:
     split: `corpus`, `leave_one_session_out`, `leave_one_speaker_out` or
       `random`.
     folds: The folds to run, from 1; empty for all.
     train: For `corpus`, the corpus's name of the training split.
-    validation: Likewise.
-    test: Likewise.
+    validation: For `corpus`, its name of the validation split.
+    test: For `corpus`, its name of the test split.
     allow_speaker_overlap: Whether a speaker may be on two sides.
   """
 
@@ -37,12 +37,12 @@ class Protocol(NamedTuple):
 
   @classmethod
   def from_config(cls, config: Any) -> "Protocol":
-    """Takes the fields that splitting needs."""
+    """Reads the protocol from `config.protocol`."""
     return cls(**{name: config[name] for name in cls._fields})
 
 
 class Rows(NamedTuple):
-  """What is known of every utterance; `""` where the corpus has none."""
+  """Holds what splitting needs of every utterance; `""` where unknown."""
 
   ids: np.ndarray
   speakers: np.ndarray
@@ -52,14 +52,14 @@ class Rows(NamedTuple):
 
 
 class Fold(NamedTuple):
-  """One partition; the rows are sorted.
+  """Holds one partition of the rows; each side is sorted.
 
   Attributes:
     number: From 1.
-    name: For people: the session or speaker that is held out, say.
-    train: Row numbers.
-    validation: Row numbers.
-    test: Row numbers.
+    name: What a reader knows it by, such as the session that is held out.
+    train: Row numbers of the training side.
+    validation: Row numbers of the validation side.
+    test: Row numbers of the test side.
   """
 
   number: int
@@ -73,9 +73,9 @@ def make_folds(protocol: Protocol, rows: Rows, *, seed: int) -> list[Fold]:
   """Partitions the labelled rows.
 
   Args:
-    protocol: Which partition.
-    rows: Of the corpus.
-    seed: Of the run; only `random` looks at it.
+    protocol: Which partition to make.
+    rows: The utterances of the corpus.
+    seed: The run's; only `random` uses it.
 
   Returns:
     The folds asked for, in the order of the protocol.
@@ -125,7 +125,7 @@ def _corpus(protocol: Protocol, rows: Rows, seed: int) -> list[Fold]:
 
 
 def _sessions(rows: Rows, split: str) -> list[tuple[str, tuple[str, str]]]:
-  """Every session with its two speakers, sorted."""
+  """Lists every session with its two speakers, sorted."""
   names = sorted(set(rows.sessions[rows.labelled].tolist()))
   if len(names) < 2 or "" in names:
     raise errors.UserError(
@@ -133,7 +133,7 @@ def _sessions(rows: Rows, split: str) -> list[tuple[str, tuple[str, str]]]:
       f" {len(set(names) - {''})} sessions (every labelled utterance needs one,"
       " and two at least); use another protocol"
     )
-  found = []
+  sessions = []
   for name in names:
     at = rows.labelled & (rows.sessions == name)
     speakers = sorted(set(rows.speakers[at].tolist()))
@@ -143,8 +143,8 @@ def _sessions(rows: Rows, split: str) -> list[tuple[str, tuple[str, str]]]:
         f" every session, got {len(speakers)} in session {name}; use another"
         " protocol"
       )
-    found.append((name, (speakers[0], speakers[1])))
-  return found
+    sessions.append((name, (speakers[0], speakers[1])))
+  return sessions
 
 
 def _held_out(
@@ -163,7 +163,10 @@ def _held_out(
 def _leave_one_session_out(
   protocol: Protocol, rows: Rows, seed: int
 ) -> list[Fold]:
-  """Liang et al. 2020, section 4.1: one speaker validates, one tests."""
+  """Holds out a session; one of its speakers validates, the other tests.
+
+  Source: Liang et al. 2020, section 4.1.
+  """
   del seed
   return [
     _held_out(rows, number, session, session, first, second)
@@ -176,7 +179,10 @@ def _leave_one_session_out(
 def _leave_one_speaker_out(
   protocol: Protocol, rows: Rows, seed: int
 ) -> list[Fold]:
-  """Aguilar et al. 2019, section 4.1: every speaker tests once."""
+  """Holds out each speaker once; the session's other speaker validates.
+
+  Source: Aguilar et al. 2019, section 4.1.
+  """
   del seed
   folds = []
   for session, pair in _sessions(rows, protocol.split):
@@ -188,7 +194,10 @@ def _leave_one_speaker_out(
 
 
 def _random(protocol: Protocol, rows: Rows, seed: int) -> list[Fold]:
-  """Mittal et al. 2020, section 4.3: 70/10/20 of the utterances."""
+  """Splits the utterances 70/10/20 at random.
+
+  Source: Mittal et al. 2020, section 4.3.
+  """
   del protocol
   labelled = np.flatnonzero(rows.labelled)
   stream = zlib.crc32(b"split")

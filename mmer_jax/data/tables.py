@@ -1,111 +1,19 @@
-"""Shards to batches: what is resident, what streams, and in which order.
+"""Gathers rows of a corpus as batches, from memory or from the shards."""
 
-Which rows make up which batch is decided here, on the host, from (seed,
-stage, epoch) alone: an index per row, -1 where a row only fills the batch. The
-resident path gathers those rows inside the compiled program, the streaming
-path reads them from the shards; both see the same batches.
-
-Row i in role s is number i + s n, of n utterances: one utterance can take part
-with the labels of the source emotions and, drawn into a sample, with that of
-a new one.
-"""
-
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmer_jax.base import errors
-from mmer_jax.data import schema
+from mmer_jax.data import padding, schema
 
 # Rows that one pass over the corpus holds at a time.
 PASS_ROWS = 4096
 
 
-class Padding:
-  """Pads, truncates and masks the streams of decoded examples."""
-
-  def __init__(
-    self,
-    manifest: dict[str, Any],
-    modalities: Sequence[str],
-    max_length: dict[str, int],
-    absent: dict[str, tuple[int, int]] | None = None,
-  ):
-    """Lengths come from the config, at most the corpus's longest.
-
-    Args:
-      manifest: Of the shards.
-      modalities: To pad.
-      max_length: Modality name to a length, 0 for the longest.
-      absent: Modality name to (frames, columns), of those that no example has;
-        None where none may be lacking, the words of frames included.
-    """
-    self._wordless = absent is not None
-    absent = absent or {}
-    self.dims, self.lengths, self._zero_rows = {}, {}, {}
-    self.truncated = dict.fromkeys(modalities, 0)
-    for modality in modalities:
-      if modality in absent:
-        self.lengths[modality], self.dims[modality] = absent[modality]
-        self._zero_rows[modality] = False
-        continue
-      entry = manifest["modalities"][modality]
-      longest = max(int(entry["max_length"]), 1)
-      wanted = max_length[modality]
-      if wanted < 0:
-        raise errors.UserError(
-          f"config.data.max_length.{modality} is {wanted}, expected a length"
-          " of at least 1, or 0 for the corpus's longest"
-        )
-      self.lengths[modality] = min(wanted, longest) if wanted else longest
-      self.dims[modality] = int(entry["dim"])
-      self._zero_rows[modality] = entry["padding"] == "zero_rows"
-
-  def __call__(
-    self, examples: Sequence[dict[str, np.ndarray]]
-  ) -> dict[str, schema.Stream]:
-    """Returns one stream per modality; what is too long loses its tail."""
-    streams = {}
-    for modality, length in self.lengths.items():
-      shape = (len(examples), length, self.dims[modality])
-      features = np.zeros(shape, np.float32)
-      mask = np.zeros(shape[:2], bool)
-      for row, example in enumerate(examples):
-        if modality not in example:
-          continue
-        frames = example[modality]
-        if len(frames) > length:
-          self.truncated[modality] += 1
-          frames = frames[:length]
-        features[row, : len(frames)] = frames
-        mask[row, : len(frames)] = (
-          np.any(frames != 0, axis=-1) if self._zero_rows[modality] else True
-        )
-      streams[modality] = schema.Stream(features, mask)
-    return streams
-
-  def words(
-    self, examples: Sequence[dict[str, np.ndarray]]
-  ) -> np.ndarray | None:
-    """The word of every acoustic frame, -1 for none; None where not known."""
-    length = self.lengths.get("acoustic")
-    if length is None:
-      return None
-    found = np.full((len(examples), length), -1, np.int32)
-    if "acoustic_word" not in examples[0]:
-      # A frame by itself is features of the whole utterance.
-      return found if self._wordless and length > 1 else None
-    for row, example in enumerate(examples):
-      word = example["acoustic_word"][:length]
-      found[row, : len(word)] = word
-    return found
-
-
 class ResidentTable:
-  """Features in memory, as one batch of every utterance."""
+  """Holds the features in memory, as one batch of every utterance."""
 
   def __init__(self, batch: schema.Batch):
     """Takes NumPy arrays; `device.put` of `batch` is the caller's."""
@@ -117,12 +25,12 @@ class ResidentTable:
 
 
 class StreamingTable:
-  """Features read from the shards at every `take`, checksums verified."""
+  """Reads the features from the shards at every `take`, checksums verified."""
 
   def __init__(
     self,
     read: Callable[[int], dict[str, np.ndarray]],
-    pad: Padding,
+    pad: padding.Padding,
     labels: np.ndarray,
     labelled: np.ndarray,
   ):
@@ -152,7 +60,7 @@ class StreamingTable:
 
 
 class JoinedTable:
-  """The rows of one table and, behind them, those of another.
+  """Joins the rows of one table and, behind them, those of another.
 
   Labels are the first's; a row of the second has none. Sequences of either
   are padded to the longer.
@@ -196,7 +104,7 @@ Table = ResidentTable | StreamingTable | JoinedTable
 
 
 def _as_long(*streams: schema.Stream) -> list[schema.Stream]:
-  """Pads the shorter at its end."""
+  """Pads the shorter streams at their end to the length of the longest."""
   length = max(stream.mask.shape[-1] for stream in streams)
 
   def pad(leaf: np.ndarray, axis: int) -> np.ndarray:
@@ -213,7 +121,7 @@ def _as_long(*streams: schema.Stream) -> list[schema.Stream]:
 def _join_words(
   streams: dict[str, schema.Stream], *words: np.ndarray | None
 ) -> np.ndarray | None:
-  """Those of each row; where one corpus knows none, -1 for its rows."""
+  """Joins the words of frames; -1 for rows of a corpus that knows none."""
   known = [word for word in words if word is not None]
   if not known:
     return None
@@ -233,13 +141,13 @@ def _join_words(
 
 
 def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
-  """Gathers rows of a batch of every utterance; `FILLER` gives a masked row.
+  """Gathers rows of a batch of every utterance; `PAD_ROW` is all masked.
 
   Works on NumPy arrays and on traced ones, so that the streaming and the
   resident path share one definition of a batch.
 
   Args:
-    table: Every utterance.
+    table: Every utterance of the corpus.
     rows: Row numbers, with their roles, of any shape, in place of the batch
       axis.
 
@@ -272,23 +180,3 @@ def take(table: schema.Batch, rows: np.ndarray | jax.Array) -> schema.Batch:
       index if table.row is None else xp.take(table.row, index, axis=0)
     ).astype(np.int32),
   )
-
-
-def flush_buffer(
-  pad: Padding,
-  pending: list[dict[str, np.ndarray]],
-  present: dict[str, list[bool]],
-  kept: tuple[list[dict[str, schema.Stream]], list[np.ndarray]] | None,
-) -> None:
-  if not pending:
-    return
-  padded = pad(pending)
-  for modality, flags in present.items():
-    flags.extend(padded[modality].mask.any(axis=1).tolist())
-  if kept is not None:
-    streams, words = kept
-    streams.append(padded)
-    word = pad.words(pending)
-    if word is not None:
-      words.append(word)
-  pending.clear()

@@ -1,4 +1,4 @@
-"""Shard folders to decoded examples: no TensorFlow, every checksum verified.
+"""Reads single records of TFRecord and ArrayRecord files, checksums verified.
 
 A TFRecord file is a sequence of: length (8 bytes, little endian), masked
 CRC32C of the length (4), data, masked CRC32C of the data (4). The mask is a
@@ -19,12 +19,12 @@ _FOOTER = struct.Struct("<I")
 
 
 class Location(NamedTuple):
-  """Where a record lies.
+  """Locates a record in a shard folder.
 
   Attributes:
-    shard: File name.
-    record: Its number in the shard, from 0.
-    offset: Of its first byte; unused in ArrayRecord.
+    shard: The shard's file name.
+    record: The record's number in the shard, from 0.
+    offset: The position of its first byte; unused in ArrayRecord.
   """
 
   shard: str
@@ -59,6 +59,7 @@ def _masked_crc(data: bytes) -> int:
 
 
 def damaged_record(location: Location, what: str) -> errors.UserError:
+  """Makes the error that names a damaged record and what is wrong."""
   return errors.UserError(
     f"shard {location.shard}, record {location.record}: {what}; the file is"
     " damaged, copy or convert it again"
@@ -66,13 +67,14 @@ def damaged_record(location: Location, what: str) -> errors.UserError:
 
 
 def reason(error: Exception) -> str:
-  """What a library said, on one line."""
+  """Puts a library's message on one line."""
   return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_whole_file(
   whole: google_crc32c.Checksum, shard: dict[str, Any]
 ) -> None:
+  """Compares a file's checksum with the manifest's."""
   if checksum_hex(whole) != shard["crc32c"]:
     raise errors.UserError(
       f"shard {shard['file']}: the file's checksum does not match the"
@@ -82,11 +84,12 @@ def check_whole_file(
 
 
 def checksum_hex(checksum: google_crc32c.Checksum) -> str:
-  """Returns the 8 hexadecimal digits of the manifest."""
+  """Formats a checksum as the manifest does, 8 hexadecimal digits."""
   return checksum.digest().hex()
 
 
 def array_reader(path: pathlib.Path) -> Any:
+  """Opens an ArrayRecord file."""
   try:
     from array_record.python import array_record_module
   except ImportError:
@@ -98,6 +101,7 @@ def array_reader(path: pathlib.Path) -> Any:
 
 
 def array_read(reader: Any, location: Location) -> bytes:
+  """Reads one record of an ArrayRecord file."""
   try:
     (data,) = reader.read([location.record])
   except (RuntimeError, IndexError, ValueError) as error:

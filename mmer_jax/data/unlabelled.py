@@ -1,4 +1,4 @@
-"""Which unlabelled utterances a run trains on, and how they fill its batches.
+"""Joins unlabelled utterances to a corpus and puts them into its batches.
 
 All draws are by seed; rows are row numbers of the corpus.
 """
@@ -18,12 +18,13 @@ _SPEC = ("dim", "columns", "padding")
 def join(
   corpus: corpus_lib.Corpus, other: corpus_lib.Corpus, *, resident: bool
 ) -> corpus_lib.Corpus:
-  """Puts another corpus's utterances, without their labels, behind one's own.
+  """Appends another corpus's utterances, without their labels, to a corpus.
 
   Args:
-    corpus: The labelled one. All that is not a row stays as it is here.
-    other: Read with the same modalities. Its texts get its name in front, so
-      that a speaker of one is none of the other; it has no split.
+    corpus: The labelled corpus; emotions, vectors and manifest stay its own.
+    other: The unlabelled corpus, read with the same modalities. Its ids,
+      speakers and sessions get its name in front, so that a speaker of one is
+      none of the other; it has no split.
     resident: Whether the features are to be in memory.
 
   Raises:
@@ -91,7 +92,7 @@ def _check_same(
 
 
 def _same_words(corpus: corpus_lib.Corpus, other: corpus_lib.Corpus) -> bool:
-  """Whether words, where both have any, became vectors in the same way."""
+  """Tells whether two corpora turned words into vectors in the same way."""
   if "lexical" not in corpus.shapes:
     return True
   ways = []
@@ -109,14 +110,14 @@ def _same_words(corpus: corpus_lib.Corpus, other: corpus_lib.Corpus) -> bool:
 
 
 def pool(rows: splits.Rows, fold: splits.Fold) -> np.ndarray:
-  """The unlabelled rows that say nothing of what a fold holds out.
+  """Selects the unlabelled rows that reveal nothing a fold holds out.
 
   Those of a speaker, a session or a split of the corpus that is there only in
   the fold's validation or test rows are left out.
 
   Args:
-    rows: Of the corpus.
-    fold: Of the labelled ones.
+    rows: The utterances of the corpus.
+    fold: A partition of the labelled rows.
 
   Returns:
     Sorted rows.
@@ -136,41 +137,45 @@ def balance(
   per_class: int,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Takes as many rows of each class, by sub- and by over-sampling.
+  """Samples as many rows of each class, by under- and by over-sampling.
 
   Source: Liang et al. 2020, section 4.2.
   Deviation: a row of a rare class comes back as often as any other of it, to
   one; the paper does not say how it over-samples.
 
   Args:
-    rows: To take from.
-    classes: What a classifier takes each for.
-    per_class: Of each class that was found at all.
-    rng: Where the draw comes from.
+    rows: The rows to sample from.
+    classes: The class that a classifier predicts for each row.
+    per_class: Rows per class, of each class that was predicted at all.
+    rng: The generator of the draw.
 
   Returns:
     Rows in random order; those of a rare class more than once.
   """
   taken = []
-  for found in np.unique(classes):
-    mine = rows[classes == found]
-    times, rest = divmod(per_class, len(mine))
-    taken += [np.tile(mine, times), rng.choice(mine, rest, replace=False)]
+  for predicted in np.unique(classes):
+    of_class = rows[classes == predicted]
+    times, rest = divmod(per_class, len(of_class))
+    taken += [
+      np.tile(of_class, times),
+      rng.choice(of_class, rest, replace=False),
+    ]
   return rng.permutation(np.concatenate(taken)).astype(rows.dtype)
 
 
 def append_unlabelled(
   batches: np.ndarray, rows: np.ndarray, *, seed: int, stage: int, epoch: int
 ) -> np.ndarray:
-  """Puts as many unlabelled rows behind those of every batch.
+  """Appends as many unlabelled rows as a batch has to every batch.
 
   An epoch is one of the labelled rows. It goes through the unlabelled ones in
   an order of its own, from the start again where they do not suffice.
 
   Args:
     batches: (steps, b).
-    rows: The unlabelled ones; where there are none, fillers take their place.
-    seed: Of the run.
+    rows: The unlabelled rows; where there are none, `schema.PAD_ROW` takes
+      their place.
+    seed: The run's.
     stage: Number of the stage, from 0.
     epoch: Number of the epoch, from 0.
 

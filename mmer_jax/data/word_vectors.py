@@ -1,4 +1,4 @@
-"""Word vectors in GloVe's text format, and the words that emotions go by."""
+"""Reads word vectors in GloVe's text format."""
 
 import gzip
 import pathlib
@@ -12,10 +12,10 @@ from mmer_jax.base.errors import UserError
 
 
 class WordVectors(NamedTuple):
-  """The vectors of the words that were asked for.
+  """Holds the vectors of the words that were asked for.
 
   Attributes:
-    dim: Of every vector in the file.
+    dim: Numbers of every vector in the file.
     vectors: Word to float32 vector.
   """
 
@@ -32,7 +32,7 @@ def read(path: pathlib.Path, wanted: set[str]) -> WordVectors:
   for one word counts.
 
   Args:
-    path: Text, or text packed with gzip (`.gz`).
+    path: A text file, or one packed with gzip (`.gz`).
     wanted: Words to keep.
 
   Raises:
@@ -67,14 +67,14 @@ def read(path: pathlib.Path, wanted: set[str]) -> WordVectors:
 
 
 def word_of(line: bytes, dim: int) -> bytes:
-  """What stands before the numbers of a line."""
+  """Extracts the word before the numbers of a line."""
   return line.rsplit(b" ", dim)[0]
 
 
 def numbers(
   line: bytes, dim: int, path: pathlib.Path, number: int
 ) -> np.ndarray:
-  """The numbers of a line.
+  """Parses the numbers of a line.
 
   Raises:
     UserError: One is not finite.
@@ -93,7 +93,7 @@ def numbers(
 
 
 def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
-  """The lines of a file, numbered from 1, without the empty ones."""
+  """Reads the lines of a file, numbered from 1, without the empty ones."""
   opener = gzip.open if path.suffix == ".gz" else open
   try:
     with opener(path, "rb") as file:
@@ -113,7 +113,7 @@ def parse_forms(
   Raises:
     UserError: A text is of another form, or names another emotion.
   """
-  found = {}
+  words = {}
   for form in forms:
     if not form:
       continue
@@ -123,5 +123,5 @@ def parse_forms(
         f"the word form {form!r} is not of the kind EMOTION=WORD with one of"
         f" {', '.join(emotions)}"
       )
-    found[emotion] = word
-  return found
+    words[emotion] = word
+  return words

@@ -1,4 +1,4 @@
-"""A config and a shard folder made into runs: what every verb starts from."""
+"""Makes an experiment of a config: shards, system, runs and their settings."""
 
 import contextlib
 import re
@@ -22,17 +22,17 @@ from mmer_jax.systems import interface, registry
 
 
 class Experiment(NamedTuple):
-  """Everything between a config and a compiled program.
+  """Holds everything between a config and a compiled program.
 
   Attributes:
-    config: Locked.
+    config: The config, locked.
     corpus: The shards, read.
-    system: The paper.
-    rules: What the runs share.
+    system: The paper's system.
+    rules: The rules of selection and stopping that the runs share.
     records: The runs, in the order of the runs axis.
     runs: Their settings, (r, ...) NumPy arrays.
-    noise: What fails in front of the system.
-    repair: The check and the proxies in front of it.
+    noise: The noise that the input transform adds.
+    repair: The settings of its check and proxies.
   """
 
   config: ml_collections.ConfigDict
@@ -45,11 +45,11 @@ class Experiment(NamedTuple):
   repair: settings_lib.RepairSettings
 
   def section(self, number: int) -> ml_collections.ConfigDict:
-    """The part of the config that says how long a stage trains."""
+    """Returns the part of the config that says how long a stage trains."""
     return self.config[self.system.stages[number].section]
 
   def stage_rules(self, number: int) -> interface.TrainingRules:
-    """The rules of selection and early stopping of a stage."""
+    """Returns the rules of selection and early stopping of a stage."""
     section = self.section(number)
     return self.rules._replace(
       early_stopping=section.early_stopping,
@@ -59,7 +59,7 @@ class Experiment(NamedTuple):
   def stage_rows(
     self, record: records_lib.RunRecord, number: int
   ) -> np.ndarray:
-    """The rows that a run trains on in a stage, with their roles."""
+    """Lists the rows that a run trains on in a stage, with their roles."""
     if not number or not record.samples:
       return record.fold.train
     count = len(self.corpus.labels)
@@ -76,9 +76,9 @@ class Experiment(NamedTuple):
   def epoch(
     self, record: records_lib.RunRecord, number: int, epoch: int
   ) -> np.ndarray:
-    """The rows of a run's epoch, (steps, width).
+    """Lists the rows of a run's epoch, (steps, width).
 
-    Behind the rows of a batch come what its stage wants there: a memory, or
+    Behind the rows of a batch come those that its stage asks for: a memory, or
     unlabelled rows, or those of the next batch, or negatives.
     """
     batches = batches_lib.epoch_rows(
@@ -111,11 +111,11 @@ class Experiment(NamedTuple):
     return batches
 
   def rows(self, split: str) -> np.ndarray:
-    """The rows of a split of every run, in order, as (r, s, b)."""
+    """Lists the rows of a split of every run, in order, as (r, s, b)."""
     return self._stack([getattr(record.fold, split) for record in self.records])
 
   def pool(self) -> np.ndarray:
-    """The unlabelled rows of every run, in order, as (r, s, b)."""
+    """Lists the unlabelled rows of every run, in order, as (r, s, b)."""
     return self._stack([record.pool for record in self.records])
 
   def picked(self, logits: np.ndarray) -> "Experiment":
@@ -147,8 +147,9 @@ def build_experiment(
   """Reads the shards and lays out the runs of a config.
 
   Args:
-    config: Of `configs/`.
-    lacking: As of `pipeline.load`.
+    config: A config of `configs/`, with overrides.
+    lacking: What is made up where the shards do not have it; None to refuse
+      such shards.
 
   Raises:
     UserError: The config does not fit itself or the shards.
@@ -196,8 +197,8 @@ def read_corpora(
   """Reads the shards that `config.data` and `config.unlabelled` name.
 
   Args:
-    config: Of `configs/`.
-    lacking: As of `pipeline.load`.
+    config: A config of `configs/`, with overrides.
+    lacking: What is made up where the labelled shards do not have it.
 
   Raises:
     UserError: A folder is not as the config says, or the unlabelled shards
@@ -212,7 +213,7 @@ def read_corpora(
     resident=resident,
     decision=config.protocol.decision,
     without_emotion=config.data.without_emotion,
-    lacking=lacking,
+    assumed=lacking,
   )
   if not (config.unlabelled.use and config.unlabelled.dir):
     return corpus
@@ -230,12 +231,13 @@ def read_corpora(
 
 
 def build_system(config: ml_collections.ConfigDict) -> interface.System:
-  """Looks the config's system up."""
-  if config.system not in registry.SYSTEMS:
-    raise errors.UserError(
-      f"config.system is {config.system!r}, expected one of"
-      f" {', '.join(sorted(registry.SYSTEMS))}"
-    )
+  """Builds the system that the config names.
+
+  Raises:
+    UserError: There is none of that name, or its section of the config does
+      not fit it.
+  """
+  errors.check_choices("system", config.system, sorted(registry.SYSTEMS))
   for modality in config.data.modalities:
     if modality not in schema.MODALITIES:
       raise errors.UserError(
@@ -271,6 +273,6 @@ def _naming_keys(
 def sample_batch(
   config: ml_collections.ConfigDict, corpus: corpus_lib.Corpus
 ) -> schema.Batch:
-  """The first utterances, for shapes: parameters do not depend on them."""
+  """Takes a batch for its shapes: parameters do not depend on its rows."""
   rows = np.zeros(config.training.batch_size, np.int32)
   return corpus.table.take(rows)

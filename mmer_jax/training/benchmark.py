@@ -24,7 +24,7 @@ import numpy as np
 from mmer_jax.base import environment, errors
 from mmer_jax.core import lstm
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import normalise, schema, tables
+from mmer_jax.data import normalise, padding, schema, tables
 from mmer_jax.experiment import build, provenance, validate
 from mmer_jax.systems import interface
 from mmer_jax.training import mesh as mesh_lib
@@ -179,7 +179,7 @@ def random_table(
   if config.data.dir:
     folder = pathlib.Path(config.data.dir)
     manifest = manifest_lib.load_manifest(folder)
-    pad = tables.Padding(manifest, config.data.modalities, lengths)
+    pad = padding.Padding(manifest, config.data.modalities, lengths)
     dims, lengths = pad.dims, pad.lengths
     count = len(config.data.emotions or manifest["emotions"])
     vectors = manifest_lib.load_emotion_vectors(folder)
