@@ -26,7 +26,7 @@ from mmer_jax.serving import export
 
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  flags.DEFINE_string("workdir", "", "Of `mmer_jax.train`.")
+  flags.DEFINE_string("workdir", "", "A finished workdir of `mmer_jax.train`.")
   flags.DEFINE_string("out", None, "The folder of the export.")
   flags.DEFINE_list(
     "platforms",
@@ -46,8 +46,9 @@ def define_flags() -> None:
     "thresholds",
     "fixed",
     ("fixed", "validation"),
-    "Of binary decisions, as of `mmer_jax.evaluate`: config.protocol.threshold,"
-    " or the best of each emotion on the validation split.",
+    "What decides where decisions are binary, as in `mmer_jax.evaluate`:"
+    " config.protocol.threshold, or the best for each emotion on the validation"
+    " split.",
   )
   flags.DEFINE_bool(
     "refresh", False, "Write the StableHLO of the export in --out anew."
@@ -59,7 +60,7 @@ def define_flags() -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Exports as the flags say and prints what was written."""
   del argv
   values = flags.FLAGS
   out = pathlib.Path(values.out)

@@ -57,7 +57,7 @@ def define_flags() -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Predicts as the flags say and prints how many utterances there were."""
   del argv
   values = flags.FLAGS
   out = pathlib.Path(values.out)

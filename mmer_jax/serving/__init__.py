@@ -1,0 +1,1 @@
+"""Serves a trained model: exports it, loads it and predicts with it."""

@@ -1,4 +1,4 @@
-"""The model card of an export: what it is, how good, what it is not for."""
+"""Writes the model card of an export: what it is, how good, what for."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ inputs = {{
   # One utterance here; features are not normalised. False in the mask is
   # padding, all of it False an absent modality.
   "features": {{{features}}},
-  "mask": {{{masks}}},{emotions}
+  "mask": {{{masks}}},{more}
 }}
 outputs = jax.jit(model.call)(tensors, inputs)
 outputs["probs"]  # (b, k), in the order of feature_spec.json's emotions
@@ -61,91 +61,42 @@ mmer_jax.predict`."""
 
 
 def model_card(
-  spec: dict[str, Any], tensors: dict[str, Any], card: dict[str, Any]
+  spec: dict[str, Any], tensors: dict[str, Any], workdir_files: dict[str, Any]
 ) -> str:
-  """The page.
+  """Writes the page, as Markdown with the front matter of a model hub.
 
   Args:
-    spec: Of `feature_spec.json`.
-    tensors: Of `model.safetensors`.
-    card: `run` (run.json), `validation` and `test` (results; None where the
-      test split was not evaluated).
+    spec: The content of `feature_spec.json`.
+    tensors: The content of `model.safetensors`.
+    workdir_files: What the workdir holds: `run` (run.json), `validation`
+      and `test` (results; None where the test split was not evaluated).
   """
-  outcome = card["test"] or card["validation"]
-  runs = [r for r in outcome["runs"] if r["setting"] == outcome["setting"]]
+  result = workdir_files["test"] or workdir_files["validation"]
+  runs = [r for r in result["runs"] if r["setting"] == result["setting"]]
   title = f"{spec['system']} on {spec['dataset']['name']}"
-  members = spec["members"]
-  if spec["ensemble"]:
-    what = (
-      f"The mean of the probabilities of {len(members)} runs, all folds and"
-      " seeds of the best setting. The numbers below are of single runs: every"
-      " utterance of the corpus was trained on by some member, so that none is"
-      " left to judge the mean by."
-    )
-  else:
-    (member,) = members
-    swept = records.show(member["setting"])
-    what = (
-      f"Run {member['run']} (seed {member['seed']}, fold {member['fold']}"
-      f"{', ' + swept if swept else ''}) of {len(runs)}. The numbers below are"
-      " of all runs of its setting, which say more than the luck of one."
-    )
   parts = [
-    _front_matter(spec, outcome, title),
+    _front_matter(spec, result, title),
     f"# {title}",
     (
       f"Multimodal emotion recognition with mmer_jax: {_modalities(spec)} to"
       f" {_emotions(spec)}."
     ),
-    what,
+    _members(spec, runs),
     "## Results",
-    _protocol(outcome, runs),
-    tables.markdown_table(*_overall(outcome)),
+    _protocol(result, runs),
+    tables.markdown_table(*_overall(result)),
     "Per emotion:",
-    tables.markdown_table(*_each(outcome, runs)),
-    _decisions(spec, outcome),
+    tables.markdown_table(*_per_emotion(result, runs)),
+    _decisions(spec, result),
     "## Data",
-    _data(spec, card),
+    _data(spec, workdir_files["run"]),
     "## Intended use and limits",
     _LIMITS,
     "## Files",
     tables.markdown_table(*_files(spec)),
-    _LOADING.format(
-      features=", ".join(
-        f'"{m}": np.zeros((1, {min(e["max_length"], 7)}, {e["dim"]}),'
-        " np.float32)"
-        for m, e in spec["modalities"].items()
-      ),
-      masks=", ".join(
-        f'"{m}": np.ones((1, {min(e["max_length"], 7)}), bool)'
-        for m, e in spec["modalities"].items()
-      ),
-      emotions=(
-        "\n  # Word vectors: rows may be left out, or be of new emotions.\n"
-        f'  "emotions": np.zeros(({len(spec["emotions"])},'
-        f" {len(spec['emotions'][0]['vector'])}), np.float32),"
-        if spec["open_vocabulary"]
-        else ""
-      )
-      + (
-        "\n  # The lexical frame of each acoustic one, -1 for none.\n"
-        f'  "acoustic_word": np.full((1,'
-        f" {min(spec['modalities']['acoustic']['max_length'], 7)}), -1,"
-        " np.int32),"
-        if spec["acoustic_word"]
-        else ""
-      ),
-    ),
+    _loading(spec),
     "## Tensors",
-    (
-      "`params.` is the path of a parameter in the Flax module; `mean.` and"
-      " `scale.` (1 / deviation) normalise a modality's columns, float32."
-      + (
-        f" The first axis is the {len(members)} members."
-        if spec["ensemble"]
-        else ""
-      )
-    ),
+    _tensor_names(spec),
     tables.markdown_table(
       ["name", "shape"],
       [
@@ -157,7 +108,66 @@ def model_card(
   return "\n\n".join(parts) + "\n"
 
 
+def _members(spec: dict[str, Any], runs: list[dict[str, Any]]) -> str:
+  """Says which runs the model is, and which the numbers are of."""
+  members = spec["members"]
+  if spec["ensemble"]:
+    return (
+      f"The mean of the probabilities of {len(members)} runs, all folds and"
+      " seeds of the best setting. The numbers below are of single runs: every"
+      " utterance of the corpus was trained on by some member, so that none is"
+      " left to judge the mean by."
+    )
+  (member,) = members
+  swept = records.show(member["setting"])
+  return (
+    f"Run {member['run']} (seed {member['seed']}, fold {member['fold']}"
+    f"{', ' + swept if swept else ''}) of {len(runs)}. The numbers below are"
+    " of all runs of its setting, which say more than the luck of one."
+  )
+
+
+def _loading(spec: dict[str, Any]) -> str:
+  """Shows how the files are loaded without this project."""
+
+  def each(text: str) -> str:
+    return ", ".join(
+      text.format(name=name, length=min(e["max_length"], 7), dim=e["dim"])
+      for name, e in spec["modalities"].items()
+    )
+
+  more = ""
+  if spec["open_vocabulary"]:
+    width = len(spec["emotions"][0]["vector"])
+    more += (
+      "\n  # Word vectors: rows may be left out, or be of new emotions.\n"
+      f'  "emotions": np.zeros(({len(spec["emotions"])}, {width}), np.float32),'
+    )
+  if spec["acoustic_word"]:
+    length = min(spec["modalities"]["acoustic"]["max_length"], 7)
+    more += (
+      "\n  # The lexical frame of each acoustic one, -1 for none.\n"
+      f'  "acoustic_word": np.full((1, {length}), -1, np.int32),'
+    )
+  return _LOADING.format(
+    features=each('"{name}": np.zeros((1, {length}, {dim}), np.float32)'),
+    masks=each('"{name}": np.ones((1, {length}), bool)'),
+    more=more,
+  )
+
+
+def _tensor_names(spec: dict[str, Any]) -> str:
+  """Says what the tensors' names mean."""
+  axis = f" The first axis is the {len(spec['members'])} members."
+  return (
+    "`params.` is the path of a parameter in the Flax module; `mean.` and"
+    " `scale.` (1 / deviation) normalise a modality's columns, float32."
+    + (axis if spec["ensemble"] else "")
+  )
+
+
 def _files(spec: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+  """Lists the files, as the header and the rows of a table."""
   return ["file", "what"], [
     [
       "`model.stablehlo`",
@@ -174,17 +184,17 @@ def _files(spec: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _front_matter(
-  spec: dict[str, Any], outcome: dict[str, Any], title: str
+  spec: dict[str, Any], result: dict[str, Any], title: str
 ) -> str:
-  """YAML, whose values are written as JSON, which is YAML too."""
+  """Writes the YAML; its values are JSON, which is YAML too."""
   name = spec["dataset"]["name"]
-  found = []
+  listed = []
   for metric in _INDEXED:
-    entry = outcome["summary"][metric]
+    entry = result["summary"][metric]
     if entry["mean"] is not None:
       low, high = entry["ci95"]
       interval = "" if low is None else f", 95 % interval {low:.4f}-{high:.4f}"
-      found.append(
+      listed.append(
         {
           "type": metric,
           "value": round(entry["mean"], 4),
@@ -203,10 +213,10 @@ def _front_matter(
           "dataset": {
             "type": name,
             "name": name,
-            "split": outcome["split"],
+            "split": result["split"],
             "revision": spec["dataset"]["fingerprint"],
           },
-          "metrics": found,
+          "metrics": listed,
         }
       ],
     }
@@ -220,18 +230,19 @@ def _front_matter(
       "license_name: as-of-the-training-data",
       f"tags: {json.dumps(tags)}",
       f"datasets: {json.dumps([name])}",
-      f"metrics: {json.dumps([entry['type'] for entry in found])}",
+      f"metrics: {json.dumps([entry['type'] for entry in listed])}",
       f"model-index: {json.dumps(index, ensure_ascii=False)}",
       "---",
     ]
   )
 
 
-def _protocol(outcome: dict[str, Any], runs: list[dict[str, Any]]) -> str:
-  protocol = outcome["protocol"]
+def _protocol(result: dict[str, Any], runs: list[dict[str, Any]]) -> str:
+  """Says on which rows, folds and seeds the numbers were measured."""
+  protocol = result["protocol"]
   seeds = sorted({run["seed"] for run in runs})
   folds = list(dict.fromkeys(run["fold"] for run in runs))
-  split = outcome["split"]
+  split = result["split"]
   caveat = ""
   if split == "validation":
     caveat = (
@@ -247,24 +258,26 @@ def _protocol(outcome: dict[str, Any], runs: list[dict[str, Any]]) -> str:
   )
 
 
-def _overall(outcome: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-  baseline = outcome["majority_baseline"]
+def _overall(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+  """Lists the metrics beside the majority baseline, as header and rows."""
+  baseline = result["majority_baseline"]
   return ["metric", "mean", "runs", "majority class"], [
     [
       name,
-      tables.percent(outcome["summary"][name]),
-      str(outcome["summary"][name]["n"]),
+      tables.percent(result["summary"][name]),
+      str(result["summary"][name]["n"]),
       tables.percent(statistics.summarise([baseline[name]])),
     ]
     for name in metrics.NAMES
   ]
 
 
-def _each(
-  outcome: dict[str, Any], runs: list[dict[str, Any]]
+def _per_emotion(
+  result: dict[str, Any], runs: list[dict[str, Any]]
 ) -> tuple[list[str], list[list[str]]]:
+  """Lists the metrics of each emotion, as header and rows."""
   rows = []
-  for emotion in outcome["protocol"]["emotions"]:
+  for emotion in result["protocol"]["emotions"]:
     scores = [run["per_emotion"][emotion] for run in runs]
     rows.append(
       [
@@ -278,8 +291,8 @@ def _each(
   return ["emotion", *_INDEXED], rows
 
 
-def _decisions(spec: dict[str, Any], outcome: dict[str, Any]) -> str:
-  """What is predicted, by which thresholds."""
+def _decisions(spec: dict[str, Any], result: dict[str, Any]) -> str:
+  """Says what is predicted, and by which thresholds."""
   how = {
     "fixed": "that of the config",
     "validation": "the best weighted accuracy on the validation split",
@@ -292,8 +305,8 @@ def _decisions(spec: dict[str, Any], outcome: dict[str, Any]) -> str:
   least = ", ".join(
     f"{e['name']} {e['threshold']:.4g}" for e in spec["emotions"]
   )
-  judged = outcome["protocol"]["thresholds"]
-  numbers = "these" if judged == chosen else f"others: {how[judged]}"
+  evaluated = result["protocol"]["thresholds"]
+  numbers = "these" if evaluated == chosen else f"others: {how[evaluated]}"
   return (
     f"Every emotion strictly above its threshold is predicted: {least}; a new"
     f" one {spec['thresholds']['new_emotion']:.4g}. They are {how[chosen]}. The"
@@ -301,7 +314,8 @@ def _decisions(spec: dict[str, Any], outcome: dict[str, Any]) -> str:
   )
 
 
-def _data(spec: dict[str, Any], card: dict[str, Any]) -> str:
+def _data(spec: dict[str, Any], run: dict[str, Any]) -> str:
+  """Says what the model was trained on."""
   lines = [
     (
       f"Shards `{spec['dataset']['name']}`, fingerprint"
@@ -322,7 +336,7 @@ def _data(spec: dict[str, Any], card: dict[str, Any]) -> str:
   if few:
     names = ", ".join(emotion["name"] for emotion in few)
     lines.append(f"- Never trained, read from their word vectors: {names}.")
-  rows = [run["rows"]["train"] for run in card["run"]["runs"]]
+  rows = [each["rows"]["train"] for each in run["runs"]]
   lines.append(f"- {min(rows)} to {max(rows)} training utterances a run.")
   environment = spec["environment"]
   lines.append(
@@ -334,9 +348,11 @@ def _data(spec: dict[str, Any], card: dict[str, Any]) -> str:
 
 
 def _modalities(spec: dict[str, Any]) -> str:
+  """Names the modalities in the title's sentence."""
   return " + ".join(spec["modalities"])
 
 
 def _emotions(spec: dict[str, Any]) -> str:
+  """Names the emotions in the title's sentence."""
   how = "one of" if spec["decision"] == "softmax" else "each of"
   return f"{how} {', '.join(e['name'] for e in spec['emotions'])}"

@@ -1,17 +1,7 @@
-r"""Exports what a workdir has selected: a folder that runs with JAX alone.
+"""Writes exports: folders that run with JAX alone.
 
-Example:
-  python -m mmer_jax.export --workdir=runs/mtee_iemocap --out=models/mtee
-  python -m mmer_jax.export --workdir=runs/mtee_iemocap --out=models/mtee_all \
-    --ensemble
-  python -m mmer_jax.export --refresh --out=models/mtee
-
-Writes, all or nothing: model.stablehlo (`jax.export`; batch and time are
-symbolic, the parameters an argument), model.safetensors, feature_spec.json,
-config.json and README.md, a model card. The card documents them. StableHLO is
-guaranteed to load for six months; --refresh writes it anew from the rest of the
-folder. An export is code: load only one that you trust, as any program.
-Needs flatbuffers and safetensors: pip install 'mmer_jax[export]'.
+An export is written as a whole or not at all: model.stablehlo,
+model.safetensors, feature_spec.json, config.json and README.md, a model card.
 """
 
 import hashlib
@@ -24,8 +14,7 @@ import numpy as np
 from mmer_jax.base import environment, errors
 from mmer_jax.base import workdir as workdir_lib
 from mmer_jax.experiment import build
-from mmer_jax.serving import card as card_lib
-from mmer_jax.serving import files, function, load, stablehlo, workdir
+from mmer_jax.serving import card, files, function, load, stablehlo, workdir
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
@@ -45,11 +34,11 @@ def export(
   Args:
     folder: The workdir.
     out: The folder to write; an earlier export there is replaced.
-    platforms: Of `PLATFORMS`.
-    run: See `serving.from_workdir`.
-    ensemble: See there.
-    thresholds: See there.
-    data_dir: See there.
+    platforms: Some of `PLATFORMS`.
+    run: See `workdir.from_workdir`, as for the next three.
+    ensemble: Whether all runs of the best setting are averaged.
+    thresholds: `fixed` or `validation`.
+    data_dir: The shard folder, where it is not the one of training.
 
   Returns:
     The content of `feature_spec.json`.
@@ -65,19 +54,8 @@ def export(
     thresholds=thresholds,
     data_dir=data_dir,
   )
-  validation = workdir_lib.read_json(folder / "results" / "validation.json")
-  test = folder / "results" / "test-thresholds.json"
-  if thresholds == "fixed" or not test.exists():
-    test = folder / "results" / "test.json"
-  card = {
-    "run": workdir_lib.read_json(folder / "run.json"),
-    "validation": validation,
-    "test": workdir_lib.read_json(test) if test.exists() else None,
-  }
-  config = workdir_lib.read_json(folder / "config.json")
-  # Where the shards lay is nobody else's business.
-  config["data"] |= {"dir": "", "word_vectors": ""}
-  config["unlabelled"]["dir"] = ""
+  workdir_files = _read_results(folder, thresholds)
+  config = _without_paths(workdir_lib.read_json(folder / "config.json"))
   with workdir_lib.new_folder(out, files.SPEC) as filling:
     spec = _write_model(filling, served, platforms)
     workdir_lib.write_json(filling / "config.json", config)
@@ -89,9 +67,8 @@ def export(
     (filling / files.TENSORS).chmod(0o644)
     spec["files"][files.TENSORS] = digest(filling / files.TENSORS)
     workdir_lib.write_json(filling / files.SPEC, spec)
-    workdir_lib.write_text(
-      filling / "README.md", card_lib.model_card(spec, served.tensors, card)
-    )
+    page = card.model_card(spec, served.tensors, workdir_files)
+    workdir_lib.write_text(filling / "README.md", page)
   return spec
 
 
@@ -102,7 +79,7 @@ def refresh(
 
   Args:
     out: The export.
-    platforms: Empty for those that it has.
+    platforms: Some of `PLATFORMS`; empty for those that it has.
 
   Returns:
     The content of `feature_spec.json`.
@@ -123,9 +100,32 @@ def refresh(
   return fresh
 
 
+def _read_results(folder: pathlib.Path, thresholds: str) -> dict[str, Any]:
+  """Reads what the card reports of a workdir."""
+  results = folder / "results"
+  test = results / "test-thresholds.json"
+  if thresholds == "fixed" or not test.exists():
+    test = results / "test.json"
+  return {
+    "run": workdir_lib.read_json(folder / "run.json"),
+    "validation": workdir_lib.read_json(results / "validation.json"),
+    "test": workdir_lib.read_json(test) if test.exists() else None,
+  }
+
+
+def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
+  """Empties the paths of a config: where shards lay is nobody's business."""
+  return {
+    **config,
+    "data": {**config["data"], "dir": "", "word_vectors": ""},
+    "unlabelled": {**config["unlabelled"], "dir": ""},
+  }
+
+
 def _write_model(
   filling: pathlib.Path, served: function.Served, platforms: Sequence[str]
 ) -> dict[str, Any]:
+  """Writes the StableHLO and completes the spec by its digest."""
   unknown = [name for name in platforms if name not in PLATFORMS]
   if unknown or not platforms:
     raise errors.UserError(
@@ -142,5 +142,5 @@ def _write_model(
 
 
 def digest(path: pathlib.Path) -> str:
-  """SHA-256 of a file."""
+  """Returns the SHA-256 of a file."""
   return hashlib.sha256(path.read_bytes()).hexdigest()

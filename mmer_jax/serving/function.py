@@ -1,9 +1,19 @@
-"""A trained system as one function: raw features in, probabilities out.
+"""Makes a trained system one function: raw features in, probabilities out.
 
-What `mmer_jax.export` writes and `mmer_jax.predictor` calls. The function takes
-its tensors as an argument, cuts what is longer than in training, normalises,
-checks and repairs the modalities as `config.repair.inference` says, predicts,
-and averages over its members where it is an ensemble.
+This is what `export.py` writes and `model.Model` calls. The function cuts what
+is longer than in training, normalises, checks and repairs the modalities as
+`config.repair.inference` says, predicts, and averages over its members where it
+is an ensemble. It takes the tensors and `inputs`, a dictionary of
+
+- `features`: modality to (b, t, d) float32, as they are, not normalised;
+- `mask`: modality to (b, t) bool, True on real frames; a row with none is an
+  absent modality;
+- `emotions`: (k, e) float32 word vectors, where the vocabulary is open;
+- `acoustic_word`: (b, t) int32, the lexical frame that each acoustic one
+  belongs to, -1 for none, where the training's shards say so,
+
+and returns a dictionary of `probs` (b, k), `per_modality`, modality to scores
+(b, k), and `explain`, name to an array of `System.explain`, all float32.
 """
 
 from collections.abc import Callable
@@ -11,7 +21,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from mmer_jax.base import errors
@@ -19,22 +28,23 @@ from mmer_jax.core import metrics
 from mmer_jax.data import normalise, schema
 from mmer_jax.robustness import repair
 from mmer_jax.robustness import settings as settings_lib
+from mmer_jax.serving import batch as batch_lib
 from mmer_jax.systems import interface
 
 # Name to array, as in `model.safetensors`.
 Tensors = dict[str, Any]
-# (tensors, inputs) -> outputs, see `make`.
+# (tensors, inputs) -> outputs, see the module.
 CallFn = Callable[[Tensors, dict[str, Any]], dict[str, Any]]
 
 
 class Served(NamedTuple):
-  """What predicting needs.
+  """Holds all that predicting needs.
 
   Attributes:
     spec: The content of `feature_spec.json`.
     tensors: The parameters and the normalisation; with a leading axis of
       members where `spec["ensemble"]`.
-    call: Their function.
+    call: The function of `make_function`.
   """
 
   spec: dict[str, Any]
@@ -42,154 +52,185 @@ class Served(NamedTuple):
   call: CallFn
 
 
+class _Prepared(NamedTuple):
+  """Holds the arguments of a system's functions.
+
+  Attributes:
+    params: The system's parameters.
+    batch: Normalised and repaired utterances.
+    emotions: The word vectors of the emotions.
+    repaired: What the check and the proxies did; None where there are none.
+  """
+
+  params: interface.Params
+  batch: schema.Batch
+  emotions: Array
+  repaired: repair.RepairedBatch | None
+
+
 def make_function(
   system: interface.System, spec: dict[str, Any], tensors: Tensors
 ) -> Served:
-  """The function of a system and a spec.
-
-  It takes the tensors and `inputs`, a dictionary of
-
-  - `features`: modality to (b, t, d) float32, as they are, not normalised;
-  - `mask`: modality to (b, t) bool, True on real frames; a row with none is an
-    absent modality;
-  - `emotions`: (k, e) float32 word vectors, where the vocabulary is open;
-  - `acoustic_word`: (b, t) int32, the lexical frame that each acoustic one
-    belongs to, -1 for none, where the training's shards say so,
-
-  and returns a dictionary of `probs` (b, k), `per_modality`, modality to scores
-  (b, k), and `explain`, name to what `training.System.explain` says, all
-  float32.
+  """Builds the function of a system and a spec.
 
   Args:
     system: The paper.
-    spec: What `describe` says; `explain` is filled in.
+    spec: The result of `spec.describe`; `explain` is filled in.
     tensors: Names and shapes are looked at, not values.
 
   Raises:
     UserError: The tensors are not those of the system.
   """
-  unused, decision = spec["unused_modalities"], spec["decision"]
-  structure = input_structure(system, spec)
-  names = list(named_tensors(structure))
-  known = sorted(name for name in tensors if name.startswith("params."))
-  if sorted(f"params.{name}" for name in names) != known:
-    raise errors.UserError(
-      f"the tensors are not those of a {spec['system']} as config.json has it;"
-      " export the workdir again"
-    )
-  own = np.asarray([e["vector"] for e in spec["emotions"]], np.float32)
-  settings = (
-    settings_lib.RepairSettings(**spec["repair"]) if spec["repair"] else None
-  )
+  structure = parameter_shapes(system, spec)
+  _check_tensors(structure, spec, tensors)
 
-  def arguments(
+  def predict(
     tensors: Tensors, inputs: dict[str, Any]
-  ) -> tuple[
-    tuple[interface.Params, schema.Batch, Array], repair.RepairedBatch | None
-  ]:
-    """What the system's functions take, and what was done to it before."""
-    emotions = inputs["emotions"] if "emotions" in inputs else jnp.asarray(own)
-    word = inputs.get("acoustic_word")
-    if word is not None:
-      word = word[:, : spec["modalities"]["acoustic"]["max_length"]]
-    streams = {}
-    for modality, entry in spec["modalities"].items():
-      mask = inputs["mask"][modality][:, : entry["max_length"]]
-      features = inputs["features"][modality][:, : entry["max_length"]]
-      streams[modality] = schema.Stream(
-        jnp.where(mask[..., None], features, 0.0), mask
-      )
-    rows = mask.shape[0]
-    for modality, dim in unused.items():
-      nothing = jnp.zeros((rows, 1), bool)
-      streams[modality] = schema.Stream(jnp.zeros((rows, 1, dim)), nothing)
-    batch = schema.make_batch(
-      streams,
-      jnp.zeros((rows, emotions.shape[0])),
-      labelled=jnp.zeros(rows, bool),
-      acoustic_word=word,
-    )
-    mean, scale = (
-      {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-      }
-      for prefix in ("mean.", "scale.")
-    )
-    leaves = [tensors[f"params.{name}"] for name in names]
-    params = jax.tree.unflatten(jax.tree.structure(structure), leaves)
-    batch = normalise.normalise(batch, mean, scale)
-    if settings is None:
-      return (params, batch, emotions), None
-    fitted = _fitted(tensors)
-    whole = {m: _whole(fitted, m, each) for m, each in batch.streams.items()}
-    done = repair.apply(
-      settings, settings.inference, fitted, batch.replace(streams=whole)
-    )
-    return (params, done.batch, emotions), done
+  ) -> tuple[interface.Prediction, dict[str, interface.Explanation]]:
+    prepared = _prepare(spec, structure, tensors, inputs)
+    prediction = system.predict(*prepared[:3])
+    return prediction, _explanations(system, spec, prepared, prediction)
 
-  def explain(
-    tensors: Tensors, inputs: dict[str, Any]
-  ) -> dict[str, interface.Explanation]:
-    given, done = arguments(tensors, inputs)
-    said = {
-      f"weight_{name}": interface.Explanation(values, ())
-      for name, values in system.predict(*given).weights.items()
-      if name not in unused
-    }
-    if done is not None:
-      said |= {
-        f"{what}_{name}": interface.Explanation(flags.astype(jnp.float32), ())
-        for what, found in (
-          ("effective", done.effective),
-          ("proxied", done.proxied),
-        )
-        for name, flags in found.items()
-      }
-    if system.words is not None:
-      maps = system.words(*given)._asdict()
-      said |= {
-        name: interface.Explanation(values, ("lexical",))
-        for name, values in maps.items()
-        if values is not None
-      }
-    if system.explain is not None:
-      said |= system.explain(*given)
-    return said
-
-  def one(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
-    prediction = system.predict(*arguments(tensors, inputs)[0])
-    said = explain(tensors, inputs)
-    scores = prediction.per_modality
+  def predict_one(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
+    prediction, explanations = predict(tensors, inputs)
     return {
-      "probs": metrics.probabilities(decision, prediction.logits),
-      "per_modality": {m: scores[m] for m in scores if m not in unused},
-      "explain": {name: each.values for name, each in said.items()},
+      "probs": metrics.probabilities(spec["decision"], prediction.logits),
+      "per_modality": {
+        modality: scores
+        for modality, scores in prediction.per_modality.items()
+        if modality not in spec["unused_modalities"]
+      },
+      "explain": {name: each.values for name, each in explanations.items()},
     }
 
   def call(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
     if not spec["ensemble"]:
-      outputs = one(tensors, inputs)
+      outputs = predict_one(tensors, inputs)
     else:
       outputs = jax.tree.map(
         lambda x: x.astype(jnp.float32).mean(axis=0),
-        jax.vmap(one, in_axes=(0, None))(tensors, inputs),
+        jax.vmap(predict_one, in_axes=(0, None))(tensors, inputs),
       )
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
-  single = tensors
+  member = tensors
   if spec["ensemble"]:
-    single = jax.tree.map(lambda leaf: leaf[0], tensors)
-  said = jax.eval_shape(explain, single, sample_inputs(spec, rows=2))
-  axes = {name: list(each.axes) for name, each in said.items()}
+    member = jax.tree.map(lambda leaf: leaf[0], tensors)
+  sample = batch_lib.sample_inputs(spec, rows=2)
+  _, explanations = jax.eval_shape(predict, member, sample)
+  axes = {name: list(each.axes) for name, each in explanations.items()}
   return Served({**spec, "explain": axes}, tensors, call)
 
 
-def _whole(
+def parameter_shapes(
+  system: interface.System, spec: dict[str, Any]
+) -> interface.Params:
+  """Traces the system's `init` on a batch of the spec's shapes."""
+
+  def init(inputs: dict[str, Any], emotions: Array) -> interface.Params:
+    batch = batch_lib.from_inputs(spec, inputs, len(emotions))
+    return system.init(jax.random.key(0), batch, emotions)
+
+  return jax.eval_shape(
+    init,
+    batch_lib.sample_inputs(spec, rows=2),
+    batch_lib.emotion_vectors(spec),
+  )
+
+
+def named_tensors(params: interface.Params) -> dict[str, Any]:
+  """Names the leaves as `model.safetensors` does, in the order of the tree."""
+  named = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    name = jax.tree_util.keystr(path, simple=True, separator=".")
+    assert name not in named, name
+    named[name] = leaf
+  return named
+
+
+def _check_tensors(
+  structure: interface.Params, spec: dict[str, Any], tensors: Tensors
+) -> None:
+  """Refuses parameters of other names than the system's."""
+  expected = sorted(f"params.{name}" for name in named_tensors(structure))
+  if expected != sorted(name for name in tensors if name.startswith("params.")):
+    raise errors.UserError(
+      f"the tensors are not those of a {spec['system']} as config.json has it;"
+      " export the workdir again"
+    )
+
+
+def _prepare(
+  spec: dict[str, Any],
+  structure: interface.Params,
+  tensors: Tensors,
+  inputs: dict[str, Any],
+) -> _Prepared:
+  """Normalises and repairs the inputs, and gathers the parameters."""
+  emotions = inputs.get("emotions")
+  if emotions is None:
+    emotions = jnp.asarray(batch_lib.emotion_vectors(spec))
+  leaves = [tensors[f"params.{name}"] for name in named_tensors(structure)]
+  params = jax.tree.unflatten(jax.tree.structure(structure), leaves)
+  batch = normalise.normalise(
+    batch_lib.from_inputs(spec, inputs, emotions.shape[0]),
+    _with_prefix(tensors, "mean."),
+    _with_prefix(tensors, "scale."),
+  )
+  if not spec["repair"]:
+    return _Prepared(params, batch, emotions, None)
+  settings = settings_lib.RepairSettings(**spec["repair"])
+  fitted = _fitted_repair(tensors)
+  streams = {
+    modality: _as_long_as_fitted(fitted, modality, stream)
+    for modality, stream in batch.streams.items()
+  }
+  repaired = repair.apply(
+    settings, settings.inference, fitted, batch.replace(streams=streams)
+  )
+  return _Prepared(params, repaired.batch, emotions, repaired)
+
+
+def _explanations(
+  system: interface.System,
+  spec: dict[str, Any],
+  prepared: _Prepared,
+  prediction: interface.Prediction,
+) -> dict[str, interface.Explanation]:
+  """Collects what the system and the repair can say of each utterance."""
+  explanations = {
+    f"weight_{modality}": interface.Explanation(values, ())
+    for modality, values in prediction.weights.items()
+    if modality not in spec["unused_modalities"]
+  }
+  if prepared.repaired is not None:
+    for what in ("effective", "proxied"):
+      for modality, flags in getattr(prepared.repaired, what).items():
+        explanations[f"{what}_{modality}"] = interface.Explanation(
+          flags.astype(jnp.float32), ()
+        )
+  if system.words is not None:
+    for name, values in system.words(*prepared[:3])._asdict().items():
+      if values is not None:
+        explanations[name] = interface.Explanation(values, ("lexical",))
+  if system.explain is not None:
+    explanations |= system.explain(*prepared[:3])
+  return explanations
+
+
+def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
+  """Selects the tensors whose names begin with a prefix, and drops it."""
+  return {
+    name.removeprefix(prefix): value
+    for name, value in tensors.items()
+    if name.startswith(prefix)
+  }
+
+
+def _as_long_as_fitted(
   fitted: settings_lib.FittedRepair, modality: str, stream: schema.Stream
 ) -> schema.Stream:
-  """A stream as long as in training: the check reads flat features."""
+  """Pads a stream to the length of training: the check reads flat features."""
   length = fitted.mean[modality].shape[-1] // stream.features.shape[-1]
   # Filled first: how much is missing is not known where time is symbolic.
   features = jnp.pad(stream.features, ((0, 0), (0, length), (0, 0)))
@@ -197,67 +238,13 @@ def _whole(
   return schema.Stream(features[:, :length], mask[:, :length])
 
 
-def _fitted(tensors: Tensors) -> settings_lib.FittedRepair:
-  """The tensors of check and proxies."""
+def _fitted_repair(tensors: Tensors) -> settings_lib.FittedRepair:
+  """Gathers the tensors of the check and the proxies."""
   parts: dict[str, Any] = {"reduced": {}, "there": {}, "bank": None}
-  for name, leaf in tensors.items():
-    field, dot, key = name.removeprefix("repair.").partition(".")
-    if not name.startswith("repair."):
-      continue
+  for name, leaf in _with_prefix(tensors, "repair.").items():
+    field, dot, key = name.partition(".")
     if dot:
       parts.setdefault(field, {})[key] = leaf
     else:
       parts[field] = leaf
   return settings_lib.FittedRepair(**parts)
-
-
-def sample_inputs(spec: dict[str, Any], *, rows: int) -> dict[str, Any]:
-  """Zeros of the longest shape that is not cut, all of it real."""
-  entries = spec["modalities"].items()
-  inputs: dict[str, Any] = {
-    "features": {
-      m: np.zeros((rows, e["max_length"], e["dim"]), np.float32)
-      for m, e in entries
-    },
-    "mask": {m: np.ones((rows, e["max_length"]), bool) for m, e in entries},
-  }
-  if spec["open_vocabulary"]:
-    vectors = [emotion["vector"] for emotion in spec["emotions"]]
-    inputs["emotions"] = np.asarray(vectors, np.float32)
-  if spec["acoustic_word"]:
-    shape = inputs["mask"]["acoustic"].shape
-    inputs["acoustic_word"] = np.full(shape, -1, np.int32)
-  return inputs
-
-
-def input_structure(
-  system: interface.System, spec: dict[str, Any]
-) -> interface.Params:
-  """The parameters' shapes."""
-  vectors = np.asarray([e["vector"] for e in spec["emotions"]], np.float32)
-  inputs = sample_inputs(spec, rows=2)
-  streams = {
-    m: schema.Stream(inputs["features"][m], inputs["mask"][m])
-    for m in spec["modalities"]
-  }
-  for modality, dim in spec["unused_modalities"].items():
-    streams[modality] = schema.Stream(
-      np.zeros((2, 1, dim), np.float32), np.zeros((2, 1), bool)
-    )
-  batch = schema.make_batch(
-    streams,
-    np.zeros((2, len(vectors)), np.float32),
-    labelled=np.zeros(2, bool),
-    acoustic_word=inputs.get("acoustic_word"),
-  )
-  return jax.eval_shape(system.init, jax.random.key(0), batch, vectors)
-
-
-def named_tensors(params: interface.Params) -> dict[str, Any]:
-  """Leaves by the names of `model.safetensors`, in the order of the tree."""
-  named = {}
-  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-    name = jax.tree_util.keystr(path, simple=True, separator=".")
-    assert name not in named, name
-    named[name] = leaf
-  return named

@@ -1,11 +1,6 @@
-r"""Predicts the emotions of utterances with an export or a workdir.
+"""Reads the utterances of a shard folder or of a file of features.
 
-Example:
-  python -m mmer_jax.predict --model=models/mtee --input=data/iemocap4 \
-    --out=predictions.jsonl --explain
-
---input is a shard folder of `data_prep.convert`, or a file of features as they
-are, not normalised:
+Features are as they are, not normalised. A file is one of
 
 - .jsonl: one object per line, {"id": ..., "lexical": [[...], ...], "acoustic":
   [...] or null};
@@ -13,9 +8,6 @@ are, not normalised:
   the last frame;
 - .csv: `id` if any, and a column `acoustic:NAME` for each column of
   feature_spec.json; features of whole utterances alone.
-
---out is .jsonl, .csv or .parquet (which needs pyarrow): a row per utterance,
-with its id, what is predicted, and the probability of every emotion.
 """
 
 import csv
@@ -28,18 +20,17 @@ import numpy as np
 
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
+from mmer_jax.serving import checks
 from mmer_jax.serving import model as model_lib
-
-SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
 class Utterance(NamedTuple):
-  """A row of the input.
+  """Holds one utterance of the input.
 
   Attributes:
-    id: Of the row; its number where there is none.
+    id: The utterance's name; its number where it has none.
     features: Modality to (t, d); None where it is absent.
-    words: Of the lexical frames; empty where there are none.
+    words: The words of the lexical frames; empty where they are not known.
     acoustic_word: The lexical frame of each acoustic one; None where it is
       not known.
   """
@@ -53,7 +44,7 @@ class Utterance(NamedTuple):
 def read_utterances(
   model: model_lib.Model, source: pathlib.Path
 ) -> Iterator[Utterance]:
-  """The utterances of a shard folder or a file.
+  """Reads the utterances of a shard folder or a file, in their order.
 
   Raises:
     UserError: It is neither, or does not fit the model.
@@ -76,6 +67,7 @@ def read_utterances(
 def _shards(
   model: model_lib.Model, folder: pathlib.Path
 ) -> Iterator[Utterance]:
+  """Reads shards, whose columns must be the model's."""
   # Not at the top: it takes seconds, and files of features do without.
   from mmer_jax.data import shards
 
@@ -88,9 +80,8 @@ def _shards(
       f" {', '.join(known)}; convert the corpus with one of them"
     )
   for modality in shared:
-    check_columns(
-      model, modality, manifest["modalities"][modality]["columns"], str(folder)
-    )
+    columns = manifest["modalities"][modality]["columns"]
+    checks.check_columns(model.spec, modality, columns, str(folder))
   for _, example in shards.read_examples(folder):
     yield Utterance(
       example["id"],
@@ -103,30 +94,8 @@ def _shards(
     )
 
 
-def check_columns(
-  model: model_lib.Model, modality: str, found: Sequence[str], where: str
-) -> None:
-  """Refuses columns that are not those of the model, in its order.
-
-  Raises:
-    UserError: The first that differs is named.
-  """
-  expected = model.spec["modalities"][modality]["columns"]
-  if len(found) != len(expected):
-    raise errors.UserError(
-      f"{where} has {len(found)} {modality} columns, the model reads"
-      f" {len(expected)}, {expected[0]} to {expected[-1]}; convert the corpus"
-      " as that of the training"
-    )
-  for number, (name, own) in enumerate(zip(found, expected, strict=True)):
-    if name != own:
-      raise errors.UserError(
-        f"{where}: {modality} column {number} is {name}, the model reads {own}"
-        " there; convert the corpus as that of the training"
-      )
-
-
 def _jsonl(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
+  """Reads an object per line."""
   known = model.spec["modalities"]
   with path.open(encoding="utf-8") as file:
     for number, line in enumerate(file, 1):
@@ -160,12 +129,13 @@ def _jsonl(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
           ) from None
       yield Utterance(
         str(cells.get("id", number)),
-        {m: _two(frames) for m, frames in features.items()},
+        {m: _as_frames(frames) for m, frames in features.items()},
         cells.get("words", ()),
       )
 
 
 def _npz(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
+  """Reads arrays whose first axis is the utterances."""
   known = model.spec["modalities"]
   try:
     with np.load(path, allow_pickle=False) as file:
@@ -189,7 +159,7 @@ def _npz(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
   for number in range(next(iter(counts.values()))):
     features = {}
     for modality in set(known) & set(arrays):
-      frames = _two(arrays[modality][number])
+      frames = _as_frames(arrays[modality][number])
       real = np.flatnonzero(frames.any(axis=1))
       features[modality] = frames[: real[-1] + 1 if len(real) else 0]
     name = arrays["id"][number] if "id" in arrays else number
@@ -197,6 +167,7 @@ def _npz(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
 
 
 def _csv(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
+  """Reads a table of whole utterances."""
   known = model.spec["modalities"]
   with path.open(encoding="utf-8-sig", newline="") as file:
     reader = csv.DictReader(file)
@@ -216,12 +187,12 @@ def _csv(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
         f"{path} has no column of features, expected MODALITY:COLUMN; see"
         " --help"
       )
-    for modality, found in columns.items():
-      check_columns(model, modality, found, str(path))
+    for modality, names in columns.items():
+      checks.check_columns(model.spec, modality, names, str(path))
     for number, cells in enumerate(reader, 1):
       features = {}
-      for modality, found in columns.items():
-        text = [cells[f"{modality}:{name}"] for name in found]
+      for modality, names in columns.items():
+        text = [cells[f"{modality}:{name}"] for name in names]
         try:
           features[modality] = (
             np.asarray(text, np.float32)[None] if any(text) else None
@@ -236,6 +207,6 @@ def _csv(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
 _READ = {".jsonl": _jsonl, ".npz": _npz, ".csv": _csv}
 
 
-def _two(frames: np.ndarray | None) -> np.ndarray | None:
-  """A vector as one frame."""
+def _as_frames(frames: np.ndarray | None) -> np.ndarray | None:
+  """Makes a vector one frame."""
   return frames[None] if frames is not None and frames.ndim == 1 else frames

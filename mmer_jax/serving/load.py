@@ -1,10 +1,7 @@
-"""Predicting with an export or a workdir, from plain NumPy arrays.
+"""Loads an export or a workdir to predict with.
 
-  model = mmer_jax.load("models/mtee")
-  model.predict({"lexical": words, "acoustic": frames}).probs
-
-Reads an export with jax, numpy and safetensors alone; a workdir needs the rest
-of the package, and the shards that it was trained on.
+An export is read with jax, numpy and safetensors alone; a workdir needs the
+rest of the package, and the shards that it was trained on.
 """
 
 import hashlib
@@ -17,7 +14,7 @@ import jax
 import numpy as np
 from jax import export as jax_export
 
-from mmer_jax.base.errors import UserError
+from mmer_jax.base import errors
 from mmer_jax.serving import files, model
 
 
@@ -37,7 +34,7 @@ def load(path: str | pathlib.Path) -> model.Model:
 
     served = workdir.from_workdir(folder)
     return model.Model(served.spec, served.tensors, jax.jit(served.call))
-  raise UserError(
+  raise errors.UserError(
     f"{folder} holds neither {files.SPEC} nor run.json, expected an export of"
     " `python -m mmer_jax.export` or a workdir of `python -m mmer_jax.train`"
   )
@@ -46,80 +43,76 @@ def load(path: str | pathlib.Path) -> model.Model:
 def read(
   folder: pathlib.Path,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-  """The spec and the tensors of an export.
+  """Reads the spec and the tensors of an export.
 
   Raises:
     UserError: A file is missing or is not the one that was written.
   """
+  path = folder / files.SPEC
   try:
-    spec = json.loads((folder / files.SPEC).read_text(encoding="utf-8"))
-  except (OSError, json.JSONDecodeError) as error:
-    raise UserError(
-      f"{folder / files.SPEC} cannot be read ({error}), expected an export; write it"
-      " again with `python -m mmer_jax.export`"
+    spec = json.loads(path.read_text(encoding="utf-8"))
+  except (OSError, ValueError) as error:
+    raise errors.UserError(
+      f"{path} cannot be read ({error}), expected an export; write it again"
+      " with `python -m mmer_jax.export`"
     ) from None
-  if spec["format"] != files.SPEC_FORMAT:
-    raise UserError(
-      f"{folder / files.SPEC} has format {spec['format']}, expected {files.SPEC_FORMAT};"
-      " export the workdir again"
+  number = spec.get("format") if isinstance(spec, dict) else None
+  if number != files.SPEC_FORMAT:
+    raise errors.UserError(
+      f"{path} has format {number}, expected {files.SPEC_FORMAT}; export the"
+      " workdir again"
     )
-  path = folder / files.TENSORS
   _check_file(folder, spec, files.TENSORS)
-  return spec, safetensors_numpy().load_file(path)
+  return spec, safetensors_numpy().load_file(folder / files.TENSORS)
 
 
 def safetensors_numpy() -> Any:
-  """The module `safetensors.numpy`.
+  """Imports `safetensors.numpy`.
 
   Raises:
     UserError: It is not installed.
   """
-  try:
-    import safetensors.numpy
-  except ImportError:
-    raise UserError(
-      f"{files.TENSORS} needs the package safetensors, which is not installed;"
-      " pip install 'mmer_jax[export]'"
-    ) from None
-  return safetensors.numpy
+  return errors.require("safetensors.numpy", "export", files.TENSORS)
 
 
 def _check_file(folder: pathlib.Path, spec: dict[str, Any], name: str) -> None:
+  """Compares a file with the digest that the spec has of it."""
   try:
-    found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
   except OSError as error:
-    raise UserError(
+    raise errors.UserError(
       f"{folder / name} cannot be read ({error}); export the workdir again"
     ) from None
-  if found != spec["files"][name]:
-    raise UserError(
-      f"{folder / name} is not the file that {files.SPEC} was written with; export"
-      " the workdir again, or use --refresh for the StableHLO"
+  if digest != spec["files"][name]:
+    raise errors.UserError(
+      f"{folder / name} is not the file that {files.SPEC} was written with;"
+      " export the workdir again, or use --refresh for the StableHLO"
     )
 
 
 def _exported(
   folder: pathlib.Path, spec: dict[str, Any]
 ) -> Callable[..., dict[str, Any]]:
+  """Reads the function of an export, compiled for this backend when called."""
   _check_file(folder, spec, files.MODEL)
-  blob = (folder / files.MODEL).read_bytes()
+  path = folder / files.MODEL
   try:
-    exported = jax_export.deserialize(bytearray(blob))
+    exported = jax_export.deserialize(bytearray(path.read_bytes()))
   except ImportError:
-    raise UserError(
+    raise errors.UserError(
       f"{files.MODEL} needs the package flatbuffers, which is not installed;"
       " pip install 'mmer_jax[export]'"
     ) from None
   except ValueError as error:
-    raise UserError(
-      f"{folder / files.MODEL} is too old or too new for jax {jax.__version__}"
+    raise errors.UserError(
+      f"{path} is too old or too new for jax {jax.__version__}"
       f" ({error}); run `python -m mmer_jax.export --refresh --out={folder}`"
     ) from None
   backend = jax.default_backend()
   known = {"gpu": ("cuda", "rocm")}.get(backend, (backend,))
   if not set(known) & set(exported.platforms):
-    raise UserError(
-      f"{folder / files.MODEL} was exported for {', '.join(exported.platforms)}, not"
+    raise errors.UserError(
+      f"{path} was exported for {', '.join(exported.platforms)}, not"
       f" for {backend}; run `python -m mmer_jax.export --refresh --out={folder}"
       f" --platforms={','.join([*exported.platforms, known[0]])}`"
     )

@@ -1,10 +1,4 @@
-"""A trained system as one function: raw features in, probabilities out.
-
-What `mmer_jax.export` writes and `mmer_jax.predictor` calls. The function takes
-its tensors as an argument, cuts what is longer than in training, normalises,
-checks and repairs the modalities as `config.repair.inference` says, predicts,
-and averages over its members where it is an ensemble.
-"""
+"""Writes a served function as portable StableHLO."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +12,13 @@ from mmer_jax.serving import function
 
 
 def to_stablehlo(served: function.Served, platforms: Sequence[str]) -> bytes:
-  """Lowers the function once for all platforms: batch and time are symbolic.
+  """Lowers the function once for all platforms, batch and time symbolic.
 
   Streams that the system needs aligned share one symbol for their time.
+
+  Args:
+    served: The function.
+    platforms: Names that `jax.export` knows.
 
   Raises:
     UserError: The package flatbuffers is not installed.

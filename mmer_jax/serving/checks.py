@@ -1,0 +1,110 @@
+"""Refuses input that does not fit a model, and names what does not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmer_jax.base.errors import UserError
+
+# An input whose columns lie this many of training's deviations away is not in
+# training's units; one column or another may be, of heavy tails.
+_FAR, _FAR_SHARE = 10.0, 0.1
+
+
+def check_modality(spec: dict[str, Any], modality: str) -> None:
+  """Refuses a modality that the model does not read.
+
+  Raises:
+    UserError: It is none of the spec's.
+  """
+  if modality not in spec["modalities"]:
+    raise UserError(
+      f"features names {modality!r}, but the model reads"
+      f" {', '.join(spec['modalities'])}; leave it out"
+    )
+
+
+def check_columns(
+  spec: dict[str, Any], modality: str, columns: Sequence[str], where: str
+) -> None:
+  """Refuses columns that are not those of the model, in its order.
+
+  Args:
+    spec: The content of `feature_spec.json`.
+    modality: The modality of the columns.
+    columns: Their names.
+    where: The file or folder that has them, for the message.
+
+  Raises:
+    UserError: The first that differs is named.
+  """
+  expected = spec["modalities"][modality]["columns"]
+  if len(columns) != len(expected):
+    raise UserError(
+      f"{where} has {len(columns)} {modality} columns, the model reads"
+      f" {len(expected)}, {expected[0]} to {expected[-1]}; convert the corpus"
+      " as that of the training"
+    )
+  for number, (name, own) in enumerate(zip(columns, expected, strict=True)):
+    if name != own:
+      raise UserError(
+        f"{where}: {modality} column {number} is {name}, the model reads {own}"
+        " there; convert the corpus as that of the training"
+      )
+
+
+def check_finite(
+  columns: Sequence[str], frames: np.ndarray, where: str
+) -> None:
+  """Refuses NaN and infinities.
+
+  Args:
+    columns: Names of the columns.
+    frames: One utterance, (t, d).
+    where: The utterance, for the message.
+
+  Raises:
+    UserError: The first such number is named.
+  """
+  if not np.isfinite(frames).all():
+    row, column = np.argwhere(~np.isfinite(frames))[0]
+    raise UserError(
+      f"{where} is not finite in frame {row}, column"
+      f" {columns[column]} ({frames[row, column]}); replace it, as the"
+      " conversion's --nonfinite does"
+    )
+
+
+def check_scale(
+  spec: dict[str, Any], modality: str, utterances: Sequence[np.ndarray]
+) -> None:
+  """Refuses features whose columns lie far from those of training.
+
+  Args:
+    spec: The content of `feature_spec.json`.
+    modality: The modality of the features.
+    utterances: The frames (t, d) of each utterance.
+
+  Raises:
+    UserError: Too many columns are far; the farthest is named.
+  """
+  entry = spec["modalities"][modality]
+  frames = np.concatenate(utterances)
+  if entry["padding"] == "zero_rows":
+    frames = frames[frames.any(axis=1)]
+  if not len(frames):
+    return
+  mean, std = np.asarray(entry["mean"]), np.asarray(entry["std"])
+  scale = np.maximum(std, 1e-6 * np.maximum(np.abs(mean), 1e-6))
+  deviations = np.abs(frames.mean(axis=0, dtype=np.float64) - mean) / scale
+  far = np.flatnonzero(deviations > _FAR)
+  if len(far) > _FAR_SHARE * len(mean):
+    column = far[np.argmax(deviations[far])]
+    raise UserError(
+      f"{modality}: the means of {len(far)} of {len(mean)} columns lie more"
+      f" than {_FAR:g} deviations from those of training, most of all"
+      f" {entry['columns'][column]} with {frames[:, column].mean():.4g},"
+      f" expected about {mean[column]:.4g} +- {std[column]:.4g}; give"
+      " features as the training's converter made them, not normalised"
+    )
