@@ -17,11 +17,12 @@ import h5py
 import numpy as np
 
 from data_prep.corpus import text
-from data_prep.readers import tables, unpickle
+from data_prep.readers import unpickle
 from data_prep.sources import cmu_processed
 from data_prep.writing import manifest as writing_manifest
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
+from mmer_jax.data import npz_files, table_files
 
 _WORD_VECTOR_SUFFIXES = (".txt", ".vec", ".txt.gz", ".vec.gz")
 _SAMPLE = 200
@@ -47,7 +48,7 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
   name = path.name.lower()
   if name.endswith(".npz"):
     return _npz(path)
-  if name.endswith(tables.SUFFIXES):
+  if name.endswith(table_files.SUFFIXES):
     return _table(path)
   if name.endswith((".h5", ".hdf5")):
     return _hdf5(path)
@@ -57,7 +58,7 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
     return text.describe(path)
   raise UserError(
     f"{path}: unknown kind of file; inspect reads shard folders, folders of"
-    f" HDF5, {', '.join(tables.SUFFIXES)}, .h5, .pkl,"
+    f" HDF5, {', '.join(table_files.SUFFIXES)}, .h5, .pkl,"
     f" {', '.join(_WORD_VECTOR_SUFFIXES)}"
   )
 
@@ -133,9 +134,9 @@ def _frames(array: cmu_processed.Array) -> dict[str, Any]:
 
 
 def _npz(path: pathlib.Path) -> dict[str, Any]:
-  table = tables.open_table(path)
+  table = table_files.open_table(path)
   columns = {}
-  for name, header in tables.npz_headers(path).items():
+  for name, header in npz_files.headers(path).items():
     entry: dict[str, Any] = {
       "shape": list(header.shape),
       "dtype": str(header.dtype),
@@ -162,7 +163,7 @@ def _summary(values: Iterator[Any]) -> dict[str, Any]:
       low = min(low, float(np.min(array, where=finite, initial=np.inf)))
       high = max(high, float(np.max(array, where=finite, initial=-np.inf)))
     elif array.dtype.kind in "US" and len(seen) <= _SAMPLE:
-      key = tables.as_text(array.item() if array.ndim == 0 else array)
+      key = table_files.as_text(array.item() if array.ndim == 0 else array)
       seen[key] = seen.get(key, 0) + 1
   if numbers:
     return {
@@ -176,7 +177,7 @@ def _summary(values: Iterator[Any]) -> dict[str, Any]:
 
 
 def _table(path: pathlib.Path) -> dict[str, Any]:
-  table = tables.open_table(path)
+  table = table_files.open_table(path)
   seen: dict[str, dict[str, int]] = {}
   rows = 0
   for row in table.rows(()):
@@ -184,7 +185,7 @@ def _table(path: pathlib.Path) -> dict[str, Any]:
     for column, value in row.cells.items():
       values = seen.setdefault(column, {})
       if len(values) <= _SAMPLE:
-        key = tables.as_text(value)[:60]
+        key = table_files.as_text(value)[:60]
         values[key] = values.get(key, 0) + 1
   columns = {}
   for column, values in seen.items():

@@ -24,9 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.corpus import corpus, text
-from data_prep.readers import tables
 from mmer_jax.base.errors import UserError
-from mmer_jax.data import schema
+from mmer_jax.data import schema, table_files
 from mmer_jax.data import word_vectors as word_vectors_lib
 
 # Feature set and levels of openSMILE; the levels stand side by side.
@@ -143,13 +142,13 @@ def _rows(path: pathlib.Path) -> list[_Row]:
       f"--input={path} is no list of recordings, expected a .csv or .jsonl file"
       " with the columns wav and text"
     )
-  table = tables.open_table(path)
+  table = table_files.open_table(path)
   for column in ("wav", "text"):
     table.require(column)
   there = [c for c in _COLUMNS if c in (table.columns or ("wav", "text"))]
   rows = []
   for row in table.rows(there):
-    cells = {c: tables.as_text(row.cells.get(c)).strip() for c in _COLUMNS}
+    cells = {c: table_files.as_text(row.cells.get(c)).strip() for c in _COLUMNS}
     if not cells["wav"]:
       raise UserError(f"{row.where}: wav is empty, expected the path of a file")
     wav = path.parent / cells["wav"]

@@ -44,9 +44,8 @@ import numpy as np
 
 from data_prep.corpus import corpus
 from data_prep.corpus import text as text_lib
-from data_prep.readers import tables
 from mmer_jax.base.errors import UserError
-from mmer_jax.data import schema
+from mmer_jax.data import schema, table_files
 from mmer_jax.data import word_vectors as word_vectors_lib
 
 _TEMPLATES = (
@@ -256,14 +255,14 @@ class _Reader:
           f" {', '.join(name for _, name in spec.files)} from a folder"
         )
       self._tables = {
-        key: tables.open_table(path / name) for key, name in spec.files
+        key: table_files.open_table(path / name) for key, name in spec.files
       }
     else:
       if path.is_dir():
         raise UserError(
           f"--input={path} is a folder; the spec {spec.name} reads one file"
         )
-      self._tables = {"": tables.open_table(path)}
+      self._tables = {"": table_files.open_table(path)}
     first = next(iter(self._tables.values()))
     if spec.files and any(_FILE in t.columns for t in self._tables.values()):
       raise UserError(
@@ -299,7 +298,7 @@ class _Reader:
     )
 
   def _expand(
-    self, table: tables.Table, columns: tuple[str, ...]
+    self, table: table_files.Table, columns: tuple[str, ...]
   ) -> tuple[str, ...]:
     expanded: list[str] = []
     for column in columns:
@@ -315,7 +314,7 @@ class _Reader:
       expanded += found
     return tuple(expanded)
 
-  def rows(self) -> Iterator[tables.Row]:
+  def rows(self) -> Iterator[table_files.Row]:
     """Every row of every file, with the file's key as a column."""
     for key, table in self._tables.items():
       for row in table.rows(self._wanted):
@@ -330,7 +329,7 @@ class _Reader:
       if text is not None:
         yield text
 
-  def _text(self, row: tables.Row) -> str | None:
+  def _text(self, row: table_files.Row) -> str | None:
     """The text as `spec.crop` leaves it; None for silence."""
     text, crop = self._fill("text", row), self._spec.crop
     if not any(crop.values()):
@@ -388,15 +387,15 @@ class _Reader:
       )
     return names
 
-  def _fill(self, key: str, row: tables.Row) -> str:
+  def _fill(self, key: str, row: table_files.Row) -> str:
     return _FIELD.sub(
-      lambda match: tables.as_text(row.cells[match[1]]), self._spec[key]
+      lambda match: table_files.as_text(row.cells[match[1]]), self._spec[key]
     ).strip()
 
-  def _frames(self, name: str, row: tables.Row) -> np.ndarray | None:
+  def _frames(self, name: str, row: table_files.Row) -> np.ndarray | None:
     parts = []
     for column in self._features[name]:
-      part = tables.as_vector(row.cells[column], row.where, column)
+      part = table_files.as_vector(row.cells[column], row.where, column)
       if part is None:
         return None
       parts.append(part)
@@ -442,7 +441,7 @@ class _Reader:
       )
       yield example, text
 
-  def _split(self, row: tables.Row) -> str:
+  def _split(self, row: table_files.Row) -> str:
     value = self._fill("split", row)
     if not self._spec.split:
       return ""
@@ -453,13 +452,13 @@ class _Reader:
       )
     return self._splits[value]
 
-  def _labels(self, row: tables.Row) -> np.ndarray | None:
+  def _labels(self, row: table_files.Row) -> np.ndarray | None:
     spec = self._spec
     labels = np.zeros(len(self._order), np.float32)
     if spec.label_columns:
       values = {}
       for emotion, column in spec.label_columns:
-        cell = tables.as_vector(row.cells[column], row.where, column)
+        cell = table_files.as_vector(row.cells[column], row.where, column)
         values[emotion] = np.nan if cell is None else float(cell.item())
       missing = [e for e, value in values.items() if np.isnan(value)]
       if len(missing) == len(values):
