@@ -150,19 +150,28 @@ def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def keep_lines(
   path: pathlib.Path, wanted: Callable[[dict[str, Any]], bool]
-) -> None:
+) -> list[dict[str, Any]]:
   """Drops the lines of a JSONL file that a resumed run will write again.
 
   A last line that was cut short by a kill is dropped too.
+
+  Args:
+    path: The file, which need not exist.
+    wanted: Whether a row stays.
+
+  Returns:
+    The rows that stay.
   """
   if not path.exists():
-    return
-  kept = []
+    return []
+  kept, lines = [], []
   for line in path.read_text(encoding="utf-8").splitlines():
     try:
       row = json.loads(line)
     except json.JSONDecodeError:
       break
     if wanted(row):
-      kept.append(line + "\n")
-  write_text(path, "".join(kept))
+      kept.append(row)
+      lines.append(line + "\n")
+  write_text(path, "".join(lines))
+  return kept

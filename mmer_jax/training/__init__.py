@@ -1,0 +1,1 @@
+"""Trains the runs of an experiment: steps, programs, the loop of the host."""

@@ -1,8 +1,8 @@
-"""Orbax behind one small door: what a workdir keeps of its runs."""
+"""Saves and restores the runs of a workdir (Orbax)."""
 
 import pathlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,14 +13,32 @@ from mmer_jax.systems import interface
 from mmer_jax.training import step
 
 
+class Position(NamedTuple):
+  """Says where training goes on; its fields are keys of a checkpoint's JSON.
+
+  Attributes:
+    stage: Number of the stage, from 0.
+    epoch: Number of the epoch in the stage, from 0.
+    chunk: Number of the next dispatch in the epoch, from 0.
+    done: Whether all stages are finished.
+  """
+
+  stage: int
+  epoch: int
+  chunk: int
+  done: bool
+
+
+START = Position(0, 0, 0, False)
+
+
 class Checkpoints:
-  """The states of a workdir, saved whole or not at all.
+  """Saves the states of a workdir, each whole or not at all.
 
   A checkpoint holds five items: `train` (parameters and optimiser, only
   needed to go on), `best` (the parameters that validation selected, of each
-  stage so far),
-  `progress`, `runs` (the settings, normalisation among them) and `position`
-  (JSON: where in the stages, epochs and chunks the state stands).
+  stage so far), `progress`, `runs` (the settings, normalisation among them) and
+  `position` (JSON: a `Position`).
   """
 
   def __init__(self, workdir: pathlib.Path, *, keep: int = 2):
@@ -34,7 +52,7 @@ class Checkpoints:
     )
 
   def latest(self) -> int | None:
-    """The number of the newest complete checkpoint."""
+    """Gives the number of the newest complete checkpoint; None before any."""
     return self._manager.latest_step()
 
   def save(
@@ -42,7 +60,7 @@ class Checkpoints:
     number: int,
     state: step.RunState,
     runs: interface.RunSettings,
-    position: dict[str, Any],
+    position: Position,
   ) -> None:
     """Writes a checkpoint; one of the same number is left as it is."""
     if number == self.latest():
@@ -54,18 +72,18 @@ class Checkpoints:
         best=ocp.args.StandardSave((*state.finished, state.best_params)),
         progress=ocp.args.StandardSave(state.progress),
         runs=ocp.args.StandardSave(runs),
-        position=ocp.args.JsonSave(position),
+        position=ocp.args.JsonSave(position._asdict()),
       ),
       force=True,
     )
     self._manager.wait_until_finished()
 
-  def position(self) -> dict[str, Any]:
-    """Where the newest checkpoint stands."""
+  def position(self) -> Position:
+    """Reads where the newest checkpoint stands."""
     restored = self._manager.restore(
       self._number(), args=ocp.args.Composite(position=ocp.args.JsonRestore())
     )
-    return dict(restored["position"])
+    return Position(**restored["position"])
 
   def restore(self, target: step.RunState) -> step.RunState:
     """Reads the newest state onto the shardings of an abstract one."""
@@ -88,16 +106,16 @@ class Checkpoints:
     runs: interface.RunSettings,
     sharding: jax.sharding.Sharding,
   ) -> tuple[tuple[Any, ...], interface.RunSettings, step.Progress]:
-    """Reads what predicting needs to the host.
+    """Reads what predicting needs, as arrays of the host.
 
     Args:
-      target: An abstract state, with the runs axis.
-      runs: Settings of the shapes of the saved ones.
-      sharding: Replicated over the devices of all processes.
+      target: The abstract state, with the runs axis.
+      runs: Settings of the same shapes as the saved ones.
+      sharding: Replicates over the devices of all processes.
 
     Returns:
-      The selected parameters of each stage, the settings and where each run
-      ended.
+      The selected parameters of each stage, the settings, and the progress
+      with which each run ended.
     """
     best, progress, runs = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(

@@ -1,8 +1,7 @@
-"""All runs of a program, compiled: `training` mapped over runs and devices.
+"""Lays runs and batches over the devices.
 
-Every function here takes and returns arrays with a leading runs axis. The
-mesh has two axes: `runs` splits the runs, `data` splits every batch; a loss is
-a function of the global batch whatever the mesh.
+A mesh has two axes: `runs` splits the runs of a program, `data` splits every
+batch.
 """
 
 from typing import Any
@@ -15,7 +14,9 @@ from jaxtyping import Array
 from mmer_jax.base import errors
 
 
-def make_mesh(runs: int, batch_size: int, *, over_runs: int, over_data: int):
+def make_mesh(
+  runs: int, batch_size: int, *, over_runs: int, over_data: int
+) -> Mesh:
   """Lays the devices over the runs and over each batch.
 
   Args:
@@ -86,10 +87,10 @@ def place(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Every device has all of it."""
+  """Gives every device the whole of an array."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def fetch(tree: Any) -> Any:
-  """Brings replicated arrays to the host."""
+  """Copies replicated arrays to the host."""
   return jax.tree.map(np.asarray, jax.device_get(tree))

@@ -1,49 +1,131 @@
-r"""Trains every run of a config in one program, and can be killed at any time.
+"""Shows and logs the progress of training: bars, metrics.jsonl, TensorBoard."""
 
-Example:
-  python -m mmer_jax.train --config=configs/mtee/iemocap.py:utterances \
-    --config.data.dir=data/iemocap4 --workdir=runs/mtee_iemocap
-
-Any key of the config can be overridden: --config.optimizer.learning_rate=3e-4
---config.sweep.learning_rate="(1e-3, 3e-4)" --config.seeds="(0, 1, 2, 3, 4)".
-The same command again resumes an interrupted workdir.
-"""
-
+import contextlib
+import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import rich.console
 import rich.progress
+from absl import logging
 
-from mmer_jax.base import errors
-from mmer_jax.experiment import records
-from mmer_jax.systems import interface
+from mmer_jax.base import errors, workdir
+from mmer_jax.experiment import build, records
+
+Log = dict[str, np.ndarray]
 
 
-def log_row(
+class MetricsLog:
+  """Appends the metrics of each epoch to `metrics.jsonl` and to event files."""
+
+  def __init__(self, folder: pathlib.Path, events: "Events"):
+    """Opens the log of a workdir.
+
+    Args:
+      folder: The workdir.
+      events: TensorBoard's event files.
+    """
+    self.folder = folder
+    self._path = folder / "metrics.jsonl"
+    self._events = events
+    self._failed: set[int] = set()
+
+  def rewind(self, stage: int, epoch: int) -> None:
+    """Drops the rows that training will write again.
+
+    Args:
+      stage: Number of the stage that training goes on in.
+      epoch: Number of the epoch that it begins with, from 0.
+    """
+    if jax.process_index():
+      return
+    kept = workdir.keep_lines(
+      self._path, lambda row: (row["stage"], row["epoch"] - 1) < (stage, epoch)
+    )
+    self._failed = {row["run"] for row in kept if "failed_step" in row}
+
+  def add(
+    self, experiment: build.Experiment, number: int, epoch: int, log: Log
+  ) -> None:
+    """Logs an epoch: one row per run, and one for a run that has failed.
+
+    Args:
+      experiment: The runs.
+      number: Number of the stage, from 0.
+      epoch: Number of the epoch, from 0.
+      log: What `end_epoch` returned, with the runs axis.
+    """
+    rows = []
+    for record in experiment.records:
+      step = int(log["failed_step"][record.run])
+      head = _row_head(experiment, number, epoch, record)
+      if step >= 0 and record.run not in self._failed:
+        self._failed.add(record.run)
+        logging.error(
+          "%s: loss or gradient is not finite at step %d of stage %s; this"
+          " run stops, the others go on",
+          record.describe(),
+          step,
+          head["stage_name"],
+        )
+        rows.append({**head, "failed_step": step})
+      if log["live"][record.run]:
+        rate = float(experiment.runs.learning_rate[record.run])
+        rows.append({**head, **_run_metrics(log, record.run, rate)})
+    if jax.process_index() == 0:
+      workdir.append_lines(self._path, rows)
+    self._events.add(rows)
+
+
+def _row_head(
+  experiment: build.Experiment,
   number: int,
-  stage: interface.Stage,
   epoch: int,
   record: records.RunRecord,
-  values: dict[str, Any],
 ) -> dict[str, Any]:
+  """Says which run and epoch a row of `metrics.jsonl` belongs to."""
   return {
     "stage": number,
-    "stage_name": stage.name,
+    "stage_name": experiment.system.stages[number].name,
     "epoch": epoch + 1,
     "run": record.run,
     "seed": record.seed,
     "fold": record.fold.name,
     **record.setting,
     **({"unseen": " ".join(record.unseen)} if record.unseen else {}),
-    **values,
   }
 
 
-def progress_bars(console: rich.console.Console) -> rich.progress.Progress:
-  return rich.progress.Progress(
+def _run_metrics(log: Log, run: int, learning_rate: float) -> dict[str, Any]:
+  """Picks one run's numbers out of an epoch's log."""
+  values = {
+    key: value[run].tolist()
+    for key, value in log.items()
+    if key.startswith(("train_", "validation_", "step"))
+  }
+  scale = log["learning_rate_scale"][run].item()
+  return {**values, "learning_rate": learning_rate * scale}
+
+
+@contextlib.contextmanager
+def stage_bar(
+  console: rich.console.Console, name: str, epochs: int, completed: int
+) -> Iterator[Callable[..., None]]:
+  """Shows the progress bar of a stage.
+
+  Args:
+    console: The terminal.
+    name: Name of the stage.
+    epochs: Number of epochs of the stage.
+    completed: Number of epochs that are already done.
+
+  Yields:
+    The function that updates the bar.
+  """
+  columns = (
     rich.progress.TextColumn("{task.description}"),
     rich.progress.BarColumn(),
     rich.progress.MofNCompleteColumn(),
@@ -51,18 +133,56 @@ def progress_bars(console: rich.console.Console) -> rich.progress.Progress:
     rich.progress.TextColumn("{task.fields[value]}"),
     rich.progress.TextColumn("{task.fields[rate]}"),
     rich.progress.TimeRemainingColumn(),
-    console=console,
-    disable=jax.process_index() != 0,
   )
+  disable = jax.process_index() != 0
+  with rich.progress.Progress(
+    *columns, console=console, disable=disable
+  ) as bars:
+    task = bars.add_task(
+      name, total=epochs, completed=completed, loss="-", value="-", rate="-"
+    )
+    yield functools.partial(bars.update, task)
 
 
-class _Events:
-  """TensorBoard event files, or nothing."""
+def summary(
+  experiment: build.Experiment, number: int, log: Log, seconds: float
+) -> dict[str, str]:
+  """Describes an epoch beside the progress bar: means over the live runs.
+
+  Args:
+    experiment: The runs.
+    number: Number of the stage, from 0.
+    log: What `end_epoch` returned, with the runs axis.
+    seconds: How long the epoch took.
+
+  Returns:
+    Fields of the bar; none where no run is live.
+  """
+  live = log["live"]
+  if not live.any():
+    return {}
+  select = experiment.config.training.select
+  examples = sum(
+    len(experiment.stage_rows(record, number))
+    for record in experiment.records
+    if live[record.run]
+  )
+  return {
+    "loss": f"{log['train_loss'][live].mean():.4f}",
+    "value": f"{select} {log[f'validation_{select}'][live].mean():.3f}",
+    "rate": f"{examples / seconds:,.0f} examples/s",
+  }
+
+
+class Events:
+  """Writes TensorBoard's event files, or nothing."""
 
   def __init__(self, writer: Any):
+    """Takes a `tensorboardX.SummaryWriter`; None to write nothing."""
     self._writer = writer
 
   def add(self, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the numbers of rows of `metrics.jsonl`."""
     if self._writer is None:
       return
     for row in rows:
@@ -73,18 +193,22 @@ class _Events:
           )
 
   def close(self) -> None:
+    """Ends the files."""
     if self._writer is not None:
       self._writer.close()
 
 
-def event_writer(folder: pathlib.Path, wanted: bool) -> _Events:
+def event_writer(folder: pathlib.Path, wanted: bool) -> Events:
+  """Opens the event files of a workdir.
+
+  Args:
+    folder: The workdir, whose `tensorboard` they go to.
+    wanted: Whether to write them at all.
+
+  Raises:
+    UserError: The package tensorboardX is not installed.
+  """
   if not wanted:
-    return _Events(None)
-  try:
-    import tensorboardX
-  except ImportError:
-    raise errors.UserError(
-      "--tensorboard needs the package tensorboardX, which is not installed;"
-      " pip install mmer_jax[tensorboard]"
-    ) from None
-  return _Events(tensorboardX.SummaryWriter(str(folder / "tensorboard")))
+    return Events(None)
+  tensorboard = errors.require("tensorboardX", "tensorboard", "--tensorboard")
+  return Events(tensorboard.SummaryWriter(str(folder / "tensorboard")))

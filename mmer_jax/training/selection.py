@@ -1,4 +1,4 @@
-"""The state, the stages and the runs of training, and their compiled step."""
+"""Ends an epoch of one run: what validation selects, lowers and stops."""
 
 from typing import NamedTuple
 
@@ -10,19 +10,19 @@ from mmer_jax.core import metrics
 from mmer_jax.systems import interface
 from mmer_jax.training import step
 
-# Dai et al. 2020, Figures 4 and 5.
+# The metrics logged at every threshold: Dai et al. 2020, Figures 4 and 5.
 CURVES = ("weighted_f1", "weighted_accuracy")
 
 
 class Validation(NamedTuple):
-  """What a pass over the validation rows leaves.
+  """Holds what a pass over the validation rows gives.
 
   Attributes:
-    logits: Of every row, fillers included.
-    labels: Of every row.
-    mask: False on fillers and unlabelled rows.
+    logits: Scores of every row, rows that fill a batch included.
+    labels: Labels of every row.
+    mask: False on rows that fill a batch and on unlabelled rows.
     known: The emotions that the stages so far have taught.
-    loss: Mean over the batches, weighted by their examples.
+    loss: Mean loss of the batches, weighted by their examples.
   """
 
   logits: Float[Array, "n k"]
@@ -35,12 +35,12 @@ class Validation(NamedTuple):
 def end_epoch(
   rules: interface.TrainingRules, state: step.RunState, validation: Validation
 ) -> tuple[step.RunState, dict[str, Scalar]]:
-  """Plateau, selection and early stopping of one run, from validation alone.
+  """Applies plateau, selection and early stopping, from validation alone.
 
   Args:
-    rules: What the config says of them.
-    state: After the epoch's last step.
-    validation: With the parameters of that step.
+    rules: How to select, when to lower the rate and when to stop.
+    state: The run after the epoch's last step.
+    validation: Predictions with the parameters of that step.
 
   Returns:
     The state at the start of the next epoch, and what to log.
@@ -56,30 +56,87 @@ def end_epoch(
     rules.threshold,
     emotions=validation.known,
   )
-  if rules.select == "loss":
-    value = -validation.loss
-  elif rules.select == "last":
-    value = progress.epoch.astype(jnp.float32)
-  else:
-    value = scores[rules.select]
+  value = _selection_value(rules, progress, validation, scores)
   # Metrics are finite by design; a model whose validation loss is not must
   # not be selected by them.
   better = live & (value > progress.best) & jnp.isfinite(validation.loss)
   best_epoch = jnp.where(better, progress.epoch + 1, progress.best_epoch)
+  following = progress.replace(
+    epoch=progress.epoch + 1,
+    best=jnp.where(better, value, progress.best),
+    best_epoch=best_epoch,
+    stopped=_waited_enough(rules, progress, best_epoch),
+    **_plateau(rules, progress, validation.loss),
+  )
+  following = step.select_tree(live, following, progress).replace(
+    sums=jax.tree.map(jnp.zeros_like, progress.sums),
+    examples=jnp.zeros_like(progress.examples),
+  )
+  log = {
+    **_epoch_log(state, validation, scores),
+    "live": live,
+    "best_epoch": best_epoch,
+    "stopped": following.stopped,
+  }
+  if rules.curve_thresholds:
+    log.update(_curves(rules, probs, validation))
+  best_params = step.select_tree(better, state.train.params, state.best_params)
+  return state.replace(best_params=best_params, progress=following), log
 
-  # torch.optim.lr_scheduler.ReduceLROnPlateau, mode "min", its relative
-  # threshold of 1e-4, no cooldown.
-  lower = validation.loss < progress.plateau_best * (1 - 1e-4)
+
+def _selection_value(
+  rules: interface.TrainingRules,
+  progress: step.Progress,
+  validation: Validation,
+  scores: dict[str, Scalar],
+) -> Scalar:
+  """Gives the value by which epochs are compared; larger is better."""
+  if rules.select == "loss":
+    return -validation.loss
+  if rules.select == "last":
+    return progress.epoch.astype(jnp.float32)
+  return scores[rules.select]
+
+
+def _plateau(
+  rules: interface.TrainingRules, progress: step.Progress, loss: Scalar
+) -> dict[str, Scalar]:
+  """Lowers the learning rate where the validation loss no longer falls.
+
+  As torch.optim.lr_scheduler.ReduceLROnPlateau does, mode "min", its relative
+  threshold of 1e-4, no cooldown.
+
+  Returns:
+    The fields of `Progress` that change.
+  """
+  lower = loss < progress.plateau_best * (1 - 1e-4)
   bad = jnp.where(lower, 0, progress.plateau_bad + 1)
   reduce = bad > rules.patience
-  waited = progress.epoch + 1 - best_epoch
-  stop = (
-    waited >= rules.early_stopping
-    if rules.early_stopping
-    else jnp.zeros_like(live)
-  )
+  return {
+    "rate_scale": jnp.where(
+      reduce, progress.rate_scale * rules.factor, progress.rate_scale
+    ),
+    "plateau_best": jnp.where(lower, loss, progress.plateau_best),
+    "plateau_bad": jnp.where(reduce, 0, bad),
+  }
+
+
+def _waited_enough(
+  rules: interface.TrainingRules, progress: step.Progress, best_epoch: Scalar
+) -> Bool[Array, ""]:
+  """Says whether early stopping ends the run after this epoch."""
+  if not rules.early_stopping:
+    return jnp.zeros_like(progress.stopped)
+  return progress.epoch + 1 - best_epoch >= rules.early_stopping
+
+
+def _epoch_log(
+  state: step.RunState, validation: Validation, scores: dict[str, Scalar]
+) -> dict[str, Scalar]:
+  """Collects the epoch's means over examples and its validation metrics."""
+  progress = state.progress
   examples = jnp.maximum(progress.examples, 1.0)
-  log = {
+  return {
     "step": state.train.step,
     "learning_rate_scale": progress.rate_scale,
     **{
@@ -88,31 +145,8 @@ def end_epoch(
     "validation_loss": validation.loss,
     **{f"validation_{name}": score for name, score in scores.items()},
     "epoch": progress.epoch + 1,
-    "live": live,
-    "best_epoch": best_epoch,
     "failed_step": progress.failed_step,
   }
-  following = progress.replace(
-    epoch=progress.epoch + 1,
-    rate_scale=jnp.where(
-      reduce, progress.rate_scale * rules.factor, progress.rate_scale
-    ),
-    plateau_best=jnp.where(lower, validation.loss, progress.plateau_best),
-    plateau_bad=jnp.where(reduce, 0, bad),
-    best=jnp.where(better, value, progress.best),
-    best_epoch=best_epoch,
-    stopped=stop,
-  )
-  following = step.select_tree(live, following, progress)
-  reset = following.replace(
-    sums=jax.tree.map(jnp.zeros_like, progress.sums),
-    examples=jnp.zeros_like(progress.examples),
-  )
-  log["stopped"] = reset.stopped
-  if rules.curve_thresholds:
-    log.update(_curves(rules, probs, validation))
-  best_params = step.select_tree(better, state.train.params, state.best_params)
-  return state.replace(best_params=best_params, progress=reset), log
 
 
 def _curves(
@@ -120,7 +154,7 @@ def _curves(
   probs: Float[Array, "n k"],
   validation: Validation,
 ) -> dict[str, Float[Array, " thresholds"]]:
-  """The metrics of `CURVES` at every threshold, means over the emotions."""
+  """Computes the metrics of `CURVES` at every threshold."""
 
   def at(threshold: Scalar) -> dict[str, Scalar]:
     values = metrics.compute(

@@ -1,4 +1,4 @@
-"""The state, the stages and the runs of training, and their compiled step."""
+"""Defines the state of one run and updates it by one step."""
 
 import zlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 
 from mmer_jax.data import schema
 from mmer_jax.systems import interface
@@ -18,7 +18,7 @@ _OPTIMIZERS = {"adam": optax.scale_by_adam(), "sgd": optax.identity()}
 
 @flax.struct.dataclass
 class TrainState:
-  """What an update changes."""
+  """Holds what an update changes: parameters and optimiser."""
 
   step: Int[Array, "*r"]
   params: interface.Params
@@ -27,13 +27,13 @@ class TrainState:
 
 @flax.struct.dataclass
 class Progress:
-  """Where a run stands: plateau, early stopping, selection, failure.
+  """Records a run's plateau, early stopping, selection and failure.
 
   Attributes:
     epoch: Epochs finished in this stage.
-    rate_scale: What plateaus have made of the learning rate.
+    rate_scale: Factor of the learning rate after the plateaus so far.
     plateau_best: Lowest validation loss so far.
-    plateau_bad: Epochs since, as ReduceLROnPlateau counts them.
+    plateau_bad: Epochs since that loss, as ReduceLROnPlateau counts them.
     best: Best value of the selection metric, larger is better.
     best_epoch: The epoch it was reached in, from 1; 0 before any.
     stopped: The run changes no more: early stopping or failure.
@@ -56,13 +56,13 @@ class Progress:
 
 @flax.struct.dataclass
 class RunState:
-  """All that a run is; with the run's settings, all that it needs to go on.
+  """Holds the whole state of a run; with its settings, enough to resume it.
 
   Attributes:
-    train: What an update changes.
-    best_params: What validation selected, in this stage so far.
-    progress: Where the run stands.
-    finished: What it selected in each stage before.
+    train: Parameters and optimiser, which an update changes.
+    best_params: Parameters that validation selected in this stage so far.
+    progress: Epoch, plateau, selection and failure.
+    finished: Parameters that validation selected in each stage before.
   """
 
   train: TrainState
@@ -72,7 +72,7 @@ class RunState:
 
 
 def stream_key(seed: Array, name: str, step: Array | int) -> PRNGKeyArray:
-  """The key of one random stream at one step; nothing to checkpoint."""
+  """Derives the key of one random stream at one step from the seed alone."""
   root = jax.random.fold_in(
     jax.random.key(seed), zlib.crc32(name.encode()) & 0x7FFFFFFF
   )
@@ -86,14 +86,14 @@ def init_run(
   first_step: Array | int = 0,
   finished: tuple[interface.Params, ...] = (),
 ) -> RunState:
-  """A run before its first step of a stage.
+  """Makes the state of a run before its first step of a stage.
 
   Args:
-    params: From `System.init`, or the best of the stage before.
+    params: Parameters from `System.init`, or the best of the stage before.
     terms: Names of what the stage's loss logs beside its value.
-    optimizer: The stage's.
-    first_step: Steps of the stages before.
-    finished: What those selected.
+    optimizer: Optimiser of the stage, `adam` or `sgd`.
+    first_step: Number of steps in the stages before.
+    finished: Parameters that validation selected in each stage before.
   """
   # Two buffers: the state is donated, and a buffer is given away once.
   best_params = jax.tree.map(jnp.copy, params)
@@ -130,7 +130,7 @@ def train_step(
   batch: schema.Batch,
   run: interface.RunSettings,
 ) -> RunState:
-  """One update of one run: clip, L2, Adam, as PyTorch's Adam orders them.
+  """Updates one run by one batch, in the order of PyTorch: clip, L2, Adam.
 
   Under `sgd` what is clipped and decayed is the step itself.
 
@@ -140,7 +140,6 @@ def train_step(
   """
   train, progress = state.train, state.progress
   key = stream_key(run.seed, stage.name, train.step)
-
   gradient = stage.gradient or jax.value_and_grad(stage.loss, has_aux=True)
   (loss, terms), grads = gradient(
     train.params, batch, run.replace(epoch=progress.epoch), key
@@ -149,17 +148,10 @@ def train_step(
   grads = _without(grads, still)
   norm = optax.tree.norm(grads)
   finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-  examples = jnp.sum(batch.example_mask & batch.labelled).astype(jnp.float32)
   live = batch.example_mask.any() & ~progress.stopped
   apply = live & finite
 
-  clipping = (run.clip_norm > 0) & (norm > run.clip_norm)
-  shrink = jnp.where(clipping, run.clip_norm / jnp.maximum(norm, 1e-30), 1.0)
-  grads = jax.tree.map(
-    lambda grad, param: grad * shrink + run.weight_decay * param,
-    grads,
-    _without(train.params, still),
-  )
+  grads = _clip_and_decay(grads, norm, _without(train.params, still), run)
   optimizer = _OPTIMIZERS[stage.optimizer]
   updates, opt_state = optimizer.update(grads, train.opt_state)
   rate = run.learning_rate * stage.rate * progress.rate_scale
@@ -171,22 +163,49 @@ def train_step(
   params, opt_state = select_tree(
     apply, (params, opt_state), (train.params, train.opt_state)
   )
-  values = {"loss": loss, **terms}
+  progress = progress.replace(
+    stopped=progress.stopped | (live & ~finite),
+    failed_step=jnp.where(live & ~finite, train.step, progress.failed_step),
+  )
   return state.replace(
     train=TrainState(train.step + apply, params, opt_state),
-    progress=progress.replace(
-      stopped=progress.stopped | (live & ~finite),
-      failed_step=jnp.where(live & ~finite, train.step, progress.failed_step),
-      sums={
-        name: total + jnp.where(apply, values[name] * examples, 0.0)
-        for name, total in progress.sums.items()
-      },
-      examples=progress.examples + jnp.where(apply, examples, 0.0),
-    ),
+    progress=_add_to_sums(progress, {"loss": loss, **terms}, batch, apply),
+  )
+
+
+def _clip_and_decay(
+  grads: interface.Params,
+  norm: Scalar,
+  params: interface.Params,
+  run: interface.RunSettings,
+) -> interface.Params:
+  """Shortens the gradient to the run's norm, then adds its weight decay."""
+  clipping = (run.clip_norm > 0) & (norm > run.clip_norm)
+  shrink = jnp.where(clipping, run.clip_norm / jnp.maximum(norm, 1e-30), 1.0)
+  return jax.tree.map(
+    lambda grad, param: grad * shrink + run.weight_decay * param, grads, params
+  )
+
+
+def _add_to_sums(
+  progress: Progress,
+  values: dict[str, Scalar],
+  batch: schema.Batch,
+  apply: Bool[Array, ""],
+) -> Progress:
+  """Adds a step's loss and terms to the sums of the epoch."""
+  examples = jnp.sum(batch.example_mask & batch.labelled).astype(jnp.float32)
+  return progress.replace(
+    sums={
+      name: total + jnp.where(apply, values[name] * examples, 0.0)
+      for name, total in progress.sums.items()
+    },
+    examples=progress.examples + jnp.where(apply, examples, 0.0),
   )
 
 
 def select_tree(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
+  """Chooses the new tree where the condition holds, else the old one."""
   return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
