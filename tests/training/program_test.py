@@ -6,11 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from mmer_jax.base import errors
 from mmer_jax.data import batches, tables
 from mmer_jax.training import mesh as mesh_lib
 from mmer_jax.training import program
-from mmer_jax.training import step as step_lib
 from tests import toy
 
 TABLE = toy.table(60)
@@ -154,7 +152,7 @@ def test_predict_sees_only_the_modalities_kept():
     toy.RULES,
     mesh,
     resident=True,
-    keep=("visual",),
+    visible_modalities=("visual",),
   )
   state = blind.init(runs, sample)
   source = mesh_lib.place(TABLE, mesh)
@@ -188,35 +186,3 @@ def test_restart_goes_on_from_the_best_parameters():
     lambda leaf: np.testing.assert_array_equal(leaf, 0),
     again.train.opt_state,
   )
-
-
-@pytest.mark.parametrize(
-  ("arguments", "message"),
-  [
-    (dict(runs=3, over_runs=2, over_data=1), "does not divide 3"),
-    (dict(runs=4, over_runs=1, over_data=3), "does not divide 8"),
-    (dict(runs=8, over_runs=8, over_data=1), "asks for 8 x 1 devices"),
-  ],
-)
-def test_a_mesh_that_does_not_fit_is_refused(arguments, message):
-  runs = arguments.pop("runs")
-  with pytest.raises(errors.UserError, match=message):
-    mesh_lib.make_mesh(runs, BATCH, **arguments)
-
-
-@pytest.mark.parametrize(
-  ("runs", "shape"), [(3, (3, 1)), (4, (4, 1)), (1, (1, 4)), (2, (2, 2))]
-)
-def test_the_automatic_mesh_uses_what_divides(runs, shape):
-  mesh = mesh_lib.make_mesh(runs, BATCH, over_runs=0, over_data=0)
-  assert tuple(mesh.shape.values()) == shape
-
-
-def test_streams_of_random_numbers_differ():
-  keys = {
-    tuple(np.asarray(jax.random.key_data(step_lib.stream_key(s, name, step))))
-    for s in (0, 1)
-    for name in ("init", "toy")
-    for step in (0, 1)
-  }
-  assert len(keys) == 8
