@@ -15,23 +15,23 @@ import rich.console
 from absl import flags
 
 from mmer_jax.base import cli
-from mmer_jax.evaluation import evaluate, tables
+from mmer_jax.evaluation import evaluate, load, tables
 from mmer_jax.robustness import noise, settings
 
 
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  flags.DEFINE_string("workdir", None, "Of `mmer_jax.train`.")
-  flags.DEFINE_enum("split", "test", evaluate.SPLITS, "Which rows.")
+  flags.DEFINE_string("workdir", None, "A workdir of `mmer_jax.train`.")
+  flags.DEFINE_enum("split", "test", evaluate.SPLITS, "The split to score.")
   flags.DEFINE_list(
-    "modalities", [], "The model sees these alone; all by default."
+    "modalities", [], "The model sees these alone; by default all."
   )
   flags.DEFINE_list(
     "emotions",
     [],
     "Judge these alone, in this order. They may be emotions of the shards that"
     " training had no label of: mtee reads them from their word vectors, a"
-    " system without word vectors guesses with an untrained output. Such a one"
+    " system without word vectors guesses with an untrained output. A new one"
     " may be NAME=WORD, to be read from the vector of another word.",
   )
   flags.DEFINE_string(
@@ -43,37 +43,37 @@ def define_flags() -> None:
     "thresholds",
     "fixed",
     ("fixed", "validation"),
-    "Of binary decisions: config.protocol.threshold, or the best of each"
-    " emotion on the validation split; an unseen emotion takes the one that is"
-    " best on average over the others.",
+    "Thresholds of binary decisions: config.protocol.threshold, or the best of"
+    " each emotion on the validation split; an unseen emotion takes the one"
+    " that is best on average over the others.",
   )
   flags.DEFINE_string(
-    "data_dir", "", "Shards, where they have moved since training."
+    "data_dir", "", "Other shards, or those of training where they moved to."
   )
   flags.DEFINE_enum(
-    "noise", None, noise.KINDS, "What fails; by default as in training."
+    "noise", None, noise.KINDS, "Noise on the input; by default as in training."
   )
-  flags.DEFINE_float("snr", None, "Of --noise=gaussian: power of the signal.")
-  flags.DEFINE_float("noise_share", None, "Of the utterances, with --noise.")
+  flags.DEFINE_float("snr", None, "Signal over noise, of powers.")
+  flags.DEFINE_float("noise_share", None, "Share of noisy utterances.")
   flags.DEFINE_enum(
     "repair",
     None,
     settings.METHODS,
-    "In front of the system: modalities that do not fit the others are taken"
-    " away, or regenerated; by default as in training. Fitted to the training"
-    " rows of each run, once.",
+    "Modalities that do not fit the others are taken away (check) or"
+    " regenerated (proxy) before the system sees them; by default as in"
+    " training. Fitted to the training rows of each run, once.",
   )
-  flags.DEFINE_enum("score", None, settings.SCORES, "Of --repair.")
-  flags.DEFINE_enum("proxy", None, settings.PROXIES, "Of --repair=proxy.")
+  flags.DEFINE_enum("score", None, settings.SCORES, "How --repair compares.")
+  flags.DEFINE_enum("proxy", None, settings.PROXIES, "How it regenerates.")
   flags.DEFINE_float(
-    "tau", None, "Of --repair; chosen on validation by default."
+    "tau", None, "Threshold of --repair; by default chosen on validation."
   )
   flags.mark_flag_as_required("workdir")
 
 
-def front_of_flags() -> dict[str, Any]:
-  """The `front` of `evaluate` that the flags ask for."""
-  found = {
+def input_transform() -> dict[str, Any]:
+  """Collects the keys of noise and repair that the flags change."""
+  keys = {
     "noise.kind": flags.FLAGS.noise,
     "noise.snr": flags.FLAGS.snr,
     "noise.share": flags.FLAGS.noise_share,
@@ -83,25 +83,29 @@ def front_of_flags() -> dict[str, Any]:
     "repair.tau_from": None if flags.FLAGS.tau is None else "config",
     "repair.tau": flags.FLAGS.tau,
   }
-  return {key: value for key, value in found.items() if value is not None}
+  return {key: value for key, value in keys.items() if value is not None}
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Evaluates as the flags say."""
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
-  outcome = evaluate.evaluate_workdir(
+  result = evaluate.evaluate_workdir(
     folder,
-    split=flags.FLAGS.split,
-    modalities=flags.FLAGS.modalities,
-    emotions=flags.FLAGS.emotions,
-    word_vectors=flags.FLAGS.word_vectors,
-    thresholds=flags.FLAGS.thresholds,
-    data_dir=flags.FLAGS.data_dir,
-    front=front_of_flags(),
+    evaluate.Request(
+      split=flags.FLAGS.split,
+      modalities=tuple(flags.FLAGS.modalities),
+      emotions=tuple(flags.FLAGS.emotions),
+      thresholds=flags.FLAGS.thresholds,
+    ),
+    load.Inputs(
+      data_dir=flags.FLAGS.data_dir,
+      word_vectors=flags.FLAGS.word_vectors,
+      input_transform=input_transform(),
+    ),
   )
   console = rich.console.Console()
-  console.print(tables.to_rich(outcome))
+  console.print(tables.to_rich(result))
   console.print(f"results: {folder / 'results'}")
 
 

@@ -26,14 +26,16 @@ from mmer_jax.evaluation import import_torch
 
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
-  flags.DEFINE_string("state_dict", None, "An .npz of the state dict.")
-  flags.DEFINE_string("workdir", None, "Where the checkpoint is written.")
+  config_flags.DEFINE_config_file(
+    "config", None, "The config, as FILE[:VARIANT]."
+  )
+  flags.DEFINE_string("state_dict", None, "The state dict, as .npz.")
+  flags.DEFINE_string("workdir", None, "The new folder to write.")
   flags.mark_flags_as_required(["config", "state_dict", "workdir"])
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Imports as the flags say."""
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
   import_torch.write_workdir(

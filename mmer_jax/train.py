@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import jax
 import rich.console
-import rich.progress
 from absl import flags
 from ml_collections import config_flags
 
@@ -24,17 +23,22 @@ from mmer_jax.evaluation import train_and_evaluate
 
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
-  flags.DEFINE_string("workdir", None, "Where everything is written.")
+  config_flags.DEFINE_config_file(
+    "config", None, "The config, as FILE[:VARIANT]."
+  )
+  flags.DEFINE_string(
+    "workdir", None, "The folder where everything is written."
+  )
   flags.DEFINE_bool(
     "tensorboard", False, "Also write event files to WORKDIR/tensorboard."
   )
   flags.DEFINE_string(
-    "source",
+    "first_stage",
     "",
-    "Of a config with few-shot stages: a finished workdir of the same config"
-    ' with --config.few_shot.method="none", which is its first stage.',
+    "For a config with few-shot stages: a finished workdir of the same config"
+    ' with --config.few_shot.method="none", whose training is its first stage.',
   )
+  flags.DEFINE_alias("source", "first_stage")
   flags.DEFINE_string(
     "coordinator",
     "",
@@ -46,8 +50,9 @@ def define_flags() -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Trains as the flags say."""
   del argv
+  first_stage = flags.FLAGS.first_stage
   if flags.FLAGS.coordinator:
     jax.distributed.initialize(
       flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id
@@ -57,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     pathlib.Path(flags.FLAGS.workdir),
     console=rich.console.Console(stderr=True),
     tensorboard=flags.FLAGS.tensorboard,
-    source=pathlib.Path(flags.FLAGS.source) if flags.FLAGS.source else None,
+    first_stage=pathlib.Path(first_stage) if first_stage else None,
   )
 
 

@@ -1,0 +1,1 @@
+"""Scores trained runs and makes results and tables of them."""

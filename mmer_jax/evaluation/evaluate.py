@@ -1,63 +1,81 @@
-r"""Evaluates the selected checkpoint of every run of a workdir.
+"""Evaluates what the runs of a trained workdir selected, and writes the result.
 
-Example:
-  python -m mmer_jax.evaluate --workdir=runs/mtee_iemocap --split=test \
-    --modalities=lexical
-
-Writes WORKDIR/results/<name>.json and .md and prints the table.
+`evaluate_workdir` loads a workdir; `evaluate` scores one that is loaded.
 """
 
-import operator
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import logging
 
 from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
-from mmer_jax.evaluation import restore, results, robustness, tables
-from mmer_jax.evaluation import scores as scores_lib
-from mmer_jax.experiment import build, input_repair, records
-from mmer_jax.experiment import runs as runs_lib
+from mmer_jax.evaluation import (
+  load,
+  restore,
+  results,
+  robustness,
+  scores,
+  tables,
+)
+from mmer_jax.experiment import build, records
 from mmer_jax.training import mesh
-from mmer_jax.training import session as session_lib
 
 SPLITS = ("train", "validation", "test")
 
 
+class Request(NamedTuple):
+  """Says what an evaluation scores.
+
+  Attributes:
+    split: `train`, `validation` or `test` of each run's fold.
+    modalities: What the model may see; empty for all it was trained on.
+    emotions: The emotions to judge; empty for those it was trained on. One that
+      is new may be `name=word`, with the word whose vector stands for it.
+    thresholds: `fixed`, the config's, or `validation`, the best there of each
+      emotion of the source training.
+  """
+
+  split: str
+  modalities: Sequence[str] = ()
+  emotions: Sequence[str] = ()
+  thresholds: str = "fixed"
+
+
+class _Scored(NamedTuple):
+  """Holds what was predicted for a request.
+
+  Attributes:
+    experiment: The runs.
+    request: What is scored.
+    trained: The emotions that there are parameters for.
+    emotions: The emotions that are judged.
+    progress: Where the training of each run ended.
+    logits: Before any training (only where there are several stages) and after
+      each stage: split to (r, n, k).
+  """
+
+  experiment: build.Experiment
+  request: Request
+  trained: tuple[str, ...]
+  emotions: tuple[str, ...]
+  progress: Any
+  logits: list[dict[str, np.ndarray]]
+
+
 def evaluate_workdir(
   folder: pathlib.Path,
-  *,
-  split: str,
-  modalities: Sequence[str] = (),
-  emotions: Sequence[str] = (),
-  word_vectors: str = "",
-  thresholds: str = "fixed",
-  data_dir: str = "",
-  front: Mapping[str, Any] | None = None,
-  session: session_lib.Session | None = None,
+  request: Request,
+  inputs: load.Inputs = load.Inputs(),  # noqa: B008
 ) -> dict[str, Any]:
   """Scores every run of a finished workdir and writes the result.
 
   Args:
     folder: The workdir.
-    split: `train`, `validation` or `test` of each run's fold.
-    modalities: What the model may see; empty for all it was trained on.
-    emotions: What it is judged on; empty for what it was trained on. One that
-      is new may be `name=word`, with the word whose vector stands for it.
-    word_vectors: A file with the words of new emotions; empty for the vectors
-      of the shards.
-    thresholds: `fixed`, the config's, or `validation`, the best there of each
-      emotion of the source training.
-    data_dir: The shard folder, where it is not the one of training. A modality
-      that its shards do not hold is absent from every utterance.
-    front: What stands between the rows and the system, where it is not as in
-      training: `noise.<key>` and `repair.<key>` of the config, as
-      `{"noise.kind": "gaussian", "repair.inference": "check"}`.
-    session: The runs on their devices, where the caller has them already.
+    request: What is scored.
+    inputs: What is read that training did not read.
 
   Returns:
     The content of `results/<name>.json`.
@@ -65,237 +83,59 @@ def evaluate_workdir(
   Raises:
     UserError: The workdir is not finished, or does not fit the request.
   """
-  description = workdir.read_json(folder / "run.json")
-  config = workdir.read_config(folder)
-  front = dict(front or {})
-  for key in front:
-    # Says what is wrong with an older version's workdir.
-    operator.attrgetter(key)(config)
-  with config.unlocked():
-    config.update_from_flattened_dict(front)
-  trained = tuple(emotion["name"] for emotion in description["emotions"])
-  if session is None:
-    experiment = _experiment(
-      config, description, trained, emotions, word_vectors, data_dir
-    )
-    session = session_lib.open_session(
-      input_repair.attach_repair(
-        experiment, folder, description["dataset"]["fingerprint"]
-      )
-    )
-  experiment = session.experiment
-  _check_modalities(config, modalities)
-  decision = experiment.rules.decision
-  check_thresholds(thresholds, decision)
+  return evaluate(load.load_workdir(folder, request.emotions, inputs), request)
 
-  sides = (split, "validation") if thresholds == "validation" else (split,)
-  restored = restore.restore(folder, session, len(trained))
-  new = len(experiment.corpus.emotions) - len(trained)
-  logits = scores_lib.predict_splits(session, restored, sides, modalities, new)
-  observed, examples = None, []
-  if (experiment.noise.kind != "none" or experiment.repair.used) and not new:
-    observed, examples = robustness.measure(
-      session,
-      mesh.place(restored.params[-1], session.mesh, "runs"),
-      session.place_runs(restored.runs),
-      experiment.rows(split),
-      tuple(modalities) or None,
-    )
-  judged = tuple(name.partition("=")[0] for name in emotions) or trained
-  columns = [experiment.corpus.emotions.index(emotion) for emotion in judged]
-  labels = experiment.corpus.labels[:, columns]
 
-  def scores(
-    stage: int, record: records.RunRecord, side: str
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and labels of the rows that can be judged."""
-    rows = getattr(record.fold, side)
-    known = np.ones(len(rows), bool)
-    if decision == "softmax":
-      known = labels[rows].sum(axis=1) == 1
-    if not known.any():
-      raise errors.UserError(
-        f"the {side} split of fold {record.fold.name} has no utterance of"
-        f" {', '.join(judged)}; choose other --emotions"
-      )
-    found = logits[stage][side][record.run][: len(rows)][known][:, columns]
-    return scores_lib.float64_probabilities(decision, found), labels[rows][
-      known
-    ]
+def evaluate(trained: load.TrainedWorkdir, request: Request) -> dict[str, Any]:
+  """Scores every run of a loaded workdir and writes the result.
 
-  def result(stage: int, record: records.RunRecord) -> dict[str, Any]:
-    probs, truth = scores(stage, record, split)
-    threshold = experiment.rules.threshold
-    if thresholds == "validation":
-      seen = [name in trained and name not in record.unseen for name in judged]
-      threshold = metrics.best_thresholds(
-        *scores(stage, record, "validation"), np.asarray(seen)
-      )
-    failed = int(restored.progress.failed_step[record.run])
-    # Where there are several stages, the first result is before all of them
-    # and the second after the source's.
-    learnt = record.unseen[: max(stage - 1, 0)]
-    taught = [
-      name in trained and (name not in record.unseen or name in learnt)
-      for name in judged
-    ]
-    return results.run_result(
-      run=record.run,
-      seed=record.seed,
-      fold=record.fold.name,
-      setting=record.setting,
-      unseen=record.unseen,
-      taught=np.asarray(taught),
-      select=config.training.select,
-      emotions=judged,
-      decision=decision,
-      probs=probs,
-      labels=truth,
-      threshold=threshold,
-      failed_step=None if failed < 0 else failed,
-    )
+  Args:
+    trained: The workdir. What its session has otherwise than the training is
+      in the result's name.
+    request: What is scored.
 
+  Returns:
+    The content of `results/<name>.json`.
+
+  Raises:
+    UserError: The workdir is not finished, or does not fit the request.
+  """
+  experiment = trained.session.experiment
+  _check_request(trained, request)
+  restored = restore.restore(
+    trained.folder, trained.session, len(trained.emotions)
+  )
+  scored = _predict(trained, restored, request)
+  measured, examples = _measure_input(trained, restored, request)
   runs, baselines = [], []
-  names = [stage.name for stage in experiment.system.stages]
   for record in experiment.records:
-    # Before any training, and after each stage.
-    stages = [result(stage, record) for stage in range(len(logits))]
-    run = stages[-1]
-    if len(names) > 1:
-      run["stages"] = [
-        {
-          "stage": name,
-          **{key: after[key] for key in ("metrics", "per_emotion")},
-        }
-        for name, after in zip(names, stages[1:], strict=True)
-      ]
-    if record.unseen and len(names) > 1:
-      run["transfer"] = results.transfer(
-        [after["per_emotion"] for after in stages[1:]],
-        stages[0]["per_emotion"],
-        [name for name in judged if name in trained],
-        [name for name in record.unseen if name in judged],
-      )
-    if observed is not None:
-      run["robustness"] = observed[record.run]
+    run = _run_result(scored, record)
+    if measured:
+      run["robustness"] = measured[record.run]
     runs.append(run)
-    truth = scores(-1, record, split)[1]
-    baselines.append(
-      metrics.majority_baseline(labels[record.fold.train], truth, decision)
-    )
-  outcome = results.build_results(
-    system=config.system,
-    config_sha256=description["config_sha256"],
-    dataset=experiment.corpus.dataset,
-    split=split,
-    protocol={
-      **config.protocol.to_dict(),
-      "few_shot": config.few_shot.method,
-      "thresholds": thresholds,
-      "modalities": list(modalities or config.data.modalities),
-      "emotions": list(judged),
-      **(
-        {}
-        if observed is None
-        else {
-          "noise": experiment.config.noise.to_dict(),
-          "repair": experiment.config.repair.to_dict(),
-        }
-      ),
+    baselines.append(_majority_baseline(scored, record))
+  result = results.build_results(
+    {
+      "system": experiment.config.system,
+      "config_sha256": trained.description["config_sha256"],
+      "dataset": experiment.corpus.dataset,
+      "split": request.split,
+      "protocol": _describe_protocol(scored, with_input=bool(measured)),
+      "select": experiment.config.training.select,
     },
-    select=config.training.select,
-    runs=runs,
-    baselines=baselines,
+    runs,
+    baselines,
   )
-  if "settings" in outcome:
-    # A sweep is decided on validation, and only there.
-    if split == "validation":
-      setting = results.best_setting(outcome)
-      if config.sweep.words:
-        outcome["words"] = results.best_words(outcome)
-    else:
-      file = folder / "results" / "validation.json"
-      setting = workdir.read_json(file)["setting"]
-    outcome = results.choose(outcome, setting)
-  name = "-".join(
-    [split]
-    + (["+".join(modalities)] if modalities else [])
-    + (["+".join(emotions)] if emotions else [])
-    + (["thresholds"] if thresholds == "validation" else [])
-    + [f"{key.split('.')[-1]}={value}" for key, value in sorted(front.items())]
-  )
+  if "settings" in result:
+    result = _choose_setting(trained, request.split, result)
   if examples:
-    outcome["regenerated"] = examples
+    result["regenerated"] = examples
   if jax.process_index() == 0:
-    workdir.write_json(folder / "results" / f"{name}.json", outcome)
-    workdir.write_text(
-      folder / "results" / f"{name}.md", tables.markdown(outcome)
-    )
-  return outcome
-
-
-def _experiment(
-  config: Any,
-  description: dict[str, Any],
-  trained: Sequence[str],
-  emotions: Sequence[str],
-  word_vectors: str,
-  data_dir: str,
-) -> build.Experiment:
-  words = {}
-  for form in emotions:
-    name, equals, word = form.partition("=")
-    if name not in trained and (equals or word_vectors):
-      words[name] = word or name
-    elif equals:
-      raise errors.UserError(
-        f"--emotions has {form!r}, but the workdir was trained with a word for"
-        f" {name}; write {name} alone"
-      )
-  names = [form.partition("=")[0] for form in emotions]
-  unseen = tuple(name for name in names if name not in trained)
-  with config.unlocked():
-    config.data.emotions = tuple(trained) + unseen
-    config.data.words = (
-      *config.data.words,
-      *(f"{name}={word}" for name, word in words.items()),
-    )
-    if word_vectors:
-      config.data.word_vectors = word_vectors
-    if data_dir:
-      config.data.dir = str(pathlib.Path(data_dir).absolute())
-  experiment = build.build_experiment(
-    config, restore.assumed_shapes(description) if data_dir else None
-  )
-  if unseen and not experiment.system.open_vocabulary:
-    logging.warning(
-      "%s was not trained on %s and reads no word vectors: it gets a freshly"
-      " initialised output for it and guesses",
-      config.system,
-      ", ".join(unseen),
-    )
-  split = config.protocol.split
-  if unseen and split == "random" and config.protocol.decision == "softmax":
-    raise errors.UserError(
-      f"--emotions names {', '.join(unseen)}, whose rows would enter the random"
-      " split and mix the training rows with the test rows; train with"
-      " another config.protocol.split"
-    )
-  known = experiment.runs.vectors[:, : len(trained)]
-  if runs_lib.vectors_digest(known) != description["vectors_sha256"]:
-    raise errors.UserError(
-      f"the word vectors of {', '.join(trained)} are not those of the training;"
-      " use the file and the shards that it had"
-    )
-  before = description["dataset"]["fingerprint"]
-  now = experiment.corpus.dataset["fingerprint"]
-  if before != now and not data_dir:
-    raise errors.UserError(
-      f"the shards in {config.data.dir} have fingerprint {now[:12]}, the"
-      f" workdir was trained on {before[:12]}; pass --data_dir=DIR to evaluate"
-      " on other shards on purpose"
-    )
-  return experiment
+    name = _result_name(request, trained.input_transform)
+    folder = trained.folder / "results"
+    workdir.write_json(folder / f"{name}.json", result)
+    workdir.write_text(folder / f"{name}.md", tables.markdown(result))
+  return result
 
 
 def check_thresholds(thresholds: str, decision: str) -> None:
@@ -311,10 +151,200 @@ def check_thresholds(thresholds: str, decision: str) -> None:
     )
 
 
-def _check_modalities(config: Any, modalities: Sequence[str]) -> None:
-  for modality in modalities:
-    if modality not in config.data.modalities:
+def _check_request(trained: load.TrainedWorkdir, request: Request) -> None:
+  """Refuses modalities, emotions or thresholds that the workdir has not.
+
+  Raises:
+    UserError: One of them was not loaded, or the decision has no thresholds.
+  """
+  experiment = trained.session.experiment
+  known = experiment.config.data.modalities
+  for modality in request.modalities:
+    if modality not in known:
       raise errors.UserError(
         f"--modalities names {modality!r}, but the model was trained on"
-        f" {', '.join(config.data.modalities)}"
+        f" {', '.join(known)}"
       )
+  for form in request.emotions:
+    name, equals, _ = form.partition("=")
+    loaded = name in experiment.corpus.emotions
+    if not loaded or (equals and form not in experiment.config.data.words):
+      raise errors.UserError(
+        f"--emotions has {form!r}, but the workdir was loaded with"
+        f" {', '.join(experiment.corpus.emotions)}; load it with"
+        " `evaluate_workdir`"
+      )
+  check_thresholds(request.thresholds, experiment.rules.decision)
+
+
+def _predict(
+  trained: load.TrainedWorkdir, restored: restore.Restored, request: Request
+) -> _Scored:
+  """Predicts the splits that a request needs, after each stage."""
+  experiment = trained.session.experiment
+  splits = (request.split,)
+  if request.thresholds == "validation":
+    splits = (request.split, "validation")
+  new = len(experiment.corpus.emotions) - len(trained.emotions)
+  return _Scored(
+    experiment=experiment,
+    request=request,
+    trained=trained.emotions,
+    emotions=load.emotion_names(request.emotions) or trained.emotions,
+    progress=restored.progress,
+    logits=scores.predict_splits(
+      trained.session, restored, splits, request.modalities, new
+    ),
+  )
+
+
+def _measure_input(
+  trained: load.TrainedWorkdir, restored: restore.Restored, request: Request
+) -> tuple[list[dict[str, float | None]], list[dict[str, Any]]]:
+  """Measures what noise, check and proxies did; nothing where there is none.
+
+  Returns:
+    For each run a number by name, and examples of regenerated features.
+  """
+  session, experiment = trained.session, trained.session.experiment
+  transformed = experiment.noise.kind != "none" or experiment.repair.used
+  if not transformed or len(experiment.corpus.emotions) > len(trained.emotions):
+    return [], []
+  return robustness.measure(
+    session,
+    mesh.place(restored.params[-1], session.mesh, "runs"),
+    session.place_runs(restored.runs),
+    experiment.rows(request.split),
+    tuple(request.modalities) or None,
+  )
+
+
+def _stage_scores(
+  scored: _Scored, record: records.RunRecord, stage: int
+) -> scores.RunScores:
+  """Collects the scores of a run after a stage, counted as in its logits."""
+  request, rules = scored.request, scored.experiment.rules
+
+  def of(split: str) -> tuple[np.ndarray, np.ndarray]:
+    return scores.labelled_scores(
+      scored.experiment,
+      record,
+      split,
+      scored.logits[stage][split],
+      scored.emotions,
+    )
+
+  def known(unseen: Sequence[str]) -> np.ndarray:
+    return np.asarray(
+      [
+        name in scored.trained and name not in unseen
+        for name in scored.emotions
+      ]
+    )
+
+  threshold: float | np.ndarray = rules.threshold
+  if request.thresholds == "validation":
+    threshold = metrics.best_thresholds(*of("validation"), known(record.unseen))
+  probs, labels = of(request.split)
+  # Where there are several stages, the first scores are before all of them and
+  # the second after the source's, which teaches none of the unseen emotions.
+  still_unseen = record.unseen[max(stage - 1, 0) :]
+  return scores.RunScores(
+    scored.emotions, probs, labels, threshold, known(still_unseen)
+  )
+
+
+def _run_result(scored: _Scored, record: records.RunRecord) -> dict[str, Any]:
+  """Scores a run after its last stage, and what it was after the others."""
+  experiment = scored.experiment
+  failed = int(scored.progress.failed_step[record.run])
+  stages = [
+    results.run_result(
+      record,
+      _stage_scores(scored, record, stage),
+      decision=experiment.rules.decision,
+      select=experiment.config.training.select,
+      failed_step=None if failed < 0 else failed,
+    )
+    for stage in range(len(scored.logits))
+  ]
+  run = stages[-1]
+  names = [stage.name for stage in experiment.system.stages]
+  if len(names) == 1:
+    return run
+  untrained, *trained = stages
+  run["stages"] = [
+    {"stage": name, **{key: each[key] for key in ("metrics", "per_emotion")}}
+    for name, each in zip(names, trained, strict=True)
+  ]
+  if record.unseen:
+    run["transfer"] = results.transfer(
+      [each["per_emotion"] for each in trained],
+      untrained["per_emotion"],
+      [name for name in scored.emotions if name in scored.trained],
+      [name for name in record.unseen if name in scored.emotions],
+    )
+  return run
+
+
+def _majority_baseline(
+  scored: _Scored, record: records.RunRecord
+) -> dict[str, float | None]:
+  """Scores the most frequent label of a run's training rows."""
+  corpus = scored.experiment.corpus
+  columns = [corpus.emotions.index(name) for name in scored.emotions]
+  split = scored.request.split
+  _, truth = scores.labelled_scores(
+    scored.experiment,
+    record,
+    split,
+    scored.logits[-1][split],
+    scored.emotions,
+  )
+  return metrics.majority_baseline(
+    corpus.labels[record.fold.train][:, columns],
+    truth,
+    scored.experiment.rules.decision,
+  )
+
+
+def _describe_protocol(scored: _Scored, *, with_input: bool) -> dict[str, Any]:
+  """Describes for the result how the rows were split and judged."""
+  config, request = scored.experiment.config, scored.request
+  protocol = {
+    **config.protocol.to_dict(),
+    "few_shot": config.few_shot.method,
+    "thresholds": request.thresholds,
+    "modalities": list(request.modalities or config.data.modalities),
+    "emotions": list(scored.emotions),
+  }
+  if with_input:
+    protocol["noise"] = config.noise.to_dict()
+    protocol["repair"] = config.repair.to_dict()
+  return protocol
+
+
+def _choose_setting(
+  trained: load.TrainedWorkdir, split: str, result: dict[str, Any]
+) -> dict[str, Any]:
+  """Shows the setting of a sweep that validation chose, and only validation."""
+  if split != "validation":
+    file = trained.folder / "results" / "validation.json"
+    return results.choose(result, workdir.read_json(file)["setting"])
+  if trained.session.experiment.config.sweep.words:
+    result["words"] = results.best_words(result)
+  return results.choose(result, results.best_setting(result))
+
+
+def _result_name(request: Request, input_transform: dict[str, Any]) -> str:
+  """Names the files of a result after all that is not as in training."""
+  parts = [request.split]
+  if request.modalities:
+    parts.append("+".join(request.modalities))
+  if request.emotions:
+    parts.append("+".join(request.emotions))
+  if request.thresholds == "validation":
+    parts.append("thresholds")
+  for key, value in sorted(input_transform.items()):
+    parts.append(f"{key.split('.')[-1]}={value}")
+  return "-".join(parts)

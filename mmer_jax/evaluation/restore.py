@@ -1,43 +1,20 @@
-r"""Evaluates the selected checkpoint of every run of a workdir.
-
-Example:
-  python -m mmer_jax.evaluate --workdir=runs/mtee_iemocap --split=test \
-    --modalities=lexical
-
-Writes WORKDIR/results/<name>.json and .md and prints the table.
-"""
+"""Restores the parameters that each stage of a finished workdir selected."""
 
 import pathlib
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from mmer_jax.base import errors
-from mmer_jax.data import corpus
 from mmer_jax.experiment import build
 from mmer_jax.systems import interface
 from mmer_jax.training import checkpoints, mesh, program, step
 from mmer_jax.training import session as session_lib
 
 
-def assumed_shapes(description: dict[str, Any]) -> corpus.AssumedShapes:
-  """What training had and other shards may not."""
-  return corpus.AssumedShapes(
-    shapes={
-      modality: (entry["length"], entry["dim"])
-      for modality, entry in description["modalities"].items()
-    },
-    vectors=np.asarray(
-      [emotion["vector"] for emotion in description["emotions"]], np.float32
-    ),
-  )
-
-
 class Restored(NamedTuple):
-  """What a finished workdir knows.
+  """Holds what the checkpoint of a finished workdir says.
 
   Attributes:
-    params: What each stage selected, with the runs axis.
+    params: The parameters that each stage selected, with the runs axis.
     runs: The settings, normalised as in training.
     progress: Where each run ended.
   """
@@ -54,7 +31,8 @@ def restore(
 
   Args:
     folder: The workdir.
-    session: Its experiment on devices; emotions that it was not trained on come last.
+    session: Its experiment on devices; emotions that it was not trained on
+      come last.
     trained: How many emotions the workdir has parameters for.
 
   Raises:
@@ -63,18 +41,10 @@ def restore(
   experiment = session.experiment
   last = len(experiment.system.stages) - 1
   batch = build.sample_batch(experiment.config, experiment.corpus)
-  # The checkpoint has the emotions of training; new ones come after.
-  new = len(experiment.corpus.emotions) - trained
-  roles = experiment.runs.known.shape[1] - new
-  saved = experiment.runs.replace(
-    known=experiment.runs.known[:, :roles, :trained],
-    class_weight=experiment.runs.class_weight[:, :roles, :trained],
-    vectors=experiment.runs.vectors[:, :trained],
-    repair=None,
-  )
+  saved = _saved_settings(experiment, trained)
   store = checkpoints.Checkpoints(folder)
   try:
-    if not store.position()["done"]:
+    if not store.position().done:
       raise errors.UserError(
         f"training in {folder} has not finished; run the same"
         " `python -m mmer_jax.train` command again to resume it"
@@ -90,7 +60,25 @@ def restore(
     )
   finally:
     store.close()
-  # Whatever rows the folds have by now. What check and proxies were fitted to
-  # is not in a checkpoint.
+  # Normalised as in training, whatever rows the folds have by now. What check
+  # and proxies were fitted to is not in a checkpoint.
   runs = experiment.runs.replace(mean=restored.mean, scale=restored.scale)
   return Restored(selected, runs, progress)
+
+
+def _saved_settings(
+  experiment: build.Experiment, trained: int
+) -> interface.RunSettings:
+  """Cuts the settings to those that a checkpoint has.
+
+  It has the emotions of training; new ones, and their roles, come after them.
+  """
+  runs = experiment.runs
+  new = len(experiment.corpus.emotions) - trained
+  roles = runs.known.shape[1] - new
+  return runs.replace(
+    known=runs.known[:, :roles, :trained],
+    class_weight=runs.class_weight[:, :roles, :trained],
+    vectors=runs.vectors[:, :trained],
+    repair=None,
+  )

@@ -1,126 +1,125 @@
-"""Results over runs: summaries with intervals, JSON and tables."""
+"""Makes the content of a results file: runs, summaries over runs, sweeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmer_jax.base import environment
 from mmer_jax.core import metrics
+from mmer_jax.evaluation import scores as scores_lib
 from mmer_jax.evaluation import statistics
 from mmer_jax.experiment import records
 
 
 def run_result(
+  record: records.RunRecord,
+  scores: scores_lib.RunScores,
   *,
-  run: int,
-  seed: int,
-  fold: str,
-  setting: records.Setting,
-  unseen: Sequence[str],
-  taught: np.ndarray,
-  select: str,
-  emotions: Sequence[str],
   decision: str,
-  probs: np.ndarray,
-  labels: np.ndarray,
-  threshold: float | np.ndarray,
+  select: str,
   failed_step: int | None,
 ) -> dict[str, Any]:
   """Scores one run.
 
-  A metric is None where no emotion defines it, and of a run that failed.
-  `selection` is the metric that training selects by, of the emotions that the
-  run was taught (`taught`, (k,) bool): what a sweep is decided on. Accuracy
-  stands in for the loss, which is no metric of a result. Counts are in
-  `confusion` (softmax) or `decisions` (binary).
+  Args:
+    record: The run.
+    scores: What it predicts.
+    decision: `binary` or `softmax`.
+    select: The metric by which training selects.
+    failed_step: The step in which the run failed; None where it did not.
+
+  Returns:
+    A metric is None where no emotion defines it, and of a run that failed.
+    `selection` is the metric that training selects by, of the emotions that
+    the run was taught: what a sweep is decided on. Accuracy stands in for the
+    loss, which is no metric of a result. Counts are in `confusion` (softmax)
+    or `decisions` (binary).
   """
-  probs = np.asarray(probs, np.float64)
-  labels = np.asarray(labels, np.float64)
+  result = {
+    "run": record.run,
+    "seed": record.seed,
+    "fold": record.fold.name,
+    "setting": record.setting,
+    "failed_step": failed_step,
+    "examples": len(scores.labels),
+    "unseen": list(record.unseen),
+  }
+  if failed_step is not None:
+    return {**result, **_no_numbers(scores.emotions)}
+  return {**result, **_numbers(scores, decision, select)}
+
+
+def _numbers(
+  scores: scores_lib.RunScores, decision: str, select: str
+) -> dict[str, Any]:
+  """Computes the metrics of a run, of all and of each emotion, and counts."""
+  probs = np.asarray(scores.probs, np.float64)
+  labels = np.asarray(scores.labels, np.float64)
+  threshold = scores.threshold
   mask = np.ones(len(labels), bool)
-  overall = metrics.score(decision, probs, labels, threshold)
   each = metrics.per_emotion(decision, probs, labels, mask, threshold)
   confusion, decisions = None, None
-  if decision == "softmax" and failed_step is None:
+  if decision == "softmax":
     confusion = metrics.confusion(probs, labels, mask).astype(int).tolist()
-  if decision == "binary" and failed_step is None:
+  if decision == "binary":
     decisions = metrics.decisions(probs, labels, threshold).tolist()
+  of_taught = metrics.compute(
+    decision, probs, labels, mask, threshold, emotions=scores.taught
+  )
   return {
-    "run": run,
-    "seed": seed,
-    "fold": fold,
-    "setting": setting,
-    "failed_step": failed_step,
-    "examples": len(labels),
-    "metrics": {
-      name: None if failed_step is not None else value
-      for name, value in overall.items()
-    },
+    "metrics": metrics.score(decision, probs, labels, threshold),
     "per_emotion": {
-      emotion: {
-        name: _number(values[index]) if failed_step is None else None
-        for name, values in each.items()
-      }
-      for index, emotion in enumerate(emotions)
+      emotion: {name: _number(values[index]) for name, values in each.items()}
+      for index, emotion in enumerate(scores.emotions)
     },
     "confusion": confusion,
     "decisions": decisions,
-    "unseen": list(unseen),
-    "selection": None
-    if failed_step is not None
-    else float(
-      metrics.compute(
-        decision, probs, labels, mask, threshold, emotions=taught
-      )["accuracy" if select == "loss" else select]
-    ),
+    "selection": float(of_taught["accuracy" if select == "loss" else select]),
+  }
+
+
+def _no_numbers(emotions: Sequence[str]) -> dict[str, Any]:
+  """Makes the entries of a run that failed: its numbers mean nothing."""
+  return {
+    "metrics": dict.fromkeys(metrics.NAMES),
+    "per_emotion": {
+      emotion: dict.fromkeys((*metrics.NAMES, "support"))
+      for emotion in emotions
+    },
+    "confusion": None,
+    "decisions": None,
+    "selection": None,
   }
 
 
 def build_results(
-  *,
-  system: str,
-  config_sha256: str,
-  dataset: dict[str, str],
-  split: str,
-  protocol: dict[str, Any],
-  select: str,
+  evaluated: Mapping[str, Any],
   runs: Sequence[dict[str, Any]],
-  baselines: Sequence[dict[str, float | None]],
+  baselines: Sequence[Mapping[str, float | None]],
 ) -> dict[str, Any]:
-  """The content of a results file.
+  """Makes the content of a results file.
 
   `summary` is over the runs of one setting. Where a sweep made several,
   `settings` holds the summary of each, and `summary` is the first one's until
   `choose` picks another.
 
   Args:
-    system: Its name.
-    config_sha256: Digest of the config.
-    dataset: Name and fingerprint of the shards.
-    split: Which rows were scored.
-    protocol: How they were split and judged.
-    select: The metric by which training selects.
+    evaluated: What was evaluated: system, config_sha256, dataset, split,
+      protocol, and the metric by which training selects.
     runs: From `run_result`.
-    baselines: Of every run, from `metrics.majority_baseline`.
+    baselines: From `metrics.majority_baseline`, of every run.
   """
   settings: list[records.Setting] = []
   for run in runs:
     if run["setting"] not in settings:
       settings.append(run["setting"])
   summaries = [
-    {
-      "setting": setting,
-      "summary": _summary([r for r in runs if r["setting"] == setting]),
-    }
+    {"setting": setting, "summary": _summary(_runs_of(runs, setting))}
     for setting in settings
   ]
-  outcome = {
-    "system": system,
-    "config_sha256": config_sha256,
-    "dataset": dataset,
-    "split": split,
-    "protocol": protocol,
-    "select": select,
+  result = {
+    **evaluated,
     "runs": list(runs),
     "summary": summaries[0]["summary"],
     "setting": settings[0],
@@ -134,27 +133,22 @@ def build_results(
     "environment": environment.environment(),
   }
   if len(settings) > 1:
-    outcome["settings"] = summaries
-  return {
-    **outcome,
-    **_low_resource(runs, settings[0]),
-    **_robustness(runs, settings[0]),
-  }
+    result["settings"] = summaries
+  return {**result, **_of_setting(runs, settings[0])}
 
 
-def choose(outcome: dict[str, Any], setting: records.Setting) -> dict[str, Any]:
+def choose(result: dict[str, Any], setting: records.Setting) -> dict[str, Any]:
   """Makes another setting's summary the one of the result."""
-  (found,) = [
+  (summary,) = [
     entry["summary"]
-    for entry in outcome["settings"]
+    for entry in result["settings"]
     if entry["setting"] == setting
   ]
   return {
-    **outcome,
-    "summary": found,
+    **result,
+    "summary": summary,
     "setting": setting,
-    **_low_resource(outcome["runs"], setting),
-    **_robustness(outcome["runs"], setting),
+    **_of_setting(result["runs"], setting),
   }
 
 
@@ -164,7 +158,7 @@ def transfer(
   emotions: Sequence[str],
   unseen: Sequence[str],
 ) -> dict[str, Any]:
-  """How learning new emotions one by one changes what is known of others.
+  """Measures how learning new emotions changes what is known of others.
 
   Source: Lopez-Paz and Ranzato 2017, Eq. 2 to 4. Task 0 is the source
   emotions, each other one of the new emotions; what is measured is the
@@ -172,9 +166,9 @@ def transfer(
 
   Args:
     stages: `per_emotion` of the run after each stage.
-    untrained: The same before the first.
-    emotions: All.
-    unseen: The new ones, in the order in which they are learnt.
+    untrained: `per_emotion` of the run before the first stage.
+    emotions: The emotions of the source and the new ones.
+    unseen: The new emotions, in the order in which they are learnt.
 
   Returns:
     `matrix` R, R[i][j] of task j after stage i; `initial` b, the same before
@@ -193,7 +187,7 @@ def transfer(
     ]
 
   def mean(pairs: Sequence[tuple[Any, Any]]) -> float | None:
-    """Of the differences."""
+    """Averages the differences; None where a number is undefined."""
     if any(value is None for pair in pairs for value in pair):
       return None
     return float(np.mean([a - b for a, b in pairs]))
@@ -212,19 +206,19 @@ def transfer(
   }
 
 
-def best_setting(outcome: dict[str, Any]) -> records.Setting:
-  """The setting with the best mean of the runs' `selection`."""
+def best_setting(result: dict[str, Any]) -> records.Setting:
+  """Finds the setting with the best mean of the runs' `selection`."""
 
   def value(entry: dict[str, Any]) -> float:
-    runs = [r for r in outcome["runs"] if r["setting"] == entry["setting"]]
+    runs = _runs_of(result["runs"], entry["setting"])
     mean = statistics.summarise([run["selection"] for run in runs])["mean"]
     return -1.0 if mean is None else mean
 
-  return max(outcome["settings"], key=value)["setting"]
+  return max(result["settings"], key=value)["setting"]
 
 
-def best_words(outcome: dict[str, Any]) -> dict[str, str]:
-  """The best form of each emotion's word, of those that a sweep tried.
+def best_words(result: dict[str, Any]) -> dict[str, str]:
+  """Finds the best form of each emotion's word that a sweep tried.
 
   Source: Dai et al. 2020, section 6.2: the forms of each emotion are tried and
   the best is kept. An emotion is judged by its own selection metric in the runs
@@ -234,10 +228,10 @@ def best_words(outcome: dict[str, Any]) -> dict[str, str]:
     Emotion to word, `""` for the one of the shards. Emotions for which no
     setting names a form are left out.
   """
-  select = outcome["select"]
+  select = result["select"]
   select = "accuracy" if select == "loss" else select
   tried: dict[str, dict[str, list[float]]] = {}
-  for run in outcome["runs"]:
+  for run in result["runs"]:
     forms = dict(
       form.split("=", 1) for form in run["setting"]["words"].split(",") if form
     )
@@ -252,54 +246,52 @@ def best_words(outcome: dict[str, Any]) -> dict[str, str]:
   }
 
 
-def _robustness(
+def _runs_of(
+  runs: Sequence[dict[str, Any]], setting: records.Setting
+) -> list[dict[str, Any]]:
+  """Picks the runs of a setting."""
+  return [run for run in runs if run["setting"] == setting]
+
+
+def _of_setting(
   runs: Sequence[dict[str, Any]], setting: records.Setting
 ) -> dict[str, Any]:
-  """Summaries of what noise, check and proxies did; empty without them."""
-  chosen = [run for run in runs if run["setting"] == setting]
-  if "robustness" not in chosen[0]:
-    return {}
-  measured = [run["robustness"] for run in chosen]
-  return {
-    "robustness": {
-      name: statistics.summarise([each[name] for each in measured])
-      for name in measured[0]
-    }
-  }
+  """Makes the parts of a result, beside `summary`, that are of one setting.
 
-
-def _low_resource(
-  runs: Sequence[dict[str, Any]], setting: records.Setting
-) -> dict[str, Any]:
-  """What left-out emotions add to a result: a summary for each that was.
-
-  `unseen` has an entry for each group of emotions that was left out together:
-  their metrics, and the mean over the emotions that were not (`rest`).
-  `transfer` summarises what `transfer` measured.
+  `unseen` has an entry for each group of emotions that was left out together;
+  `transfer` summarises what `transfer` measured, `robustness` what noise,
+  check and proxies did. Each is there only where runs have it.
   """
-  chosen = [run for run in runs if run["setting"] == setting]
+  chosen = _runs_of(runs, setting)
   groups = []
   for run in chosen:
     if run["unseen"] and run["unseen"] not in groups:
       groups.append(run["unseen"])
-  added: dict[str, Any] = {}
+  parts: dict[str, Any] = {}
   if groups:
-    added["unseen"] = [
+    parts["unseen"] = [
       _unseen([run for run in chosen if run["unseen"] == names], names)
       for names in groups
     ]
   measured = [run["transfer"] for run in chosen if "transfer" in run]
   if measured:
-    added["transfer"] = {
+    parts["transfer"] = {
       name: statistics.summarise([each[name] for each in measured])
       for name in ("average", "backward_transfer", "forward_transfer")
     }
-  return added
+  if "robustness" in chosen[0]:
+    parts["robustness"] = {
+      name: statistics.summarise([run["robustness"][name] for run in chosen])
+      for name in chosen[0]["robustness"]
+    }
+  return parts
 
 
 def _unseen(
   runs: Sequence[dict[str, Any]], names: Sequence[str]
 ) -> dict[str, Any]:
+  """Summarises the emotions that runs left out, and the mean of the others."""
+
   def rest(run: dict[str, Any], metric: str) -> float | None:
     return statistics.summarise(
       [
@@ -314,7 +306,7 @@ def _unseen(
     "per_emotion": {
       emotion: {
         metric: statistics.summarise(
-          [r["per_emotion"][emotion][metric] for r in runs]
+          [run["per_emotion"][emotion][metric] for run in runs]
         )
         for metric in metrics.NAMES
       }
@@ -329,6 +321,7 @@ def _unseen(
 
 
 def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  """Summarises every metric over runs."""
   return {
     name: statistics.summarise([run["metrics"][name] for run in runs])
     for name in metrics.NAMES
@@ -336,4 +329,5 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
+  """Returns a float, or None for one that is not defined."""
   return float(value) if np.isfinite(value) else None

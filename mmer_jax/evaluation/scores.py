@@ -1,22 +1,71 @@
-r"""Evaluates the selected checkpoint of every run of a workdir.
-
-Example:
-  python -m mmer_jax.evaluate --workdir=runs/mtee_iemocap --split=test \
-    --modalities=lexical
-
-Writes WORKDIR/results/<name>.json and .md and prints the table.
-"""
+"""Computes what the runs of a workdir predict, after each of their stages."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from mmer_jax.base import errors
 from mmer_jax.core import metrics
 from mmer_jax.evaluation import restore
-from mmer_jax.experiment import build
+from mmer_jax.experiment import build, records
 from mmer_jax.training import mesh
 from mmer_jax.training import session as session_lib
+
+
+class RunScores(NamedTuple):
+  """Holds what one run predicts after one stage, for rows with a label.
+
+  Attributes:
+    emotions: The emotions that are judged.
+    probs: (n, k) float64, their probabilities.
+    labels: (n, k), 1 where the emotion is present.
+    threshold: The least probability of a yes, of all emotions or of each (k,).
+    taught: (k,) bool, whether the run was taught the emotion by then.
+  """
+
+  emotions: tuple[str, ...]
+  probs: np.ndarray
+  labels: np.ndarray
+  threshold: float | np.ndarray
+  taught: np.ndarray
+
+
+def labelled_scores(
+  experiment: build.Experiment,
+  record: records.RunRecord,
+  split: str,
+  logits: np.ndarray,
+  emotions: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Picks probabilities and labels of the rows that can be judged.
+
+  Args:
+    experiment: The runs.
+    record: One of them.
+    split: The split of its fold.
+    logits: (r, n, k) of the split, of all emotions of the corpus.
+    emotions: The emotions that are judged: a softmax is over them alone.
+
+  Raises:
+    UserError: No row can be judged.
+  """
+  decision = experiment.rules.decision
+  columns = [experiment.corpus.emotions.index(name) for name in emotions]
+  rows = getattr(record.fold, split)
+  labels = experiment.corpus.labels[rows][:, columns]
+  judgeable = np.ones(len(rows), bool)
+  if decision == "softmax":
+    judgeable = labels.sum(axis=1) == 1
+  if not judgeable.any():
+    raise errors.UserError(
+      f"the {split} split of fold {record.fold.name} has no utterance of"
+      f" {', '.join(emotions)}; choose other --emotions"
+    )
+  own = logits[record.run][: len(rows)][judgeable][:, columns]
+  return float64_probabilities(decision, own), labels[judgeable]
 
 
 def validation_thresholds(
@@ -24,15 +73,16 @@ def validation_thresholds(
   restored: restore.Restored,
   members: Sequence[int],
 ) -> np.ndarray:
-  """The thresholds of `--thresholds=validation`, where all is as in training.
+  """Chooses the thresholds of a model to serve on the validation split.
 
   Args:
     session: The runs; their decisions are binary.
-    restored: Its parameters.
-    members: Runs.
+    restored: Their parameters.
+    members: The runs to serve.
 
   Returns:
-    (len(members), k + 1): of every emotion, and of one that is new.
+    (len(members), k + 1): the threshold of every emotion, and that of an
+    emotion that is new.
   """
   experiment = session.experiment
   logits = predict_splits(session, restored, ("validation",), (), 0)[-1][
@@ -53,27 +103,26 @@ def validation_thresholds(
 
 
 def float64_probabilities(decision: str, logits: np.ndarray) -> np.ndarray:
-  """In float64, where large logits do not saturate into ties."""
+  """Makes probabilities in float64, where large logits do not become ties."""
   with jax.enable_x64(True):
-    return np.asarray(
-      metrics.probabilities(decision, logits.astype(np.float64))
-    )
+    exact = jnp.asarray(logits, jnp.float64)
+    return np.asarray(metrics.probabilities(decision, exact))
 
 
 def predict_splits(
   session: session_lib.Session,
   restored: restore.Restored,
-  sides: Sequence[str],
+  splits: Sequence[str],
   modalities: Sequence[str],
   new: int,
 ) -> list[dict[str, np.ndarray]]:
-  """Predicts with what each stage selected.
+  """Predicts with the parameters that each stage selected.
 
   Args:
     session: The runs.
-    restored: Its parameters.
-    sides: The splits to predict.
-    modalities: Empty for all.
+    restored: Their parameters.
+    splits: The splits to predict.
+    modalities: The modalities that the system may see; empty for all.
     new: How many emotions there are no parameters for.
 
   Returns:
@@ -83,35 +132,36 @@ def predict_splits(
   experiment = session.experiment
   last = len(experiment.system.stages) - 1
   batch = build.sample_batch(experiment.config, experiment.corpus)
-  keep = tuple(modalities) or None
-  compiled = session.program(last, visible_modalities=keep)
+  visible = tuple(modalities) or None
+  compiled = session.program(last, visible_modalities=visible)
   runs = session.place_runs(restored.runs)
   params = [mesh.place(each, session.mesh, "runs") for each in restored.params]
   if last or new:
     fresh = compiled.init(runs, mesh.place(batch, session.mesh)).best_params
-    params = [jax.tree.map(_extend, each, fresh) for each in params]
+    params = [jax.tree.map(_append_untrained, each, fresh) for each in params]
     params = [fresh, *params] if last else params
   # A stage that judges by another part of the system has a program of its own.
   programs = [compiled] * len(params)
   for number, stage in enumerate(experiment.system.stages[:last]):
     if stage.predict is not None:
-      programs[1 + number] = session.program(number, visible_modalities=keep)
+      programs[1 + number] = session.program(number, visible_modalities=visible)
   rows = {
-    side: next(session.feed(iter([experiment.rows(side)]))) for side in sides
+    split: next(session.feed(iter([experiment.rows(split)])))
+    for split in splits
   }
   return [
     {
-      side: mesh.fetch(
-        each.predict(found, runs, session.resident, rows[side]).logits
+      split: mesh.fetch(
+        program.predict(selected, runs, session.resident, rows[split]).logits
       )
-      for side in sides
+      for split in splits
     }
-    for each, found in zip(programs, params, strict=True)
+    for program, selected in zip(programs, params, strict=True)
   ]
 
 
-def _extend(trained: jax.Array, fresh: jax.Array) -> jax.Array:
-  """Gives what has a row per emotion untrained rows for the new ones."""
+def _append_untrained(trained: jax.Array, fresh: jax.Array) -> jax.Array:
+  """Appends untrained entries for the new emotions to a parameter."""
   if trained.shape == fresh.shape:
     return trained
   return fresh.at[..., : trained.shape[-1]].set(trained)

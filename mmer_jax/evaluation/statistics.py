@@ -1,4 +1,4 @@
-"""Results over runs: summaries with intervals, JSON and tables."""
+"""Summarises numbers over runs: mean, deviation and confidence interval."""
 
 import functools
 import math
@@ -10,16 +10,17 @@ import numpy as np
 
 @functools.cache
 def t_quantile(degrees: int) -> float:
-  """The 0.975 quantile of Student's t: half the width of a 95 % interval.
+  """Computes the 0.975 quantile of Student's t, for a 95 % interval.
 
   Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4: P(|T| < t) is a finite
   sum where the degrees of freedom are whole. It is inverted by bisection.
 
   Args:
-    degrees: Of freedom, at least 1.
+    degrees: The degrees of freedom, at least 1.
   """
 
   def within(t: float) -> float:
+    """Computes the probability that |T| is smaller."""
     angle = math.atan(t / math.sqrt(degrees))
     cosine = math.cos(angle)
     odd = degrees % 2
@@ -39,7 +40,7 @@ def t_quantile(degrees: int) -> float:
 
 
 def summarise(values: Sequence[float | None]) -> dict[str, Any]:
-  """Mean, sample standard deviation and 95 % interval of the mean.
+  """Computes mean, sample standard deviation and 95 % interval of the mean.
 
   The interval is Student's; with one value there is none. Values that are
   None (undefined, or of a failed run) are left out and not counted.

@@ -1,28 +1,18 @@
-r"""Trains every run of a config in one program, and can be killed at any time.
-
-Example:
-  python -m mmer_jax.train --config=configs/mtee/iemocap.py:utterances \
-    --config.data.dir=data/iemocap4 --workdir=runs/mtee_iemocap
-
-Any key of the config can be overridden: --config.optimizer.learning_rate=3e-4
---config.sweep.learning_rate="(1e-3, 3e-4)" --config.seeds="(0, 1, 2, 3, 4)".
-The same command again resumes an interrupted workdir.
-"""
+"""Trains the runs of a config in a workdir and evaluates them on validation."""
 
 import pathlib
 import time
+from typing import Any
 
 import jax
 import ml_collections
 import rich.console
-import rich.progress
-from absl import logging
 
 from mmer_jax.base import workdir
-from mmer_jax.evaluation import evaluate, tables
+from mmer_jax.evaluation import evaluate, load, tables
 from mmer_jax.experiment import build, input_repair, provenance
-from mmer_jax.training import checkpoints, progress
-from mmer_jax.training import loop as loop_lib
+from mmer_jax.training import first_stage as first_stage_lib
+from mmer_jax.training import loop
 from mmer_jax.training import session as session_lib
 
 
@@ -32,79 +22,73 @@ def train_and_evaluate(
   *,
   console: rich.console.Console,
   tensorboard: bool = False,
-  source: pathlib.Path | None = None,
-) -> bool:
-  """Trains, or goes on with, the runs of a config.
+  first_stage: pathlib.Path | None = None,
+) -> dict[str, Any] | None:
+  """Trains, or goes on with, the runs of a config, and evaluates them.
 
   Args:
-    config: Of `configs/`, with overrides.
+    config: A config of `configs/`, with overrides.
     folder: The workdir.
     console: For the progress bar and the closing table.
     tensorboard: Whether to write event files too.
-    source: A finished workdir of the same config with
+    first_stage: A finished workdir of the same config with
       `config.few_shot.method="none"`: its training is taken for the first
-      stage, whose outcome is the same bit for bit.
+      stage, whose result is the same bit for bit.
 
   Returns:
-    Whether training is finished; False after SIGTERM.
+    The result on the validation split; None where training was stopped.
 
   Raises:
     UserError: Config, shards and workdir do not fit.
   """
   started = time.time()
+  session = _begin(config, folder, first_stage)
+  finished = loop.train(
+    session,
+    folder,
+    console=console,
+    tensorboard=tensorboard,
+    first_stage=first_stage,
+  )
+  if not finished:
+    console.print(f"stopped and saved; the same command resumes {folder}")
+    return None
+  # All processes: the prediction is a program of the whole mesh.
+  result = evaluate.evaluate(
+    load.TrainedWorkdir(
+      folder, workdir.read_json(folder / "run.json"), session
+    ),
+    evaluate.Request("validation"),
+  )
+  if jax.process_index() == 0:
+    description = provenance.describe(session.experiment, session.mesh.shape)
+    description["failed"] = result["failed"]
+    description["seconds_since_last_start"] = round(time.time() - started, 1)
+    workdir.write_json(folder / "run.json", description)
+    console.print(tables.to_rich(result))
+    console.print(f"validation results: {folder / 'results'}")
+  return result
+
+
+def _begin(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  first_stage: pathlib.Path | None,
+) -> session_lib.Session:
+  """Builds the experiment and writes down what the workdir is of."""
   provenance.fix_paths(config)
   provenance.check_workdir(config, folder)
   experiment = build.build_experiment(config)
   session = session_lib.open_session(experiment)
-  if source is not None:
-    loop_lib.check_first_stage(experiment, source)
-  leader = jax.process_index() == 0
-  writer = progress.event_writer(folder, tensorboard and leader)
-  if leader:
+  if first_stage is not None:
+    first_stage_lib.check_first_stage(experiment, first_stage)
+  if jax.process_index() == 0:
     provenance.check_data(experiment, folder)
     workdir.write_json(folder / "config.json", config.to_dict())
     workdir.write_json(
       folder / "run.json", provenance.describe(experiment, session.mesh.shape)
     )
-  session = session._replace(
-    experiment=input_repair.attach_repair(
-      experiment, folder, experiment.corpus.manifest["fingerprint"]
-    )
+  fingerprint = experiment.corpus.manifest["fingerprint"]
+  return session._replace(
+    experiment=input_repair.attach_repair(experiment, folder, fingerprint)
   )
-  store = checkpoints.Checkpoints(folder, keep=config.checkpoint.keep)
-  stopper = loop_lib.Stopper()
-  try:
-    position = loop_lib.Position(0, 0, 0, False)
-    if store.latest() is not None:
-      position = loop_lib.Position(**store.position())
-      logging.info("resuming %s at %s", folder, position)
-    if leader:
-      workdir.keep_lines(
-        folder / "metrics.jsonl",
-        lambda row: (
-          (row["stage"], row["epoch"] - 1) < (position.stage, position.epoch)
-        ),
-      )
-    if not position.done:
-      loop = loop_lib.TrainingLoop(
-        session, folder, store, stopper, console, writer, source
-      )
-      if not loop.run(position):
-        console.print(f"stopped and saved; the same command resumes {folder}")
-        return False
-  finally:
-    stopper.close()
-    store.close()
-    writer.close()
-  # All processes: the prediction is a program of the whole mesh.
-  outcome = evaluate.evaluate_workdir(
-    folder, split="validation", session=session
-  )
-  if leader:
-    description = provenance.describe(experiment, session.mesh.shape)
-    description["failed"] = outcome["failed"]
-    description["seconds_since_last_start"] = round(time.time() - started, 1)
-    workdir.write_json(folder / "run.json", description)
-    console.print(tables.to_rich(outcome))
-    console.print(f"validation results: {folder / 'results'}")
-  return True

@@ -1,0 +1,1 @@
+"""Makes the runs of a config from its shards; needs no device."""

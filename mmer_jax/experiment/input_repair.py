@@ -1,10 +1,9 @@
-"""Noise, modality check and proxies in front of a system, and their measure."""
+"""Builds what a batch goes through before the system: noise, check, proxies."""
 
 import hashlib
 import json
-import os
 import pathlib
-import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import flax.serialization
@@ -13,8 +12,8 @@ import numpy as np
 from absl import logging
 from jaxtyping import Array
 
-from mmer_jax.base import errors
-from mmer_jax.data import normalise, schema, tables
+from mmer_jax.base import workdir
+from mmer_jax.data import identity, normalise, schema, tables
 from mmer_jax.experiment import build
 from mmer_jax.robustness import fit, repair
 from mmer_jax.robustness import noise as noise_lib
@@ -28,8 +27,8 @@ def make_input_transform(
   """Builds the input transform: noise, then check and proxies.
 
   Returns:
-    What every normalised batch goes through before the system sees it; None
-    where that is nothing.
+    The function that every normalised batch goes through before the system
+    sees it; None where it would change nothing.
   """
   if noise.kind == "none" and not settings.used:
     return None
@@ -48,7 +47,11 @@ def make_input_transform(
   return transform
 
 
-def bank_lookup(source: Any, run: interface.RunSettings) -> Any:
+def bank_lookup(
+  source: Any, run: interface.RunSettings
+) -> Callable[[Array], schema.Batch]:
+  """Makes the function that reads training rows, normalised, for `knn`."""
+
   def lookup(rows: Array) -> schema.Batch:
     batch = tables.take(source, rows.reshape(-1))
     return normalise.normalise(batch, run.mean, run.scale)
@@ -59,15 +62,15 @@ def bank_lookup(source: Any, run: interface.RunSettings) -> Any:
 def attach_repair(
   experiment: build.Experiment, folder: pathlib.Path, fingerprint: str
 ) -> build.Experiment:
-  """Adds what check and proxies were fitted to, to the runs of an experiment.
+  """Adds the fitted check and proxies to the runs of an experiment.
 
-  It is read from `folder/repair` where the same was fitted before, and written
-  there where not.
+  They are read from `folder/repair` where the same were fitted before, and
+  written there where not.
 
   Args:
     experiment: The runs.
     folder: The workdir.
-    fingerprint: Of the shards that the workdir was trained on.
+    fingerprint: That of the shards that the workdir was trained on.
 
   Returns:
     The experiment; as it was where its config has no check and no proxies.
@@ -78,14 +81,14 @@ def attach_repair(
   settings = experiment.repair
   if not settings.used:
     return experiment
-  now = experiment.corpus.manifest["fingerprint"]
+  identity.check_fingerprint(
+    experiment.corpus.dataset["fingerprint"],
+    fingerprint,
+    what=f"the shards in {experiment.config.data.dir}",
+    fix="check and proxies are fitted to its training rows: leave --data_dir or"
+    " --repair out",
+  )
   path = folder / "repair" / f"{_digest(experiment)}.npz"
-  if now != fingerprint:
-    raise errors.UserError(
-      "the check and the proxies are fitted to the training rows, but"
-      f" {experiment.config.data.dir} has fingerprint {now[:12]} and the workdir"
-      f" was trained on {fingerprint[:12]}; leave --data_dir or --repair out"
-    )
   if path.exists():
     fitted = _read(path)
   else:
@@ -99,35 +102,35 @@ def _fit(experiment: build.Experiment) -> settings_lib.FittedRepair:
   """Fits check and proxies of every run, once for runs that share rows."""
   runs, records = experiment.runs, experiment.records
   width = max(len(record.fold.train) for record in records)
-  found: dict[Any, settings_lib.FittedRepair] = {}
+  fits: dict[Any, settings_lib.FittedRepair] = {}
   each = []
   for record in records:
-    at = record.run
-    keep = {name: flags[at] for name, flags in runs.keep.items()}
+    run = record.run
+    keep = {name: flags[run] for name, flags in runs.keep.items()}
     key = (
       record.fold.train.tobytes(),
       record.seed,
       tuple(bool(keep[name]) for name in sorted(keep)),
     )
-    if key not in found:
-      found[key] = fit.fit(
+    if key not in fits:
+      fits[key] = fit.fit(
         experiment.repair,
         experiment.corpus.table,
         train=record.fold.train,
         validation=record.fold.validation,
         width=width,
-        mean={name: values[at] for name, values in runs.mean.items()},
-        scale={name: values[at] for name, values in runs.scale.items()},
+        mean={name: values[run] for name, values in runs.mean.items()},
+        scale={name: values[run] for name, values in runs.scale.items()},
         keep=keep,
         noise=experiment.noise,
-        seed=runs.seed[at],
+        seed=runs.seed[run],
       )
       logging.info(
         "%s: check and proxies fitted, tau %.4g",
         record.describe(),
-        found[key].tau,
+        fits[key].tau,
       )
-    each.append(found[key])
+    each.append(fits[key])
   return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
 
@@ -154,20 +157,19 @@ def _digest(experiment: build.Experiment) -> str:
 
 
 def _write(path: pathlib.Path, fitted: settings_lib.FittedRepair) -> None:
+  """Writes what was fitted as one .npz, `field` or `field:part` its arrays."""
   arrays = {}
   for field, value in flax.serialization.to_state_dict(fitted).items():
     if isinstance(value, dict):
       arrays.update({f"{field}:{key}": part for key, part in value.items()})
     else:
       arrays[field] = value
-  path.parent.mkdir(parents=True, exist_ok=True)
-  handle, name = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-  with os.fdopen(handle, "wb") as file:
+  with workdir.new_file(path) as name, name.open("wb") as file:
     np.savez(file, **arrays)
-  os.replace(name, path)
 
 
 def _read(path: pathlib.Path) -> settings_lib.FittedRepair:
+  """Reads what `_write` wrote."""
   fields: dict[str, Any] = {}
   with np.load(path, allow_pickle=False) as arrays:
     for key in arrays.files:

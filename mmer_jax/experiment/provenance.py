@@ -1,4 +1,4 @@
-"""A config and a shard folder made into runs: what every verb starts from."""
+"""Records what a workdir was trained with, and compares it with a call."""
 
 import hashlib
 import json
@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from mmer_jax.base import environment, errors, workdir
-from mmer_jax.experiment import build, runs
+from mmer_jax.data import identity
+from mmer_jax.experiment import build, records, runs
 
 # Keys that do not change what a run computes (beyond rounding): a workdir
 # may be resumed, and its results compared, with other values of them.
@@ -20,14 +22,15 @@ _PATHS = {"data": ("dir", "word_vectors"), "unlabelled": ("dir",)}
 
 
 def config_digest(config: ml_collections.ConfigDict) -> str:
-  """SHA-256 of what a config computes: no folders, devices or bookkeeping."""
+  """Digests what a config computes (SHA-256): no folders, no devices."""
   content = comparable(json.loads(config.to_json()))
   text = json.dumps(content, sort_keys=True, separators=(",", ":"))
   return hashlib.sha256(text.encode()).hexdigest()
 
 
 def comparable(config: dict[str, Any]) -> dict[str, Any]:
-  """A config as JSON without the keys that may differ between two calls."""
+  """Drops the keys of a config that may differ between two calls."""
+  config = workdir.drop_added(config)
   kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
   for section, paths in _PATHS.items():
     # An older version's may lack one: a difference like any other.
@@ -51,7 +54,7 @@ def fix_paths(config: ml_collections.ConfigDict) -> None:
 def describe(
   experiment: build.Experiment, mesh_shape: Mapping[str, int]
 ) -> dict[str, Any]:
-  """What `run.json` says: the runs, and all that predicting needs."""
+  """Makes the content of `run.json`: the runs, and what predicting needs."""
   corpus = experiment.corpus
   return {
     "system": experiment.config.system,
@@ -68,22 +71,7 @@ def describe(
     },
     "stages": [stage.name for stage in experiment.system.stages],
     "runs": [
-      {
-        "run": record.run,
-        "seed": record.seed,
-        "fold": record.fold.name,
-        "setting": record.setting,
-        "unseen": list(record.unseen),
-        "samples": [
-          corpus.columns["id"][rows].tolist() for rows in record.samples
-        ],
-        "rows": {
-          "train": len(record.fold.train),
-          "validation": len(record.fold.validation),
-          "test": len(record.fold.test),
-          "unlabelled": len(record.pool),
-        },
-      }
+      _describe_run(record, corpus.columns["id"])
       for record in experiment.records
     ],
     "mesh": dict(mesh_shape),
@@ -93,9 +81,32 @@ def describe(
   }
 
 
+def _describe_run(record: records.RunRecord, ids: np.ndarray) -> dict[str, Any]:
+  """Describes a run: what distinguishes it, and how many rows it has."""
+  return {
+    "run": record.run,
+    "seed": record.seed,
+    "fold": record.fold.name,
+    "setting": record.setting,
+    "unseen": list(record.unseen),
+    "samples": [ids[rows].tolist() for rows in record.samples],
+    "rows": {
+      "train": len(record.fold.train),
+      "validation": len(record.fold.validation),
+      "test": len(record.fold.test),
+      "unlabelled": len(record.pool),
+    },
+  }
+
+
 def check_workdir(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> None:
+  """Refuses to go on in a workdir that another config began.
+
+  Raises:
+    UserError: A key that changes what is computed has another value.
+  """
   if not (folder / "config.json").exists():
     return
   before = comparable(workdir.read_config(folder).to_dict())
@@ -109,6 +120,7 @@ def check_workdir(
 
 
 def differing_keys(key: str, before: Any, now: Any) -> Iterator[str]:
+  """Yields one phrase for each key whose value has changed."""
   if isinstance(before, dict) and isinstance(now, dict):
     for name in before.keys() | now.keys():
       yield from differing_keys(
@@ -134,14 +146,17 @@ def check_data(experiment: build.Experiment, folder: pathlib.Path) -> None:
       f"{folder} was begun with other word vectors of the emotions; use the"
       " same config.data.word_vectors, or another --workdir"
     )
-  before, now = description["dataset"], experiment.corpus.dataset
-  for what, key in (("shards", ""), ("unlabelled shards", "unlabelled")):
-    old, new = (each.get(key) if key else each for each in (before, now))
-    if (old or {}).get("fingerprint") != (new or {}).get("fingerprint"):
-      prints = [
-        each["fingerprint"][:12] if each else "none" for each in (old, new)
-      ]
-      raise errors.UserError(
-        f"{folder} was begun on {what} with fingerprint {prints[0]}, got"
-        f" {prints[1]}; use the same shards, or another --workdir"
-      )
+  now, before = experiment.corpus.dataset, description["dataset"]
+  fix = "use those that it was begun on, or another --workdir"
+  identity.check_fingerprint(
+    now["fingerprint"],
+    before["fingerprint"],
+    what=f"the shards for {folder}",
+    fix=fix,
+  )
+  identity.check_fingerprint(
+    now.get("unlabelled", {}).get("fingerprint"),
+    before.get("unlabelled", {}).get("fingerprint"),
+    what=f"the unlabelled shards for {folder}",
+    fix=fix,
+  )

@@ -1,7 +1,8 @@
-"""Which runs a config has: left-out emotions x swept values x folds x seeds."""
+"""Lists the runs of a config: left-out emotions x settings x folds x seeds."""
 
+import itertools
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import ml_collections
@@ -20,7 +21,7 @@ Setting = dict[str, float | str]
 
 
 class RunRecord(NamedTuple):
-  """One run, for people and for JSON.
+  """Describes one run of a config, for people and for JSON.
 
   Attributes:
     run: Its place on the runs axis.
@@ -52,7 +53,7 @@ class RunRecord(NamedTuple):
 
 
 def show(setting: Mapping[str, float | str]) -> str:
-  """A setting for people."""
+  """Writes a setting for people."""
 
   def text(value: float | str) -> str:
     return value or "-" if isinstance(value, str) else f"{value:g}"
@@ -63,13 +64,13 @@ def show(setting: Mapping[str, float | str]) -> str:
 def make_records(
   config: ml_collections.ConfigDict, corpus: corpus_lib.Corpus
 ) -> tuple[RunRecord, ...]:
-  """Lays out unseen x settings x folds x seeds, the seeds fastest."""
+  """Lays out unseen x settings x folds x seeds, the seeds fastest.
+
+  Raises:
+    UserError: The split, the sweep or the left-out emotions do not fit the
+      shards.
+  """
   _check_unseen(config, corpus)
-  settings: list[Setting] = [{}]
-  for key, values in _swept(config).items():
-    settings = [
-      {**setting, key: value} for setting in settings for value in values
-    ]
   rows = splits.Rows(
     ids=corpus.columns["id"],
     speakers=corpus.columns["speaker"],
@@ -77,75 +78,93 @@ def make_records(
     splits=corpus.columns["split"],
     labelled=corpus.labelled,
   )
+  protocol = splits.Protocol.from_config(config.protocol)
   folds_by_seed = {
-    seed: splits.make_folds(
-      splits.Protocol.from_config(config.protocol), rows, seed=seed
-    )
-    for seed in config.seeds
+    seed: splits.make_folds(protocol, rows, seed=seed) for seed in config.seeds
   }
+  fold_count = len(folds_by_seed[config.seeds[0]])
   records: list[RunRecord] = []
-  for unseen in config.protocol.unseen or ((),):
-    for setting in settings:
-      for position in range(len(folds_by_seed[config.seeds[0]])):
-        for seed in config.seeds:
-          fold = folds_by_seed[seed][position]
-          record = RunRecord(
-            run=len(records),
-            seed=int(seed),
-            fold=fold,
-            setting=setting,
-            unseen=tuple(unseen),
-            samples=(),
-            memory=(),
-            pool=_pool(config, rows, fold),
-          )
-          record = _low_resource(config, corpus, record)
-          if not config.unlabelled.per_class:
-            record = _limit(config, record)
-          records.append(record)
+  for unseen, setting, position, seed in itertools.product(
+    config.protocol.unseen or ((),),
+    _settings(config),
+    range(fold_count),
+    config.seeds,
+  ):
+    fold = folds_by_seed[seed][position]
+    record = RunRecord(
+      run=len(records),
+      seed=int(seed),
+      fold=fold,
+      setting=setting,
+      unseen=tuple(unseen),
+      samples=(),
+      memory=(),
+      pool=_unlabelled_pool(config, rows, fold),
+    )
+    if record.unseen:
+      record = _hold_out_unseen(config, corpus, record)
+    if not config.unlabelled.per_class:
+      record = _limit_pool(config, record)
+    records.append(record)
   return tuple(records)
 
 
-def _swept(
-  config: ml_collections.ConfigDict,
-) -> dict[str, list[float] | list[str]]:
-  """The swept values of `config.sweep`, by name."""
-  found: dict[str, list[float] | list[str]] = {}
+def _settings(config: ml_collections.ConfigDict) -> list[Setting]:
+  """Combines the swept values into settings, the last key fastest."""
+  swept: dict[str, list[float] | list[str]] = {}
   for key in _NUMBERS:
-    values = tuple(config.sweep[key])
-    wrong = [v for v in values if isinstance(v, str) or not v >= 0]
-    if wrong or len(set(values)) < len(values):
-      raise errors.UserError(
-        f"config.sweep.{key} is {values}, expected different numbers of at"
-        " least 0"
-      )
-    if values:
-      found[key] = [float(value) for value in values]
+    if values := _swept_numbers(config, key):
+      swept[key] = values
+  if words := _swept_words(config):
+    swept["words"] = words
+  if subsets := _swept_modalities(config):
+    swept["modalities"] = subsets
+  return [
+    dict(zip(swept, values, strict=True))
+    for values in itertools.product(*swept.values())
+  ]
+
+
+def _swept_numbers(config: ml_collections.ConfigDict, key: str) -> list[float]:
+  """Reads the swept values of a key of numbers."""
+  values = tuple(config.sweep[key])
+  wrong = [v for v in values if isinstance(v, str) or not v >= 0]
+  if wrong or len(set(values)) < len(values):
+    raise errors.UserError(
+      f"config.sweep.{key} is {values}, expected different numbers of at"
+      " least 0"
+    )
+  return [float(value) for value in values]
+
+
+def _swept_words(config: ml_collections.ConfigDict) -> list[str]:
+  """Reads the swept word forms of the emotions."""
   words = tuple(config.sweep.words)
-  if words:
-    wrong = [value for value in words if not isinstance(value, str)]
-    if wrong or len(set(words)) < len(words):
-      raise errors.UserError(
-        f"config.sweep.words is {words}, expected different texts"
-        ' "emotion=word,..."; "" is the words of the shards'
-      )
-    found["words"] = list(words)
+  wrong = [value for value in words if not isinstance(value, str)]
+  if wrong or len(set(words)) < len(words):
+    raise errors.UserError(
+      f"config.sweep.words is {words}, expected different texts"
+      ' "emotion=word,..."; "" is the words of the shards'
+    )
+  return list(words)
+
+
+def _swept_modalities(config: ml_collections.ConfigDict) -> list[str]:
+  """Reads the swept subsets of the modalities, each as `lexical+acoustic`."""
   subsets = tuple(config.sweep.modalities)
-  if subsets:
-    known = config.data.modalities
-    for subset in subsets:
-      if (
-        not isinstance(subset, tuple)
-        or not subset
-        or set(subset) - set(known)
-        or subsets.count(subset) > 1
-      ):
-        raise errors.UserError(
-          f"config.sweep.modalities has {subset!r}, expected different tuples"
-          f" of some of {', '.join(known)}"
-        )
-    found["modalities"] = ["+".join(subset) for subset in subsets]
-  return found
+  known = config.data.modalities
+  for subset in subsets:
+    if (
+      not isinstance(subset, tuple)
+      or not subset
+      or set(subset) - set(known)
+      or subsets.count(subset) > 1
+    ):
+      raise errors.UserError(
+        f"config.sweep.modalities has {subset!r}, expected different tuples"
+        f" of some of {', '.join(known)}"
+      )
+  return ["+".join(subset) for subset in subsets]
 
 
 def pick(
@@ -172,10 +191,12 @@ def pick(
     per_class=config.unlabelled.per_class,
     rng=np.random.default_rng([record.seed, stream]),
   )
-  return _limit(config, record._replace(pool=rows))
+  return _limit_pool(config, record._replace(pool=rows))
 
 
-def _limit(config: ml_collections.ConfigDict, record: RunRecord) -> RunRecord:
+def _limit_pool(
+  config: ml_collections.ConfigDict, record: RunRecord
+) -> RunRecord:
   """Keeps as many unlabelled rows as the run may have; more hold fewer."""
   count = int(record.setting.get("unlabelled", config.unlabelled.count))
   if count < 0:
@@ -185,7 +206,7 @@ def _limit(config: ml_collections.ConfigDict, record: RunRecord) -> RunRecord:
   return record._replace(pool=rng.permutation(record.pool)[:count])
 
 
-def _pool(
+def _unlabelled_pool(
   config: ml_collections.ConfigDict, rows: splits.Rows, fold: splits.Fold
 ) -> np.ndarray:
   if not config.unlabelled.use:
@@ -231,7 +252,7 @@ def _check_unseen(
     )
 
 
-def _low_resource(
+def _hold_out_unseen(
   config: ml_collections.ConfigDict,
   corpus: corpus_lib.Corpus,
   record: RunRecord,
@@ -242,58 +263,75 @@ def _low_resource(
   test stay whole (Dai et al. 2020, section 6.3; their code drops them from
   every side).
   """
-  if not record.unseen:
-    return record
-  labels, rows = corpus.labels, record.fold.train
+  rows = record.fold.train
   columns = [corpus.emotions.index(name) for name in record.unseen]
-  source = rows[~(labels[rows][:, columns] > 0).any(axis=1)]
+  source = rows[~(corpus.labels[rows][:, columns] > 0).any(axis=1)]
   if not len(source):
     raise errors.UserError(
       f"fold {record.fold.name} has no training utterance without"
       f" {', '.join(record.unseen)}; choose other config.protocol.unseen"
     )
   record = record._replace(fold=record.fold._replace(train=source))
-  method, settings = config.few_shot.method, config.few_shot
-  if method == "none":
+  if config.few_shot.method == "none":
     return record
-
-  def draw(what: str, stage: int) -> np.random.Generator:
-    return np.random.default_rng(
-      [record.seed, zlib.crc32(what.encode()), stage]
-    )
-
   samples = tuple(
     few_shot.sample(
-      labels[:, column],
+      corpus.labels[:, column],
       rows,
-      share=settings.share,
+      share=config.few_shot.share,
       emotion=name,
-      rng=draw("few_shot", stage),
+      rng=_generator(record.seed, "few_shot", stage),
     )
     for stage, (name, column) in enumerate(
       zip(record.unseen, columns, strict=True), 1
     )
   )
-  if method != "gem":
-    return record._replace(samples=samples)
-  count, stages = len(labels), 1 + len(samples)
+  record = record._replace(samples=samples)
+  if config.few_shot.method != "gem":
+    return record
+  return record._replace(memory=_memory(config, corpus.labels, record, columns))
+
+
+def _memory(
+  config: ml_collections.ConfigDict,
+  labels: np.ndarray,
+  record: RunRecord,
+  unseen: Sequence[int],
+) -> tuple[np.ndarray, ...]:
+  """Draws the rows of the past tasks that each later stage of GEM keeps.
+
+  Args:
+    config: With how many, and what a task is.
+    labels: (n, k) of the corpus.
+    record: With the source's training rows and the samples.
+    unseen: The columns of the emotions of the later stages.
+  """
+  count, stages = len(labels), 1 + len(record.samples)
+  source, settings = record.fold.train, config.few_shot
   past = [source]
   if settings.memory_tasks == "per_emotion":
     past = [
       (stages + column) * count
-      + few_shot.balanced(labels[:, column], source, draw("balance", column))
+      + few_shot.balanced(
+        labels[:, column], source, _generator(record.seed, "balance", column)
+      )
       for column in range(labels.shape[1])
-      if column not in columns
+      if column not in unseen
     ]
   memory = []
-  for stage, rows_of_sample in enumerate(samples, 1):
+  for stage, sample in enumerate(record.samples, 1):
     memory.append(
       few_shot.memory(
         past,
         size=settings.memory,
         slots=few_shot.slots(config.training.batch_size, settings.memory),
-        rng=draw("memory", stage),
+        rng=_generator(record.seed, "memory", stage),
       )
     )
-    past = [*past, rows_of_sample + stage * count]
-  return record._replace(samples=samples, memory=tuple(memory))
+    past = [*past, sample + stage * count]
+  return tuple(memory)
+
+
+def _generator(seed: int, stream: str, number: int) -> np.random.Generator:
+  """Seeds the draws of one purpose, for one stage or emotion of a run."""
+  return np.random.default_rng([seed, zlib.crc32(stream.encode()), number])

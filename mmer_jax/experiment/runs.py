@@ -1,4 +1,4 @@
-"""Which runs a config has: left-out emotions x swept values x folds x seeds."""
+"""Makes the arrays of settings that the runs of a program differ in."""
 
 import hashlib
 import pathlib
@@ -28,51 +28,16 @@ def make_runs(
       [record.setting.get(key, default) for record in records], np.float32
     )
 
-  weights, knowns, seen = [], [], set()
-  for record in records:
-    weight, empty = class_weight(
-      corpus.labels[record.fold.train],
-      decision=config.protocol.decision,
-      balanced=config.loss.class_weight == "balanced",
-    )
-    for column in empty:
-      if corpus.emotions[column] in record.unseen:
-        continue
-      if (record.fold.name, column) not in seen:
-        seen.add((record.fold.name, column))
-        logging.info(
-          "fold %s has no training utterance of %s: its class weight is 1",
-          record.fold.name,
-          corpus.emotions[column],
-        )
-    known, weight = _roles(corpus.emotions, record, weight)
-    knowns.append(known)
-    weights.append(weight)
-
-  mean: dict[str, np.ndarray] = {}
-  scale: dict[str, np.ndarray] = {}
-  for modality in config.data.normalise:
-    if modality not in config.data.modalities:
-      continue
-    found: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-    rows = []
-    for record in records:
-      key = record.fold.train.tobytes()
-      if key not in found:
-        found[key] = _statistics(config, corpus, record.fold, modality)
-      rows.append(found[key])
-    mean[modality] = np.stack([row[0] for row in rows]).astype(np.float32)
-    scale[modality] = np.stack(
-      [normalise.inverse_deviation(*row) for row in rows]
-    ).astype(np.float32)
+  known, weight = _labels(config, corpus, records)
+  mean, scale = _normalisation(config, corpus, records)
   return interface.RunSettings(
     seed=np.asarray([record.seed for record in records], np.uint32),
     fold=np.asarray([record.fold.number for record in records], np.int32),
     learning_rate=values("learning_rate"),
     weight_decay=values("weight_decay"),
     clip_norm=values("clip_norm"),
-    known=np.stack(knowns),
-    class_weight=np.stack(weights),
+    known=known,
+    class_weight=weight,
     mean=mean,
     scale=scale,
     vectors=_vectors(config, corpus, records),
@@ -80,12 +45,76 @@ def make_runs(
   )
 
 
+def _labels(
+  config: ml_collections.ConfigDict,
+  corpus: corpus_lib.Corpus,
+  records: Sequence[records_lib.RunRecord],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Finds which labels the rows of each run have and what they weigh.
+
+  Returns:
+    `known` and `class_weight` of the runs, both (r, s, k).
+  """
+  knowns, weights, reported = [], [], set()
+  for record in records:
+    weight, empty = class_weight(
+      corpus.labels[record.fold.train],
+      decision=config.protocol.decision,
+      balanced=config.loss.class_weight == "balanced",
+    )
+    for column in empty:
+      name, fold = corpus.emotions[column], record.fold.name
+      if name not in record.unseen and (fold, name) not in reported:
+        reported.add((fold, name))
+        logging.info(
+          "fold %s has no training utterance of %s: its class weight is 1",
+          fold,
+          name,
+        )
+    known, weight = _roles(corpus.emotions, record, weight)
+    knowns.append(known)
+    weights.append(weight)
+  return np.stack(knowns), np.stack(weights)
+
+
+def _normalisation(
+  config: ml_collections.ConfigDict,
+  corpus: corpus_lib.Corpus,
+  records: Sequence[records_lib.RunRecord],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+  """Computes what each run subtracts from and multiplies its features by.
+
+  Returns:
+    Modality name to (r, d), of the modalities that are normalised.
+  """
+  mean: dict[str, np.ndarray] = {}
+  scale: dict[str, np.ndarray] = {}
+  for modality in config.data.normalise:
+    if modality not in config.data.modalities:
+      continue
+    # Runs of one fold share their training rows.
+    by_rows: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    statistics = []
+    for record in records:
+      key = record.fold.train.tobytes()
+      if key not in by_rows:
+        by_rows[key] = _statistics(config, corpus, record.fold, modality)
+      statistics.append(by_rows[key])
+    mean[modality] = np.stack([each[0] for each in statistics]).astype(
+      np.float32
+    )
+    scale[modality] = np.stack(
+      [normalise.inverse_deviation(*each) for each in statistics]
+    ).astype(np.float32)
+  return mean, scale
+
+
 def _vectors(
   config: ml_collections.ConfigDict,
   corpus: corpus_lib.Corpus,
   records: Sequence[records_lib.RunRecord],
 ) -> np.ndarray:
-  """The word vectors of every run: the shards', or those of other words."""
+  """Collects each run's word vectors: the shards', or those of other words."""
   forms = [
     word_vectors.parse_forms(
       [*config.data.words, *str(record.setting.get("words", "")).split(",")],
@@ -139,13 +168,14 @@ def check_vectors(emotions: Sequence[str], vectors: np.ndarray) -> None:
 
 
 def vectors_digest(vectors: np.ndarray) -> str:
-  """SHA-256 of the word vectors of the runs."""
+  """Digests the emotions' word vectors of all runs (SHA-256)."""
   return hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
 
 
 def _keep(
   config: ml_collections.ConfigDict, records: Sequence[records_lib.RunRecord]
 ) -> dict[str, np.ndarray]:
+  """Says which modalities each run sees; empty where all see all."""
   if not config.sweep.modalities:
     return {}
   kept = [str(record.setting["modalities"]).split("+") for record in records]
@@ -158,10 +188,13 @@ def _keep(
 def _roles(
   emotions: Sequence[str], record: records_lib.RunRecord, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Which labels the rows of each role have, and what they weigh, (s, k).
+  """Lists the labels that the rows of each role have, and what they weigh.
 
-  The roles are those of `training.Runs.known`. A sample has as many positives
-  as negatives, so that its weights are 1.
+  The roles are those of `RunSettings.known`. A sample has as many positives as
+  negatives, so that its weights are 1.
+
+  Returns:
+    Both (s, k).
   """
   each = np.eye(len(emotions), dtype=bool)
   source = np.asarray([name not in record.unseen for name in emotions])
@@ -175,7 +208,7 @@ def _roles(
 def class_weight(
   labels: np.ndarray, *, decision: str, balanced: bool
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-  """Weights against imbalance, from the labels of the training rows.
+  """Computes weights against imbalance from the labels of the training rows.
 
   `"binary"`: negatives / positives of each emotion, the `pos_weight` of
   Dai et al.'s code. `"softmax"`: n / (k n_c), scikit-learn's "balanced".
@@ -209,13 +242,14 @@ def _statistics(
   fold: splits.Fold,
   modality: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-  known = corpus.manifest["normalisation"]
-  of_manifest = (
+  """Reads or computes mean and deviation of a fold's training rows."""
+  in_manifest = corpus.manifest["normalisation"]
+  same_rows = (
     config.protocol.split == "corpus" and config.protocol.train == "train"
   )
-  if known is not None and of_manifest and modality in known:
+  if in_manifest is not None and same_rows and modality in in_manifest:
     return (
-      np.asarray(known[modality]["mean"]),
-      np.asarray(known[modality]["std"]),
+      np.asarray(in_manifest[modality]["mean"]),
+      np.asarray(in_manifest[modality]["std"]),
     )
   return normalise.statistics(corpus.table, fold.train, modality)

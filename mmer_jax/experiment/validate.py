@@ -1,4 +1,4 @@
-"""A config and a shard folder made into runs: what every verb starts from."""
+"""Checks the values of a config before anything is read or written."""
 
 import ml_collections
 
@@ -8,7 +8,26 @@ from mmer_jax.systems import interface
 
 
 def make_rules(config: ml_collections.ConfigDict) -> interface.TrainingRules:
-  """Checks and collects what all runs share."""
+  """Checks the choices of a config and makes the rules that its runs share.
+
+  Raises:
+    UserError: A value is none of its choices, or two do not go together.
+  """
+  _check_choices(config)
+  _check_decision(config)
+  return interface.TrainingRules(
+    decision=config.protocol.decision,
+    threshold=config.protocol.threshold,
+    select=config.training.select,
+    factor=config.schedule.factor,
+    patience=config.schedule.patience,
+    early_stopping=config.training.early_stopping,
+    curve_thresholds=tuple(config.training.curve_thresholds),
+  )
+
+
+def _check_choices(config: ml_collections.ConfigDict) -> None:
+  """Refuses a value that is none of those its key may have."""
   choices = (
     ("protocol.decision", config.protocol.decision, ("binary", "softmax")),
     (
@@ -31,34 +50,26 @@ def make_rules(config: ml_collections.ConfigDict) -> interface.TrainingRules:
     ("few_shot.optimizer", config.few_shot.optimizer, interface.OPTIMIZERS),
   )
   for key, value, expected in choices:
-    if value not in expected:
-      raise errors.UserError(
-        f"config.{key} is {value!r}, expected one of {', '.join(expected)}"
-      )
+    errors.check_choices(key, value, expected)
+  metrics.check_selectable("training.select", config.training.select)
+  if config.few_shot.select not in ("", "last"):
+    metrics.check_selectable("few_shot.select", config.few_shot.select)
+
+
+def _check_decision(config: ml_collections.ConfigDict) -> None:
+  """Refuses keys of binary decisions where the decision is a softmax."""
   if config.protocol.unseen and config.protocol.decision != "binary":
     raise errors.UserError(
       "config.protocol.unseen leaves emotions out, which needs one decision"
       f" per emotion, got config.protocol.decision"
       f' {config.protocol.decision!r}; set it to "binary"'
     )
-  metrics.check_selectable("training.select", config.training.select)
-  if config.few_shot.select not in ("", "last"):
-    metrics.check_selectable("few_shot.select", config.few_shot.select)
   curve_thresholds = tuple(config.training.curve_thresholds)
   if curve_thresholds and config.protocol.decision != "binary":
     raise errors.UserError(
       "config.training.curve_thresholds are of binary decisions, got"
       f" config.protocol.decision {config.protocol.decision!r}; set them to ()"
     )
-  return interface.TrainingRules(
-    decision=config.protocol.decision,
-    threshold=config.protocol.threshold,
-    select=config.training.select,
-    factor=config.schedule.factor,
-    patience=config.schedule.patience,
-    early_stopping=config.training.early_stopping,
-    curve_thresholds=curve_thresholds,
-  )
 
 
 def check_positive(config: ml_collections.ConfigDict) -> None:

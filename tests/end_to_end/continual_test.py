@@ -16,8 +16,8 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.data import tables
 from mmer_jax.evaluation import evaluate, train_and_evaluate
 from mmer_jax.experiment import build
-from mmer_jax.training import loop
 from mmer_jax.training import session as session_lib
+from mmer_jax.training import stopper
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -119,7 +119,7 @@ def test_the_rows_of_a_stage_have_the_labels_that_the_method_may_see(
 def test_every_setting_leaves_its_emotion_out_and_is_reported(shards, tmp_path):
   config = make(shards)
   train_and_evaluate.train_and_evaluate(config, tmp_path, console=QUIET)
-  outcome = evaluate.evaluate_workdir(tmp_path, split="test")
+  outcome = evaluate.evaluate_workdir(tmp_path, evaluate.Request("test"))
   assert [run["unseen"] for run in outcome["runs"]] == [["surprise"], ["fear"]]
   assert [entry["emotions"] for entry in outcome["unseen"]] == [
     ["surprise"],
@@ -141,7 +141,7 @@ def test_every_setting_leaves_its_emotion_out_and_is_reported(shards, tmp_path):
   assert "all but surprise" in page
 
   chosen = evaluate.evaluate_workdir(
-    tmp_path, split="test", thresholds="validation"
+    tmp_path, evaluate.Request("test", thresholds="validation")
   )
   assert (tmp_path / "results" / "test-thresholds.json").exists()
   for before, after in zip(outcome["runs"], chosen["runs"], strict=True):
@@ -202,7 +202,7 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   assert train_and_evaluate.train_and_evaluate(
     config.copy_and_resolve_references(), whole, console=QUIET
   )
-  outcome = evaluate.evaluate_workdir(whole, split="test")
+  outcome = evaluate.evaluate_workdir(whole, evaluate.Request("test"))
   (run,) = outcome["runs"]
   assert [stage["stage"] for stage in run["stages"]] == [
     "supervised",
@@ -234,7 +234,7 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
   assert len(samples) == 2 and all(len(set(ids)) == len(ids) for ids in samples)
 
   # Stopped in the second stage, at the end of its first epoch.
-  stopper = loop.Stopper.agreed
+  agreed = stopper.Stopper.agreed
 
   def stop_in_the_second_stage(self):
     del self
@@ -242,13 +242,13 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
     lines = log.read_text().splitlines() if log.exists() else []
     return bool(lines) and json.loads(lines[-1])["stage"] == 1
 
-  loop.Stopper.agreed = stop_in_the_second_stage
+  stopper.Stopper.agreed = stop_in_the_second_stage
   try:
     assert not train_and_evaluate.train_and_evaluate(
       config.copy_and_resolve_references(), broken, console=QUIET
     )
   finally:
-    loop.Stopper.agreed = stopper
+    stopper.Stopper.agreed = agreed
   assert train_and_evaluate.train_and_evaluate(
     config.copy_and_resolve_references(), broken, console=QUIET
   )
@@ -256,7 +256,8 @@ def test_stages_are_trained_judged_and_resumed(shards, tmp_path, method):
     whole / "metrics.jsonl"
   ).read_bytes()
   assert (
-    evaluate.evaluate_workdir(broken, split="test")["runs"] == outcome["runs"]
+    evaluate.evaluate_workdir(broken, evaluate.Request("test"))["runs"]
+    == outcome["runs"]
   )
 
 
@@ -306,7 +307,7 @@ def test_word_forms_are_runs_and_one_is_chosen_on_validation(shards, tmp_path):
   with pytest.raises(errors.UserError, match="other word vectors"):
     train_and_evaluate.train_and_evaluate(config, tmp_path / "w", console=QUIET)
   with pytest.raises(errors.UserError, match="are not those of the training"):
-    evaluate.evaluate_workdir(tmp_path / "w", split="test")
+    evaluate.evaluate_workdir(tmp_path / "w", evaluate.Request("test"))
 
 
 def test_a_run_without_a_modality_never_sees_it(shards):
@@ -394,7 +395,7 @@ def test_a_first_stage_may_come_from_another_workdir(shards, tmp_path):
   train_and_evaluate.train_and_evaluate(config(), whole, console=QUIET)
   train_and_evaluate.train_and_evaluate(config("none"), first, console=QUIET)
   train_and_evaluate.train_and_evaluate(
-    config(), rest, console=QUIET, source=first
+    config(), rest, console=QUIET, first_stage=first
   )
   logs = [(folder / "metrics.jsonl").read_bytes() for folder in (whole, rest)]
   assert logs[0] == logs[1]
@@ -411,7 +412,7 @@ def test_a_first_stage_may_come_from_another_workdir(shards, tmp_path):
   ):
     with pytest.raises(errors.UserError, match=message):
       train_and_evaluate.train_and_evaluate(
-        wrong, tmp_path / "new", console=QUIET, source=at
+        wrong, tmp_path / "new", console=QUIET, first_stage=at
       )
   assert not (tmp_path / "new").exists()
 

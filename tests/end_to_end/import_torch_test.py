@@ -201,7 +201,7 @@ def test_the_workdir_evaluates(tmp_path):
     config.data.dir = str(folder)
     config.protocol.folds = (1,)
   import_torch.write_workdir(file, config, tmp_path / "w")
-  outcome = evaluate.evaluate_workdir(tmp_path / "w", split="test")
+  outcome = evaluate.evaluate_workdir(tmp_path / "w", evaluate.Request("test"))
   assert outcome["summary"]["accuracy"]["n"] == 1
   assert (tmp_path / "w" / "results" / "test.json").exists()
   assert workdir.read_json(tmp_path / "w" / "run.json")["system"] == "mtee"

@@ -14,7 +14,7 @@ from data_prep.sources import synthetic, word_aligned
 from data_prep.writing import options, write
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import normalise, shards
-from mmer_jax.evaluation import evaluate, train_and_evaluate
+from mmer_jax.evaluation import evaluate, load, train_and_evaluate
 from mmer_jax.experiment import build
 from mmer_jax.reporting import lengths, plots, word_maps
 from mmer_jax.systems import interface
@@ -75,7 +75,7 @@ def test_an_acoustic_student_is_judged_on_shards_without_words(both, tmp_path):
   )
   folder = tmp_path / "work"
   assert train_and_evaluate.train_and_evaluate(config, folder, console=QUIET)
-  outcome = evaluate.evaluate_workdir(folder, split="test")
+  outcome = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
   (run,) = outcome["runs"]
   assert [stage["stage"] for stage in run["stages"]] == ["teacher", "student"]
   # After the teacher's stage it is the teacher that is judged.
@@ -83,7 +83,9 @@ def test_an_acoustic_student_is_judged_on_shards_without_words(both, tmp_path):
   assert teacher["metrics"] != student["metrics"] == run["metrics"]
   with pytest.raises(UserError, match="does not weigh words"):
     word_maps.word_maps(folder, split="test", run=0, count=1)
-  alone = evaluate.evaluate_workdir(folder, split="test", data_dir=str(both[1]))
+  alone = evaluate.evaluate_workdir(
+    folder, evaluate.Request("test"), load.Inputs(data_dir=str(both[1]))
+  )
   assert alone["runs"][0]["metrics"] == run["metrics"]
   assert alone["dataset"]["fingerprint"] != outcome["dataset"]["fingerprint"]
 

@@ -71,7 +71,7 @@ def test_naturally_missing_modalities_train_and_evaluate(
   assert train_and_evaluate.train_and_evaluate(config, folder, console=QUIET)
   for modalities in ((), ("acoustic", "visual")):
     outcome = evaluate.evaluate_workdir(
-      folder, split="test", modalities=modalities
+      folder, evaluate.Request("test", modalities=modalities)
     )
     assert outcome["failed"] == []
     assert outcome["summary"]["accuracy"]["n"] == 2
@@ -92,7 +92,7 @@ def test_iemocap_learns_something_in_two_epochs(data_dir, tmp_path):
     config.protocol.folds = (5,)
     config.data.max_length.lexical = 12
   train_and_evaluate.train_and_evaluate(config, tmp_path / "w", console=QUIET)
-  outcome = evaluate.evaluate_workdir(tmp_path / "w", split="test")
+  outcome = evaluate.evaluate_workdir(tmp_path / "w", evaluate.Request("test"))
   assert outcome["summary"]["unweighted_accuracy"]["mean"] > 0.4
   assert outcome["majority_baseline"]["unweighted_accuracy"] == 0.25
   rows = workdir.read_json(tmp_path / "w" / "run.json")["runs"][0]["rows"]
@@ -119,7 +119,9 @@ def test_iemocap_excited_and_surprised_are_left_out_and_learnt(
     config.few_shot.method = "gem"
     config.few_shot.epochs = 2
   train_and_evaluate.train_and_evaluate(config, tmp_path / "w", console=QUIET)
-  run = evaluate.evaluate_workdir(tmp_path / "w", split="test")["runs"][0]
+  run = evaluate.evaluate_workdir(tmp_path / "w", evaluate.Request("test"))[
+    "runs"
+  ][0]
   assert run["unseen"] == ["excited", "surprised"]
   for name in run["unseen"]:
     assert run["per_emotion"][name]["support"] > 0

@@ -273,22 +273,23 @@ def test_both_stages_train_and_what_resumes_picks_the_same(
   assert described["unlabelled"] > 20
 
   # After the first epoch of the second stage's two.
-  made = loop.TrainingLoop._save
+  saves = loop.save
 
-  def save_and_stop(self, state, position):
-    made(self, state, position)
+  def save_and_stop(training, state, position):
+    saves(training, state, position)
     if (position.stage, position.epoch) == (1, 1):
       raise Interrupted
 
   with monkeypatch.context() as patch:
-    patch.setattr(loop.TrainingLoop, "_save", save_and_stop)
+    patch.setattr(loop, "save", save_and_stop)
     with pytest.raises(Interrupted):
       train_and_evaluate.train_and_evaluate(config, broken, console=QUIET)
   train_and_evaluate.train_and_evaluate(config, broken, console=QUIET)
   assert lines(broken) == rows
-  outcome = evaluate.evaluate_workdir(whole, split="test")
+  outcome = evaluate.evaluate_workdir(whole, evaluate.Request("test"))
   assert (
-    outcome["runs"] == evaluate.evaluate_workdir(broken, split="test")["runs"]
+    outcome["runs"]
+    == evaluate.evaluate_workdir(broken, evaluate.Request("test"))["runs"]
   )
   assert [stage["stage"] for stage in outcome["runs"][0]["stages"]] == [
     "vanilla",

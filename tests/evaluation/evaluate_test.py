@@ -18,7 +18,7 @@ from configs.baselines import lf_lstm_mosei
 from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
 from mmer_jax.data import manifest
-from mmer_jax.evaluation import evaluate, train_and_evaluate
+from mmer_jax.evaluation import evaluate, load, train_and_evaluate
 from mmer_jax.training import checkpoints, step
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def folder(shards, tmp_path_factory):
 
 
 def test_the_test_split_is_scored_and_written(folder):
-  outcome = evaluate.evaluate_workdir(folder, split="test")
+  outcome = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
   on_disk = workdir.read_json(folder / "results" / "test.json")
   assert on_disk == json.loads(json.dumps(workdir.finite(outcome)))
   page = (folder / "results" / "test.md").read_text()
@@ -111,7 +111,7 @@ def test_a_workdir_of_an_older_version_is_one_line(
   config[part].pop(*path) if path else config.pop(part)
   workdir.write_json(tmp_path / "config.json", config)
   for read in (
-    lambda: evaluate.evaluate_workdir(tmp_path, split="test"),
+    lambda: evaluate.evaluate_workdir(tmp_path, evaluate.Request("test")),
     lambda: mmer_jax.load(tmp_path),
   ):
     with pytest.raises(errors.UserError, match=match) as caught:
@@ -154,7 +154,7 @@ def test_a_checkpoint_of_an_older_version_is_one_line(tmp_path):
 
 def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):
   """Runs of unequal test splits: each is scored on its own rows alone."""
-  outcome = evaluate.evaluate_workdir(folder, split="test")
+  outcome = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
   rows = [
     run["rows"]["test"]
     for run in workdir.read_json(folder / "run.json")["runs"]
@@ -164,9 +164,9 @@ def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):
 
 
 def test_a_subset_of_modalities_is_named_in_the_file(folder):
-  whole = evaluate.evaluate_workdir(folder, split="test")
+  whole = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
   lexical = evaluate.evaluate_workdir(
-    folder, split="test", modalities=("lexical",)
+    folder, evaluate.Request("test", modalities=("lexical",))
   )
   assert (folder / "results" / "test-lexical.json").exists()
   assert lexical["protocol"]["modalities"] == ["lexical"]
@@ -175,7 +175,7 @@ def test_a_subset_of_modalities_is_named_in_the_file(folder):
 
 def test_an_emotion_that_was_never_trained_is_judged_by_its_word(folder):
   outcome = evaluate.evaluate_workdir(
-    folder, split="test", emotions=("angry", "happy", "sad")
+    folder, evaluate.Request("test", emotions=("angry", "happy", "sad"))
   )
   assert list(outcome["runs"][0]["per_emotion"]) == ["angry", "happy", "sad"]
   assert outcome["runs"][0]["per_emotion"]["angry"]["support"] > 0
@@ -200,16 +200,17 @@ def test_a_new_emotion_is_read_from_a_file_of_word_vectors(folder, tmp_path):
     folder, tmp_path / "v.txt", angry="angry", mad="angry", calm="sad"
   )
   judged = ("angry", "happy", "sad")
-  plain = evaluate.evaluate_workdir(folder, split="test", emotions=judged)[
-    "runs"
-  ]
+  plain = evaluate.evaluate_workdir(
+    folder, evaluate.Request("test", emotions=judged)
+  )["runs"]
 
   def read(word):
     return evaluate.evaluate_workdir(
       folder,
-      split="test",
-      emotions=(f"angry={word}" if word else "angry", "happy", "sad"),
-      word_vectors=file,
+      evaluate.Request(
+        "test", emotions=(f"angry={word}" if word else "angry", "happy", "sad")
+      ),
+      load.Inputs(word_vectors=file),
     )["runs"]
 
   assert read("") == plain
@@ -231,16 +232,18 @@ def test_word_vectors_that_do_not_fit_are_refused(folder, tmp_path):
   ):
     with pytest.raises(errors.UserError, match=message):
       evaluate.evaluate_workdir(
-        folder, split="test", emotions=emotions, word_vectors=vectors
+        folder,
+        evaluate.Request("test", emotions=emotions),
+        load.Inputs(word_vectors=vectors),
       )
 
 
 def test_judging_fewer_emotions_renormalises_among_them(folder):
   outcome = evaluate.evaluate_workdir(
-    folder, split="test", emotions=("sad", "happy")
+    folder, evaluate.Request("test", emotions=("sad", "happy"))
   )
   assert outcome["majority_baseline"]["unweighted_accuracy"] == 0.5
-  total = evaluate.evaluate_workdir(folder, split="test")
+  total = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
   for few, all_ in zip(outcome["runs"], total["runs"], strict=True):
     support = all_["per_emotion"]
     assert few["examples"] == (
@@ -257,21 +260,40 @@ def test_judging_fewer_emotions_renormalises_among_them(folder):
 )
 def test_a_request_that_does_not_fit_is_refused(folder, request_, message):
   with pytest.raises(errors.UserError, match=message):
-    evaluate.evaluate_workdir(folder, split="test", **request_)
+    evaluate.evaluate_workdir(folder, evaluate.Request("test", **request_))
+
+
+@pytest.mark.parametrize(
+  ("asked", "message"),
+  [
+    (("angry",), "emotions has 'angry', but the workdir was loaded with"),
+    (("happy=glad",), "emotions has 'happy=glad', but the workdir was loaded"),
+  ],
+)
+def test_a_loaded_workdir_is_only_asked_for_what_it_holds(
+  folder, asked, message
+):
+  """The result is named by the request: it cannot name what was not read."""
+  trained_workdir = load.load_workdir(folder, (), load.Inputs())
+  request_ = evaluate.Request("test", emotions=asked)
+  with pytest.raises(errors.UserError, match=message):
+    evaluate.evaluate(trained_workdir, request_)
 
 
 def test_a_folder_that_is_no_workdir_is_refused(tmp_path):
   with pytest.raises(errors.UserError, match="run.json is missing"):
-    evaluate.evaluate_workdir(tmp_path, split="test")
+    evaluate.evaluate_workdir(tmp_path, evaluate.Request("test"))
 
 
 def test_a_baseline_guesses_a_new_emotion_and_says_so(shards, tmp_path, caplog):
   at = trained(shards, tmp_path, lf_lstm_mosei)
-  known = evaluate.evaluate_workdir(at, split="test", emotions=("sad", "happy"))
+  known = evaluate.evaluate_workdir(
+    at, evaluate.Request("test", emotions=("sad", "happy"))
+  )
   assert list(known["runs"][0]["per_emotion"]) == ["sad", "happy"]
   caplog.clear()
   guessed = evaluate.evaluate_workdir(
-    at, split="test", emotions=("sad", "happy", "angry")
+    at, evaluate.Request("test", emotions=("sad", "happy", "angry"))
   )
   assert "guesses" in caplog.text
   # The trained outputs are those of the checkpoint.
@@ -293,8 +315,10 @@ def test_other_shards_only_on_purpose(shards, tmp_path):
   config["data"]["dir"] = str(other)
   (moved / "config.json").write_text(json.dumps(config))
   with pytest.raises(errors.UserError, match="--data_dir=DIR"):
-    evaluate.evaluate_workdir(moved, split="test")
-  outcome = evaluate.evaluate_workdir(moved, split="test", data_dir=str(other))
+    evaluate.evaluate_workdir(moved, evaluate.Request("test"))
+  outcome = evaluate.evaluate_workdir(
+    moved, evaluate.Request("test"), load.Inputs(data_dir=str(other))
+  )
   before = workdir.read_json(moved / "run.json")["dataset"]["fingerprint"]
   assert outcome["dataset"]["fingerprint"] != before
 
@@ -302,7 +326,7 @@ def test_other_shards_only_on_purpose(shards, tmp_path):
 @pytest.mark.long
 def test_binary_decisions_count_rows_without_any_emotion(shards, tmp_path):
   at = trained(shards, tmp_path, **{"protocol.decision": "binary"})
-  outcome = evaluate.evaluate_workdir(at, split="test")
+  outcome = evaluate.evaluate_workdir(at, evaluate.Request("test"))
   run = outcome["runs"][0]
   support = sum(entry["support"] for entry in run["per_emotion"].values())
   assert run["examples"] > support
@@ -318,19 +342,20 @@ def test_binary_decisions_count_rows_without_any_emotion(shards, tmp_path):
       "training.epochs": 1,
     },
   )
-  run = evaluate.evaluate_workdir(fewer, split="test")["runs"][0]
+  run = evaluate.evaluate_workdir(fewer, evaluate.Request("test"))["runs"][0]
   support = sum(entry["support"] for entry in run["per_emotion"].values())
   assert run["examples"] == support
 
 
 def test_results_do_not_depend_on_the_devices(folder, shards, tmp_path):
   """Trained on four, evaluated on one."""
-  here = evaluate.evaluate_workdir(folder, split="test")
+  here = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
   assert len(jax.devices()) == 4
   code = (
     "import pathlib, sys\n"
-    "from mmer_jax import evaluate\n"
-    "evaluate.evaluate(pathlib.Path(sys.argv[1]), split='test')\n"
+    "from mmer_jax.evaluation import evaluate\n"
+    "request = evaluate.Request('test')\n"
+    "evaluate.evaluate_workdir(pathlib.Path(sys.argv[1]), request)\n"
   )
   subprocess.run(
     [sys.executable, "-c", code, str(folder)],

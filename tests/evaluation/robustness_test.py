@@ -15,7 +15,13 @@ import rich.console
 from configs.baselines import lf_lstm_mosei
 from configs.m3er import ablation
 from mmer_jax.base import errors, workdir
-from mmer_jax.evaluation import evaluate, restore, scores, train_and_evaluate
+from mmer_jax.evaluation import (
+  evaluate,
+  load,
+  restore,
+  scores,
+  train_and_evaluate,
+)
 from mmer_jax.experiment import build, input_repair
 from mmer_jax.reporting import figures, plots
 from mmer_jax.serving import stablehlo
@@ -89,8 +95,14 @@ def m3er(shards, tmp_path_factory):
 def judge(folder, method):
   return evaluate.evaluate_workdir(
     folder,
-    split="test",
-    front={**LIKELY, "repair.inference": method, "repair.proxy": "linear"},
+    evaluate.Request("test"),
+    load.Inputs(
+      input_transform={
+        **LIKELY,
+        "repair.inference": method,
+        "repair.proxy": "linear",
+      }
+    ),
   )
 
 

@@ -20,7 +20,7 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.evaluation import evaluate, train_and_evaluate
 from mmer_jax.experiment import build
-from mmer_jax.training import checkpoints, loop, mesh
+from mmer_jax.training import checkpoints, mesh
 from mmer_jax.training import session as session_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -220,7 +220,7 @@ def test_sigterm_saves_and_the_same_command_ends_with_the_same_bits(
   assert "the same command resumes" in output
   assert not (folder / "results").exists()
   with pytest.raises(errors.UserError, match="has not finished"):
-    evaluate.evaluate_workdir(folder, split="validation")
+    evaluate.evaluate_workdir(folder, evaluate.Request("validation"))
   status, output = call(tiny, folder)
   assert status == 0, output
   same_bits(unbroken, folder, tiny)
@@ -443,13 +443,6 @@ def test_a_flipped_byte_in_a_shard_trains_nothing(tiny, tmp_path):
       small(copy), tmp_path / "w", console=QUIET
     )
   assert not (tmp_path / "w").exists()
-
-
-def test_an_epoch_is_cut_into_equal_dispatches():
-  assert loop.plan_epoch([100, 90], 10, 4) == loop.Plan(3, 4)
-  assert loop.plan_epoch([100], 10, 100) == loop.Plan(1, 10)
-  assert loop.plan_epoch([90], 10, 4) == loop.Plan(3, 3)
-  assert loop.plan_epoch([1], 64, 8) == loop.Plan(1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Summaries over runs and their intervals, against SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mmer_jax.evaluation import statistics
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 14, 99, 1000])
+def test_the_t_quantile_is_scipys(degrees):
+  np.testing.assert_allclose(
+    statistics.t_quantile(degrees), stats.t.ppf(0.975, degrees), rtol=1e-12
+  )
+
+
+def test_a_summary_is_the_t_interval_of_the_mean():
+  values = np.random.default_rng(0).normal(0.6, 0.05, size=15)
+  got = statistics.summarise(values.tolist())
+  low, high = stats.t.interval(
+    0.95, 14, loc=values.mean(), scale=stats.sem(values)
+  )
+  np.testing.assert_allclose(got["ci95"], [low, high], rtol=1e-9)
+  np.testing.assert_allclose(got["std"], values.std(ddof=1))
+  assert got["n"] == 15
+
+
+def test_one_value_has_no_interval_and_none_is_not_counted():
+  assert statistics.summarise([0.5, None]) == {
+    "mean": 0.5,
+    "std": None,
+    "ci95": [None, None],
+    "n": 1,
+  }
+  assert statistics.summarise([None])["mean"] is None
