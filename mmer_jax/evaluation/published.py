@@ -1,8 +1,9 @@
-"""A table of a paper: what its rows are trained as, and its printed numbers.
+"""Describes a table of a paper: what its rows are trained as, what it printed.
 
 The config of a table defines `get_table(config)`, which makes a `Table` of its
-config (with the overrides of the command line in it); `mmer_jax.table` trains
-what the rows need and sets the measured numbers beside the printed ones.
+config (with the overrides of the command line in it). `reporting.run_table`
+trains what the rows need, `fill` sets the measured numbers beside the printed
+ones, and `reporting.tables` formats them.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from mmer_jax.base import errors
-from mmer_jax.evaluation import statistics, tables
+from mmer_jax.evaluation import statistics
 
 # A run of `results/*.json` -> its number, or None where it has none.
 ValueFn = Callable[[dict[str, Any]], float | None]
@@ -21,8 +22,8 @@ class Column(NamedTuple):
   """A column of numbers.
 
   Attributes:
-    heading: Of the column.
-    value: What a run has there.
+    heading: The text above it.
+    value: Takes a run of a result, gives the run's number in this column.
   """
 
   heading: str
@@ -38,10 +39,11 @@ class Row(NamedTuple):
       is not built here, of which there are the paper's numbers alone.
     paper: The printed numbers, in percent, one per column; empty for none.
     modalities: What the model may see; empty for all.
-    stage: The stage after which it is judged; `""` for the last.
+    stage: The stage after which it is evaluated; `""` for the last.
     setting: The swept values of its runs; empty for those that validation
       chose.
-    front: As of `evaluate.evaluate`; empty for what training had.
+    input_transform: Changes of the config's `noise` and `repair` keys for the
+      evaluation, as `{"noise.kind": "gaussian"}`; empty for those of training.
   """
 
   name: str
@@ -50,21 +52,22 @@ class Row(NamedTuple):
   modalities: tuple[str, ...] = ()
   stage: str = ""
   setting: dict[str, float | str] = {}  # noqa: RUF012
-  front: dict[str, float | str] = {}  # noqa: RUF012
+  input_transform: dict[str, float | str] = {}  # noqa: RUF012
 
   @property
-  def judged(self) -> tuple[Any, ...]:
-    """What an evaluation is made for once, whatever the rows that show it."""
-    return (self.program, self.modalities, tuple(sorted(self.front.items())))
+  def evaluation(self) -> tuple[Any, ...]:
+    """Identifies the evaluation that the row shows; rows may share one."""
+    changes = tuple(sorted(self.input_transform.items()))
+    return (self.program, self.modalities, changes)
 
 
 class Section(NamedTuple):
-  """Rows under one heading.
+  """Rows of a table under one heading.
 
   Attributes:
-    title: Of the section.
-    columns: From left to right.
-    rows: In the paper's order.
+    title: The heading.
+    columns: The columns from left to right.
+    rows: The rows in the paper's order.
     against: Name of the row that the others are compared with, run by run;
       `""` for no comparison.
   """
@@ -76,16 +79,16 @@ class Section(NamedTuple):
 
 
 class Table(NamedTuple):
-  """A whole table.
+  """A whole table of a paper.
 
   Attributes:
-    title: Its source.
+    title: The paper and the number of its table.
     notes: What a reader must know, in a sentence or two.
     programs: Name to config, each trained in one program.
-    sections: In order.
+    sections: The sections in the paper's order.
     figures: Names of the programs that figures are drawn of.
-    begin_with: Name of a program with few-shot stages to the one, before it,
-      that is its first stage.
+    begin_with: Name of a program with few-shot stages to the name of the one,
+      before it, that trains its first stage.
   """
 
   title: str
@@ -97,12 +100,12 @@ class Table(NamedTuple):
 
 
 def of_emotion(heading: str, emotion: str, metric: str) -> Column:
-  """A metric of one emotion, over all runs."""
+  """Makes a column of one emotion's metric, over all runs."""
   return Column(heading, lambda run: run["per_emotion"][emotion][metric])
 
 
 def of_unseen(heading: str, emotion: str, metric: str) -> Column:
-  """A metric of an emotion, over the runs that leave it out."""
+  """Makes a column of an emotion's metric, over the runs without it."""
 
   def value(run: dict[str, Any]) -> float | None:
     if emotion not in run["unseen"]:
@@ -113,7 +116,7 @@ def of_unseen(heading: str, emotion: str, metric: str) -> Column:
 
 
 def of_all_unseen(heading: str, metric: str) -> Column:
-  """The mean over the emotions that a run leaves out."""
+  """Makes a column of the mean over the emotions that a run leaves out."""
   return Column(
     heading,
     lambda run: statistics.summarise(
@@ -123,7 +126,7 @@ def of_all_unseen(heading: str, metric: str) -> Column:
 
 
 def of_others(heading: str, emotion: str, metric: str) -> Column:
-  """The mean over the others, over the runs that leave an emotion out."""
+  """Makes a column of the other emotions' mean, over the runs without one."""
 
   def value(run: dict[str, Any]) -> float | None:
     if emotion not in run["unseen"]:
@@ -134,18 +137,18 @@ def of_others(heading: str, emotion: str, metric: str) -> Column:
 
 
 def of_seen(heading: str, metric: str) -> Column:
-  """The mean over the emotions that a run does not leave out."""
+  """Makes a column of the mean over the emotions that a run is trained on."""
   return Column(heading, lambda run: _mean_of_seen(run, metric))
 
 
 def of_all(heading: str, metric: str, modalities: str = "") -> Column:
-  """A metric as the result of a run has it.
+  """Makes a column of a metric over all emotions.
 
   Args:
-    heading: Of the column.
-    metric: Its name.
-    modalities: Of a sweep over them, the one whose runs are in the column; `""`
-      for all runs.
+    heading: The text above the column.
+    metric: The name of the metric.
+    modalities: Where modalities are swept, the value whose runs are in the
+      column; `""` for all runs.
   """
 
   def value(run: dict[str, Any]) -> float | None:
@@ -157,7 +160,7 @@ def of_all(heading: str, metric: str, modalities: str = "") -> Column:
 
 
 def lost(heading: str, metric: str) -> Column:
-  """What the seen emotions lose, on average, after the first stage."""
+  """Makes a column of what the seen emotions lose after the first stage."""
 
   def value(run: dict[str, Any]) -> float | None:
     before = _mean_of_seen({**run, **run["stages"][0]}, metric)
@@ -168,16 +171,17 @@ def lost(heading: str, metric: str) -> Column:
 
 
 def of_robustness(heading: str, name: str) -> Column:
-  """What `robustness.measure` found, under its name there; None without it."""
+  """Makes a column of a number of `evaluation.robustness`, None without it."""
   return Column(heading, lambda run: run.get("robustness", {}).get(name))
 
 
 def transfer(heading: str, name: str) -> Column:
-  """What `results.transfer` measured, under its name there."""
+  """Makes a column of a number of `results.transfer`, such as `average`."""
   return Column(heading, lambda run: run["transfer"][name])
 
 
 def _mean_of_seen(run: dict[str, Any], metric: str) -> float | None:
+  """Averages a metric over the emotions that a run is trained on."""
   return statistics.summarise(
     [
       scores[metric]
@@ -187,12 +191,15 @@ def _mean_of_seen(run: dict[str, Any], metric: str) -> float | None:
   )["mean"]
 
 
-def fill(section: Section, outcomes: dict[str, list[dict[str, Any]]]) -> Any:
-  """The numbers of a section.
+def fill(
+  section: Section, runs_by_row: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+  """Computes the numbers of a section.
 
   Args:
-    section: Of a table.
-    outcomes: Row name to the runs that it shows (see `runs_of`).
+    section: The section of a table.
+    runs_by_row: Row name to the runs that the row shows (see `runs_of`); a row
+      that is missing has the paper's numbers alone.
 
   Returns:
     For JSON: `columns`, and `rows` with `name`, `paper` (fractions), `ours`
@@ -200,41 +207,43 @@ def fill(section: Section, outcomes: dict[str, list[dict[str, Any]]]) -> Any:
     `difference` (a summary of the differences between runs of the same seed,
     fold and left-out emotions).
   """
-  rows = []
-  for row in section.rows:
-    runs = outcomes.get(row.name)
-    filled: dict[str, Any] = {
-      "name": row.name,
-      "program": row.program,
-      "paper": [
-        None if number is None else number / 100
-        for number in row.paper or (None,) * len(section.columns)
-      ],
-      "ours": None,
-    }
-    if runs is not None:
-      filled["ours"] = [
-        statistics.summarise([column.value(run) for run in runs])
-        for column in section.columns
-      ]
-      if section.against and row.name != section.against:
-        filled["difference"] = [
-          statistics.summarise(
-            _differences(column, runs, outcomes[section.against])
-          )
-          for column in section.columns
-        ]
-    rows.append(filled)
   return {
     "title": section.title,
     "columns": [column.heading for column in section.columns],
-    "rows": rows,
+    "rows": [_fill_row(section, row, runs_by_row) for row in section.rows],
     "against": section.against,
   }
 
 
+def _fill_row(
+  section: Section, row: Row, runs_by_row: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+  """Sets the summaries of a row's runs beside the paper's numbers."""
+  printed = row.paper or (None,) * len(section.columns)
+  filled: dict[str, Any] = {
+    "name": row.name,
+    "program": row.program,
+    "paper": [None if number is None else number / 100 for number in printed],
+    "ours": None,
+  }
+  runs = runs_by_row.get(row.name)
+  if runs is None:
+    return filled
+  filled["ours"] = [
+    statistics.summarise([column.value(run) for run in runs])
+    for column in section.columns
+  ]
+  if section.against and row.name != section.against:
+    others = runs_by_row[section.against]
+    filled["difference"] = [
+      statistics.summarise(_differences(column, runs, others))
+      for column in section.columns
+    ]
+  return filled
+
+
 def check_sweeps(table: Table) -> None:
-  """Makes sure that each row is of one setting of its program's sweep.
+  """Checks that each row is of one setting of its program's sweep.
 
   Rows that name no setting show the one that validation chose.
 
@@ -254,14 +263,14 @@ def check_sweeps(table: Table) -> None:
           )
 
 
-def runs_of(row: Row, outcome: dict[str, Any]) -> list[dict[str, Any]]:
-  """The runs of a result that a row shows, as they were after its stage."""
+def runs_of(row: Row, result: dict[str, Any]) -> list[dict[str, Any]]:
+  """Picks the runs of a result that a row shows, as they were at its stage."""
   setting = row.setting
-  if not setting and "settings" in outcome:
-    setting = outcome["setting"]
+  if not setting and "settings" in result:
+    setting = result["setting"]
   runs = [
     run
-    for run in outcome["runs"]
+    for run in result["runs"]
     if all(run["setting"][key] == value for key, value in setting.items())
   ]
   if not row.stage:
@@ -277,58 +286,18 @@ def _differences(
   runs: Sequence[dict[str, Any]],
   others: Sequence[dict[str, Any]],
 ) -> list[float]:
-  def by_key(
-    runs: Sequence[dict[str, Any]],
-  ) -> dict[tuple[Any, ...], float]:
-    values = [(run, column.value(run)) for run in runs]
-    return {
-      (run["seed"], run["fold"], tuple(run["unseen"])): value
-      for run, value in values
-      if value is not None
-    }
-
-  ours, theirs = by_key(runs), by_key(others)
+  """Subtracts from each run's number that of its partner among the others."""
+  ours, theirs = _numbers(column, runs), _numbers(column, others)
   return [ours[key] - theirs[key] for key in ours if key in theirs]
 
 
-def markdown(content: dict[str, Any]) -> str:
-  """The filled table as a page."""
-  parts = [f"# {content['title']}", content["notes"]]
-  parts.append(
-    f"{content['dataset']['name']} (fingerprint"
-    f" `{content['dataset']['fingerprint'][:12]}`), {content['split']} split."
-    " Percent: mean over runs ± half of the 95 % interval of the mean; in"
-    " brackets the paper's number, of its own features and one seed."
-  )
-  if content["failed"]:
-    parts.append(f"Runs that failed and are left out: {content['failed']}.")
-  for section in content["sections"]:
-    parts.append(f"## {section['title']}")
-    parts.append(tables.markdown_table(*cells(section, "ours")))
-    if any("difference" in row for row in section["rows"]):
-      parts.append(f"Difference to {section['against']}, run by run:")
-      parts.append(tables.markdown_table(*cells(section, "difference")))
-  return "\n\n".join(parts) + "\n"
-
-
-def cells(
-  section: dict[str, Any], what: str
-) -> tuple[list[str], list[list[str]]]:
-  """Heading and formatted rows of a filled section.
-
-  Args:
-    section: From `fill`.
-    what: `ours` or `difference`.
-  """
-  rows = []
-  for row in section["rows"]:
-    if what == "difference" and what not in row:
-      continue
-    found = row[what] or [None] * len(section["columns"])
-    printed = row["paper"] if what == "ours" else [None] * len(found)
-    line = [row["name"]]
-    for entry, paper in zip(found, printed, strict=True):
-      text = "-" if entry is None else tables.percent(entry)
-      line.append(text if paper is None else f"{text} [{100 * paper:.1f}]")
-    rows.append(line)
-  return ["", *section["columns"]], rows
+def _numbers(
+  column: Column, runs: Sequence[dict[str, Any]]
+) -> dict[tuple[Any, ...], float]:
+  """Maps the seed, fold and left-out emotions of a run to its number."""
+  values = [(run, column.value(run)) for run in runs]
+  return {
+    (run["seed"], run["fold"], tuple(run["unseen"])): value
+    for run, value in values
+    if value is not None
+  }

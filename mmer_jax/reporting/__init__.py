@@ -1,0 +1,1 @@
+"""Draws figures, fills papers' tables, and writes pages for people."""

@@ -1,17 +1,7 @@
-r"""Trains and fills a whole table of a paper: all rows, emotions, folds, seeds.
-
-Example:
-  python -m mmer_jax.table --config=configs/mtee/few_shot_mosei.py:synthetic \
-    --config.data.dir=data/synthetic --workdir=runs/table_4
-
-The config says which programs the rows need (a system and a method each; all
-emotions, settings, folds and seeds are the runs of one program) and what the
-paper printed. Overrides of the config reach every program. The same command
-again resumes. Writes WORKDIR/<program>/, a workdir of `mmer_jax.train`, and
-WORKDIR/table.json and table.md, figures beside them, and prints the table.
-"""
+"""Trains the programs of a paper's table and fills the table."""
 
 import importlib.util
+import inspect
 import pathlib
 import sys
 from types import ModuleType
@@ -20,10 +10,11 @@ from typing import Any
 import jax
 import ml_collections
 import rich.console
-import rich.table
 
 from mmer_jax.base import environment, errors, workdir
 from mmer_jax.evaluation import evaluate, published, train_and_evaluate
+from mmer_jax.evaluation import load as load_lib
+from mmer_jax.reporting import tables
 
 
 def run_table(
@@ -36,10 +27,10 @@ def run_table(
   """Trains what is not trained yet, and evaluates every row.
 
   Args:
-    table: From a config's `get_table`.
+    table: The table that a config's `get_table` describes.
     folder: Where everything is written.
-    split: As of `evaluate.evaluate`.
-    console: For progress.
+    split: Which rows of the shards are scored: a name of `evaluate.SPLITS`.
+    console: Where progress is printed.
 
   Returns:
     The content of `table.json`; None where training was asked to stop.
@@ -48,52 +39,79 @@ def run_table(
     UserError: A program sweeps what its rows do not tell apart.
   """
   published.check_sweeps(table)
-  programs = table.programs
-  for count, (name, config) in enumerate(programs.items(), 1):
-    console.print(f"program {count} of {len(programs)}: {name}")
+  if not _train_programs(table, folder, console):
+    return None
+  results = _evaluate_rows(table, folder, split)
+  content = _content(table, split, results)
+  if jax.process_index() == 0:
+    workdir.write_json(folder / "table.json", content)
+    workdir.write_text(folder / "table.md", tables.markdown(content))
+  return content
+
+
+def _train_programs(
+  table: published.Table, folder: pathlib.Path, console: rich.console.Console
+) -> bool:
+  """Trains each program into its folder; False where it was asked to stop."""
+  for count, (name, config) in enumerate(table.programs.items(), 1):
+    console.print(f"program {count} of {len(table.programs)}: {name}")
     first = table.begin_with.get(name)
     finished = train_and_evaluate.train_and_evaluate(
       config,
       folder / name,
       console=console,
-      source=folder / first if first else None,
+      first_stage=folder / first if first else None,
     )
     if not finished:
-      return None
-  outcomes = {}
+      return False
+  return True
+
+
+def _evaluate_rows(
+  table: published.Table, folder: pathlib.Path, split: str
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+  """Makes each evaluation that a row shows, once."""
+  results: dict[tuple[Any, ...], dict[str, Any]] = {}
   for section in table.sections:
     for row in section.rows:
-      if row.program and row.judged not in outcomes:
-        outcomes[row.judged] = evaluate.evaluate_workdir(
+      if row.program and row.evaluation not in results:
+        results[row.evaluation] = evaluate.evaluate_workdir(
           folder / row.program,
-          split=split,
-          modalities=row.modalities,
-          front=row.front,
+          evaluate.Request(split, modalities=row.modalities),
+          load_lib.Inputs(input_transform=row.input_transform),
         )
-  some = next(iter(outcomes.values()))
-  content = {
+  return results
+
+
+def _content(
+  table: published.Table,
+  split: str,
+  results: dict[tuple[Any, ...], dict[str, Any]],
+) -> dict[str, Any]:
+  """Puts the content of `table.json` together."""
+  return {
     "title": table.title,
     "notes": table.notes,
     "split": split,
-    "dataset": some["dataset"],
+    "dataset": next(iter(results.values()))["dataset"],
     "failed": {
-      name: outcome["failed"]
-      for (name, *_), outcome in outcomes.items()
-      if outcome["failed"]
+      name: result["failed"]
+      for (name, *_), result in results.items()
+      if result["failed"]
     },
     "programs": {
       name: {
-        "system": outcome["system"],
-        "config_sha256": outcome["config_sha256"],
-        "runs": len(outcome["runs"]),
+        "system": result["system"],
+        "config_sha256": result["config_sha256"],
+        "runs": len(result["runs"]),
       }
-      for (name, *_), outcome in outcomes.items()
+      for (name, *_), result in results.items()
     },
     "sections": [
       published.fill(
         section,
         {
-          row.name: published.runs_of(row, outcomes[row.judged])
+          row.name: published.runs_of(row, results[row.evaluation])
           for row in section.rows
           if row.program
         },
@@ -102,31 +120,37 @@ def run_table(
     ],
     "environment": environment.environment(),
   }
-  if jax.process_index() == 0:
-    workdir.write_json(folder / "table.json", content)
-    workdir.write_text(folder / "table.md", published.markdown(content))
-  return content
 
 
 def load(
-  path: pathlib.Path, config: ml_collections.ConfigDict
+  path: pathlib.Path, config: ml_collections.ConfigDict, variant: str = ""
 ) -> published.Table:
   """Asks a config file for its table.
+
+  Args:
+    path: The file, which defines `get_table(config)`, or
+      `get_table(config, variant)` where rows depend on the variant.
+    config: Its config, with the overrides of the command line.
+    variant: Of `FILE:VARIANT`; "" where the command line names none.
 
   Raises:
     UserError: The file has none.
   """
-  module = _import(path)
+  module = _import_file(path)
   if not hasattr(module, "get_table"):
     raise errors.UserError(
       f"{path} defines no get_table, expected the config of a table, such as"
       " configs/mtee/few_shot_mosei.py; use `python -m mmer_jax.train` for"
       " this one"
     )
+  parameters = inspect.signature(module.get_table).parameters
+  if variant and "variant" in parameters:
+    return module.get_table(config, variant)
   return module.get_table(config)
 
 
-def _import(path: pathlib.Path) -> ModuleType:
+def _import_file(path: pathlib.Path) -> ModuleType:
+  """Imports a Python file that lies in no package."""
   name = f"mmer_jax_table_{path.stem}"
   spec = importlib.util.spec_from_file_location(name, path)
   if spec is None or spec.loader is None:

@@ -1,0 +1,76 @@
+"""Formats a filled table of a paper, in Markdown and for the terminal."""
+
+from typing import Any
+
+import rich.table
+
+from mmer_jax.evaluation import tables as result_tables
+
+
+def markdown(content: dict[str, Any]) -> str:
+  """Formats a filled table as a page of Markdown.
+
+  Args:
+    content: The content of `table.json`.
+  """
+  dataset = content["dataset"]
+  parts = [f"# {content['title']}", content["notes"]]
+  parts.append(
+    f"{dataset['name']} (fingerprint `{dataset['fingerprint'][:12]}`),"
+    f" {content['split']} split. Percent: mean over runs ± half of the 95 %"
+    " interval of the mean; in brackets the paper's number, of its own"
+    " features and one seed."
+  )
+  if content["failed"]:
+    parts.append(f"Runs that failed and are left out: {content['failed']}.")
+  for section in content["sections"]:
+    parts.append(f"## {section['title']}")
+    parts.append(result_tables.markdown_table(*cells(section, "ours")))
+    if any("difference" in row for row in section["rows"]):
+      parts.append(f"Difference to {section['against']}, run by run:")
+      parts.append(result_tables.markdown_table(*cells(section, "difference")))
+  return "\n\n".join(parts) + "\n"
+
+
+def to_rich(content: dict[str, Any]) -> list[rich.table.Table]:
+  """Formats the sections of a filled table for the terminal."""
+  tables = []
+  for section in content["sections"]:
+    table = rich.table.Table(
+      title=f"{content['title']}: {section['title']}",
+      caption="percent ± half of the 95 % interval [paper]",
+    )
+    heading, rows = cells(section, "ours")
+    lines = [heading, *rows]
+    if len(heading) > len(lines):
+      # A terminal is narrow, and long.
+      lines = [list(line) for line in zip(*lines, strict=True)]
+    for index, title in enumerate(lines[0]):
+      table.add_column(title, justify="left" if index == 0 else "right")
+    for line in lines[1:]:
+      table.add_row(*line)
+    tables.append(table)
+  return tables
+
+
+def cells(
+  section: dict[str, Any], numbers: str
+) -> tuple[list[str], list[list[str]]]:
+  """Formats the heading and the rows of a filled section.
+
+  Args:
+    section: A section of `table.json`, from `published.fill`.
+    numbers: `ours`, with the paper's in brackets, or `difference`.
+  """
+  rows = []
+  for row in section["rows"]:
+    if numbers == "difference" and "difference" not in row:
+      continue
+    entries = row[numbers] or [None] * len(section["columns"])
+    printed = row["paper"] if numbers == "ours" else [None] * len(entries)
+    line = [row["name"]]
+    for entry, paper in zip(entries, printed, strict=True):
+      text = "-" if entry is None else result_tables.percent(entry)
+      line.append(text if paper is None else f"{text} [{100 * paper:.1f}]")
+    rows.append(line)
+  return ["", *section["columns"]], rows

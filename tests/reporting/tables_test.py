@@ -1,0 +1,70 @@
+"""A filled table of a paper, formatted."""
+
+from mmer_jax.reporting import tables
+
+
+def summary(mean, half=None):
+  ends = [None, None] if half is None else [mean - half, mean + half]
+  return {
+    "mean": mean,
+    "std": half,
+    "ci95": ends,
+    "n": 1 if half is None else 2,
+  }
+
+
+def content():
+  difference = [summary(0.05), summary(-0.01, 0.02)]
+  return {
+    "title": "A paper, Table 1",
+    "notes": "A note.",
+    "split": "test",
+    "dataset": {"name": "toy", "fingerprint": "0123456789abcdef"},
+    "failed": {},
+    "sections": [
+      {
+        "title": "All",
+        "columns": ["UA", "F1"],
+        "against": "theirs",
+        "rows": [
+          {
+            "name": "ours",
+            "paper": [0.55, None],
+            "ours": [summary(0.6, 0.1), summary(0.5)],
+            "difference": difference,
+          },
+          {"name": "theirs", "paper": [0.01, 0.02], "ours": None},
+        ],
+      }
+    ],
+  }
+
+
+def test_the_papers_number_stands_in_brackets_beside_ours():
+  (section,) = content()["sections"]
+  heading, lines = tables.cells(section, "ours")
+  assert heading == ["", "UA", "F1"]
+  assert lines == [
+    ["ours", "60.0 ± 10.0 [55.0]", "50.0"],
+    ["theirs", "- [1.0]", "- [2.0]"],
+  ]
+  assert tables.cells(section, "difference")[1] == [
+    ["ours", "5.0", "-1.0 ± 2.0"]
+  ]
+
+
+def test_the_page_names_data_split_and_failed_runs():
+  page = tables.markdown({**content(), "failed": {"mtee": [3]}})
+  assert "`0123456789ab`), test split" in page
+  assert "left out: {'mtee': [3]}" in page
+  assert "Difference to theirs, run by run:" in page
+
+
+def test_a_wide_table_is_turned_for_the_terminal():
+  table = content()
+  (section,) = table["sections"]
+  (turned,) = tables.to_rich(table)
+  assert [str(c.header) for c in turned.columns] == ["", "UA", "F1"]
+  section["rows"] = section["rows"][:1]
+  (turned,) = tables.to_rich(table)
+  assert [str(c.header) for c in turned.columns] == ["", "ours"]
