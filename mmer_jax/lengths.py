@@ -1,4 +1,4 @@
-r"""How long utterances are, and how long their words: histograms of shards.
+r"""Draws histograms of the lengths of the utterances and words of shards.
 
 Example:
   python -m mmer_jax.lengths --data_dir=data/iemocap4 --out=figures
@@ -23,12 +23,12 @@ from mmer_jax.reporting import lengths, plots
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   flags.DEFINE_string("data_dir", None, "A shard folder.")
-  flags.DEFINE_string("out", None, "Where the figure goes.")
+  flags.DEFINE_string("out", None, "The folder of the figure.")
   flags.mark_flags_as_required(["data_dir", "out"])
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Draws as the flags say."""
   del argv
   content = lengths.lengths(pathlib.Path(flags.FLAGS.data_dir))
   drawn = plots.save(content, pathlib.Path(flags.FLAGS.out))

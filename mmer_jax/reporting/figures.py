@@ -1,24 +1,12 @@
-r"""Draws what a finished workdir knows: PNG, SVG, and the data as JSON.
+"""Computes the data of every figure, as JSON; `plots` draws them.
 
-Example:
-  python -m mmer_jax.figures --workdir=runs/mtee_mosei
-
-`distances`: how far the emotions are from one another in the lexical space and
-in the spaces they are mapped to (Dai et al. 2020, Figure 3), and the rank
-correlation of the latter with the former. `threshold_curves`: weighted F1 and
-weighted accuracy on validation at several thresholds, epoch by epoch (their
-Figures 4 and 5), where config.training.curve_thresholds asked for them.
-`losses`: every logged term of the loss, epoch by epoch. `confusion`: what was
-chosen for what is true; `decisions`: what was answered for what is true, of
-each emotion that is decided on its own; `sweep`: a metric over a swept number;
-all of WORKDIR/results/test.json where it is there. `regenerated`: a vector,
-what noise made of it, and its proxy (Mittal et al. 2020, Figure 7), of a result
-of the test split under noise with proxies.
-Needs matplotlib: pip install 'mmer_jax[report]'.
+`losses` and `threshold_curves` come from metrics.jsonl; `confusion`,
+`decisions`, `sweep` and `regenerated` from a results file; `distances` from the
+trained parameters, for which the shards are read.
 """
 
-import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,55 +16,66 @@ from mmer_jax.base import workdir
 from mmer_jax.data import schema
 from mmer_jax.evaluation import restore, statistics
 from mmer_jax.experiment import build
-from mmer_jax.reporting import plots
+from mmer_jax.reporting import reading
 from mmer_jax.training import selection
 from mmer_jax.training import session as session_lib
 
 
-def draw_workdir(folder: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
-  """Draws every figure that a workdir has the data for.
+def of_workdir(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Computes every figure that a workdir has the data for.
 
   Args:
     folder: A finished workdir.
-    out: Where the figures go.
 
   Returns:
-    The PNGs.
+    What the functions below give.
 
   Raises:
-    UserError: Training has not finished, or matplotlib is not installed.
+    UserError: Training has not finished, or the shards are gone.
   """
+  contents = of_training(folder)
   experiment = build.build_experiment(workdir.read_config(folder))
-  contents = [losses(folder)]
   if experiment.system.spaces is not None:
     contents.append(distances(folder, experiment))
-  if experiment.rules.curve_thresholds:
-    contents.append(threshold_curves(folder, experiment))
-  results_file = folder / "results" / "test.json"
-  if results_file.exists():
-    outcome = workdir.read_json(results_file)
-    contents += [confusion(outcome), decisions(outcome), sweep(outcome)]
-  noisy = sorted((folder / "results").glob("test*.json"))
-  for found in map(regenerated, map(workdir.read_json, noisy)):
-    if found is not None:
-      contents.append(found)
-      break
-  if jax.process_index():
-    return []
-  return [
-    plots.save(content, out) for content in contents if content is not None
-  ]
+  file = folder / "results" / "test.json"
+  if file.exists():
+    contents += of_result(reading.read_result(file))
+  # Proxies are in the result of an evaluation under noise, if in any.
+  for file in sorted((folder / "results").glob("test*.json")):
+    content = regenerated(reading.read_result(file))
+    if content is not None:
+      return [*contents, content]
+  return contents
+
+
+def of_training(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Computes the figures of how the runs of a workdir were trained."""
+  config = workdir.read_config(folder)
+  contents = [losses(folder)]
+  thresholds = config.training.curve_thresholds
+  if thresholds:
+    first = build.build_system(config).stages[0].name
+    contents.append(threshold_curves(folder, first, thresholds))
+  return contents
+
+
+def of_result(result: dict[str, Any]) -> list[dict[str, Any]]:
+  """Computes the figures of the counts and the sweep of a results file."""
+  contents = (confusion(result), decisions(result), sweep(result))
+  return [content for content in contents if content is not None]
 
 
 def distances(
   folder: pathlib.Path, experiment: build.Experiment
 ) -> dict[str, Any]:
-  """The emotions' Euclidean distances in each space, over the runs.
+  """Measures how far the emotions are from one another in each space.
+
+  Source: Dai et al. 2020, Figure 3.
 
   Returns:
-    For JSON: the mean distance matrix of each space, and, for each space that
-    the emotions are mapped to, a summary over runs of Spearman's correlation
-    of its distances with the lexical ones.
+    For JSON: the mean Euclidean distance matrix of each space over the runs,
+    and, for each space that the emotions are mapped to, a summary over runs of
+    Spearman's correlation of its distances with the lexical ones.
   """
   emotions = experiment.corpus.emotions
   restored = restore.restore(
@@ -85,42 +84,50 @@ def distances(
   spaces = jax.vmap(experiment.system.spaces)(
     restored.params[-1], restored.runs.vectors
   )
-  places = {
-    name: np.asarray(spaces[name], np.float64)
+  trained = restored.progress.failed_step < 0
+  # By space (runs, k, k). The lexical space of all runs is one, unless a sweep
+  # has other words.
+  matrices = {
+    name: _distance_matrices(np.asarray(spaces[name], np.float64)[trained])
     for name in schema.MODALITIES
     if name in spaces
   }
-  # The lexical space of all runs is one, unless a sweep has other words.
-  apart = {
-    name: np.linalg.norm(found[:, :, None] - found[:, None], axis=-1)
-    for name, found in places.items()
-  }
-  pairs = np.triu_indices(len(emotions), 1)
-  lived = restored.progress.failed_step < 0
   return {
     "figure": "distances",
     "emotions": list(emotions),
-    "runs": int(lived.sum()),
+    "runs": int(trained.sum()),
     "spaces": {
-      name: found[lived].mean(axis=0).tolist() for name, found in apart.items()
+      name: matrix.mean(axis=0).tolist() for name, matrix in matrices.items()
     },
     "rank_correlation": {
-      name: statistics.summarise(
-        [
-          rank_correlation(own[pairs], lexical[pairs])
-          for own, lexical in zip(
-            found[lived], apart["lexical"][lived], strict=True
-          )
-        ]
-      )
-      for name, found in apart.items()
+      name: statistics.summarise(_correlations(matrix, matrices["lexical"]))
+      for name, matrix in matrices.items()
       if name != "lexical"
     },
   }
 
 
+def _distance_matrices(places: np.ndarray) -> np.ndarray:
+  """Computes the (k, k) Euclidean distances of (k, d) places, run by run."""
+  return np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
+
+
+def _correlations(
+  matrices: np.ndarray, others: np.ndarray
+) -> list[float | None]:
+  """Correlates, run by run, the distances of two spaces."""
+  pairs = np.triu_indices(matrices.shape[-1], 1)
+  return [
+    rank_correlation(own[pairs], other[pairs])
+    for own, other in zip(matrices, others, strict=True)
+  ]
+
+
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-  """Spearman's: Pearson's of the midranks; None where one is constant."""
+  """Computes Spearman's correlation; None where one of them is constant.
+
+  That is Pearson's of the midranks.
+  """
 
   def centred(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values)
@@ -134,19 +141,26 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def threshold_curves(
-  folder: pathlib.Path, experiment: build.Experiment
+  folder: pathlib.Path, stage: str, thresholds: Sequence[float]
 ) -> dict[str, Any]:
-  """The validation metrics of `training.CURVES` by epoch and threshold.
+  """Averages the validation metrics by epoch and threshold.
+
+  Source: Dai et al. 2020, Figures 4 and 5.
+
+  Args:
+    folder: A workdir.
+    stage: The name of its first stage.
+    thresholds: The `config.training.curve_thresholds` of its training.
 
   Returns:
-    For JSON: of each metric (epochs, thresholds) means over the runs that were
-    still training, in the first stage, and how many these were.
+    For JSON: of each metric of `selection.CURVES` (epochs, thresholds) means
+    over the runs that were still training, and how many these were.
   """
-  by_epoch = _by_epoch(folder)[experiment.system.stages[0].name]
+  by_epoch = reading.read_metrics(folder)[stage]
   epochs = sorted(by_epoch)
   return {
     "figure": "threshold_curves",
-    "thresholds": list(experiment.rules.curve_thresholds),
+    "thresholds": list(thresholds),
     "epochs": epochs,
     "runs": [len(by_epoch[epoch]) for epoch in epochs],
     "metrics": {
@@ -163,14 +177,14 @@ def threshold_curves(
 
 
 def losses(folder: pathlib.Path) -> dict[str, Any]:
-  """Every term of the loss by stage and epoch.
+  """Averages every term of the loss by stage and epoch.
 
   Returns:
     For JSON: stage to its epochs and to each term, means over the runs that
     were still training.
   """
   stages = {}
-  for stage, by_epoch in _by_epoch(folder).items():
+  for stage, by_epoch in reading.read_metrics(folder).items():
     epochs = sorted(by_epoch)
     terms = [
       key
@@ -190,25 +204,19 @@ def losses(folder: pathlib.Path) -> dict[str, Any]:
   return {"figure": "losses", "stages": stages}
 
 
-def confusion(outcome: dict[str, Any]) -> dict[str, Any] | None:
-  """Shares of what was chosen for each true emotion, over the runs.
+def confusion(result: dict[str, Any]) -> dict[str, Any] | None:
+  """Computes the shares of what was predicted for each true emotion.
 
   Returns:
-    For JSON: the emotions and, for each setting, (k, k) shares of the pooled
-    counts, rows the truth. None where decisions are binary.
+    For JSON: the emotions and, for each setting, (k, k) shares of the counts,
+    summed over the runs, rows the truth; `counts` has the utterances of each
+    row. None where decisions are binary.
   """
-  settings = _pooled(outcome, "confusion")
-  if not settings:
-    return None
-  return {
-    "figure": "confusion",
-    "emotions": list(outcome["runs"][0]["per_emotion"]),
-    "settings": settings,
-  }
+  return _shares(result, "confusion")
 
 
-def decisions(outcome: dict[str, Any]) -> dict[str, Any] | None:
-  """Shares of the answers of each binary decision, over the runs.
+def decisions(result: dict[str, Any]) -> dict[str, Any] | None:
+  """Computes the shares of the answers of each binary decision.
 
   Source: Mittal et al. 2020, Figure 5, right.
   Deviation: the paper shows one matrix of all emotions. An utterance may have
@@ -217,23 +225,17 @@ def decisions(outcome: dict[str, Any]) -> dict[str, Any] | None:
 
   Returns:
     For JSON: the emotions and, for each setting, (k, 2, 2) shares of the
-    pooled counts; rows the truth, absent and present, columns the answer. None
-    where one emotion is chosen.
+    counts, summed over the runs; rows the truth, absent and present, columns
+    the answer; `counts` has the utterances of each row. None where one emotion
+    is chosen.
   """
-  settings = _pooled(outcome, "decisions")
-  if not settings:
-    return None
-  return {
-    "figure": "decisions",
-    "emotions": list(outcome["runs"][0]["per_emotion"]),
-    "settings": settings,
-  }
+  return _shares(result, "decisions")
 
 
-def _pooled(outcome: dict[str, Any], key: str) -> list[dict[str, Any]]:
-  """Of each setting the shares of counts, summed over runs, in each row."""
+def _shares(result: dict[str, Any], key: str) -> dict[str, Any] | None:
+  """Divides the counts of each setting, summed over runs, by their row."""
   settings: list[dict[str, Any]] = []
-  for run in outcome["runs"]:
+  for run in result["runs"]:
     if run.get(key) is None:
       continue
     counts = np.asarray(run[key])
@@ -243,20 +245,24 @@ def _pooled(outcome: dict[str, Any], key: str) -> list[dict[str, Any]]:
         break
     else:
       settings.append({"setting": run["setting"], "counts": counts})
-  return [
-    {
-      "setting": entry["setting"],
-      "shares": (
-        entry["counts"]
-        / np.maximum(entry["counts"].sum(axis=-1, keepdims=True), 1)
-      ).tolist(),
-    }
-    for entry in settings
-  ]
+  if not settings:
+    return None
+  for entry in settings:
+    rows = entry["counts"].sum(axis=-1)
+    entry["shares"] = (
+      entry["counts"] / np.maximum(rows[..., None], 1)
+    ).tolist()
+    entry["counts"] = rows.tolist()
+  return {
+    "figure": key,
+    "split": result["split"],
+    "emotions": list(result["runs"][0]["per_emotion"]),
+    "settings": settings,
+  }
 
 
-def regenerated(outcome: dict[str, Any]) -> dict[str, Any] | None:
-  """A vector of each modality before and after noise, and its proxy.
+def regenerated(result: dict[str, Any]) -> dict[str, Any] | None:
+  """Shows a vector of each modality before and after noise, and its proxy.
 
   Source: Mittal et al. 2020, Figure 7.
   Deviation: an example is the mean over the real frames; the distances are of
@@ -267,9 +273,9 @@ def regenerated(outcome: dict[str, Any]) -> dict[str, Any] | None:
     proxies and of the noisy features over the runs, relative to the
     original's length. None where nothing was regenerated.
   """
-  if "regenerated" not in outcome:
+  if "regenerated" not in result:
     return None
-  measured = outcome["robustness"]
+  measured = result["robustness"]
   return {
     "figure": "regenerated",
     "examples": [
@@ -280,19 +286,19 @@ def regenerated(outcome: dict[str, Any]) -> dict[str, Any] | None:
           "mean"
         ],
       }
-      for example in outcome["regenerated"]
+      for example in result["regenerated"]
     ],
   }
 
 
-def sweep(outcome: dict[str, Any]) -> dict[str, Any] | None:
-  """Metrics over the one swept number, with intervals.
+def sweep(result: dict[str, Any]) -> dict[str, Any] | None:
+  """Lists metrics over the one swept number, with intervals.
 
   Returns:
-    For JSON: what was swept, its values, and summaries of some metrics at
-    each. None where not one number alone was swept.
+    For JSON: the swept key, its values, and summaries of some metrics at each.
+    None where not one number alone was swept.
   """
-  settings = outcome.get("settings", [])
+  settings = result.get("settings", [])
   keys = {key for entry in settings for key in entry["setting"]}
   if len(keys) != 1:
     return None
@@ -302,6 +308,7 @@ def sweep(outcome: dict[str, Any]) -> dict[str, Any] | None:
     return None
   return {
     "figure": "sweep",
+    "split": result["split"],
     "key": key,
     "values": values,
     "metrics": {
@@ -309,16 +316,3 @@ def sweep(outcome: dict[str, Any]) -> dict[str, Any] | None:
       for name in ("weighted_average_precision", "unweighted_accuracy")
     },
   }
-
-
-def _by_epoch(
-  folder: pathlib.Path,
-) -> dict[str, dict[int, list[dict[str, Any]]]]:
-  """The lines of `metrics.jsonl` by stage and epoch, without failures."""
-  found: dict[str, dict[int, list[dict[str, Any]]]] = {}
-  with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
-    for row in map(json.loads, lines):
-      if "validation_loss" in row:
-        stage = found.setdefault(row["stage_name"], {})
-        stage.setdefault(row["epoch"], []).append(row)
-  return found

@@ -1,0 +1,197 @@
+"""Reads the files of workdirs for people, and refuses what is none of them."""
+
+import json
+import pathlib
+from types import NoneType
+from typing import Any
+
+from mmer_jax.base import errors, workdir
+from mmer_jax.evaluation import metric_names
+
+# What is read of each file. A dict has these keys, and `...` stands for all
+# other keys; a list of one is of such entries; else the types that a value has.
+_NUMBER = (float, int, NoneType)
+_SUMMARY = {"mean": _NUMBER, "ci95": [_NUMBER], "n": int}
+_SUMMARIES = dict.fromkeys(metric_names.SHOWN, _SUMMARY)
+_NUMBERS = dict.fromkeys(metric_names.SHOWN, _NUMBER)
+_DATASET = {"name": str, "fingerprint": str}
+_RUN = {
+  "run": int,
+  "seed": int,
+  "fold": str,
+  "setting": dict,
+  "unseen": list,
+  "failed_step": (int, NoneType),
+  "examples": int,
+  "metrics": _NUMBERS,
+  "per_emotion": {...: {**_NUMBERS, "support": _NUMBER}},
+}
+_RESULT = {
+  "system": str,
+  "dataset": _DATASET,
+  "split": str,
+  "select": str,
+  "protocol": {
+    "split": str,
+    "decision": str,
+    "threshold": (float, int),
+    "modalities": [str],
+    "emotions": [str],
+  },
+  "runs": [_RUN],
+  "summary": _SUMMARIES,
+  "setting": dict,
+  "majority_baseline": _NUMBERS,
+  "failed": [int],
+}
+_DESCRIPTION = {
+  "system": str,
+  "dataset": _DATASET,
+  "config_sha256": str,
+  "stages": [str],
+  "command": str,
+  "environment": dict,
+}
+_TABLE = {
+  "title": str,
+  "notes": str,
+  "split": str,
+  "dataset": _DATASET,
+  "programs": dict,
+  "sections": [
+    {
+      "title": str,
+      "columns": [str],
+      "against": str,
+      "rows": [{"name": str, "paper": [_NUMBER], "ours": (list, NoneType)}],
+    }
+  ],
+}
+# Splits from the one that judges to the one that was trained on.
+SPLITS = ("test", "validation", "train")
+
+
+def read_description(folder: pathlib.Path) -> dict[str, Any]:
+  """Reads the run.json of a workdir.
+
+  Raises:
+    UserError: It is missing or no description of runs.
+  """
+  return _read(folder / "run.json", _DESCRIPTION)
+
+
+def read_table(file: pathlib.Path) -> dict[str, Any]:
+  """Reads a table.json.
+
+  Raises:
+    UserError: It is missing or no table.
+  """
+  return _read(file, _TABLE)
+
+
+def read_result(file: pathlib.Path) -> dict[str, Any]:
+  """Reads a file of WORKDIR/results.
+
+  Raises:
+    UserError: It is missing or no result.
+  """
+  result = _read(file, _RESULT)
+  if not result["runs"]:
+    raise errors.UserError(_foreign(file, "runs is empty"))
+  emotions = result["protocol"]["emotions"]
+  for run in result["runs"]:
+    if missing := [e for e in emotions if e not in run["per_emotion"]]:
+      place = f"run {run['run']} has no per_emotion.{missing[0]}"
+      raise errors.UserError(_foreign(file, place))
+  return result
+
+
+def read_main_results(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+  """Reads the results of all emotions and modalities, by split.
+
+  Raises:
+    UserError: Neither test nor validation has been evaluated.
+  """
+  results = {}
+  for split in ("test", "validation"):
+    file = folder / "results" / f"{split}.json"
+    if file.exists():
+      results[split] = read_result(file)
+  if not results:
+    raise errors.UserError(
+      f"{folder / 'results'} holds neither test.json nor validation.json,"
+      " expected a finished workdir; train it, and run `python -m"
+      " mmer_jax.evaluate`"
+    )
+  return results
+
+
+def read_metrics(
+  folder: pathlib.Path,
+) -> dict[str, dict[int, list[dict[str, Any]]]]:
+  """Reads the lines of metrics.jsonl by stage and epoch, without failures.
+
+  Raises:
+    UserError: It is missing, or a line is none of ours.
+  """
+  file = folder / "metrics.jsonl"
+  if not file.exists():
+    raise errors.UserError(
+      f"{file} is missing, expected a workdir of `python -m mmer_jax.train`;"
+      " train one, learning curves are drawn of that file"
+    )
+  stages: dict[str, dict[int, list[dict[str, Any]]]] = {}
+  with file.open(encoding="utf-8") as lines:
+    for number, line in enumerate(lines, 1):
+      try:
+        row = json.loads(line)
+        if "validation_loss" in row:
+          by_epoch = stages.setdefault(row["stage_name"], {})
+          by_epoch.setdefault(row["epoch"], []).append(row)
+      except (UnicodeDecodeError, ValueError, TypeError, KeyError):
+        raise errors.UserError(
+          f"{file} line {number} is no line of `python -m mmer_jax.train`;"
+          " run its command again, which mends a file that was cut short"
+        ) from None
+  return stages
+
+
+def _read(file: pathlib.Path, shape: Any) -> dict[str, Any]:
+  content = workdir.read_json(file)
+  place = _mismatch(content, shape, "")
+  if place:
+    raise errors.UserError(_foreign(file, place))
+  return content
+
+
+def _foreign(file: pathlib.Path, place: str) -> str:
+  return (
+    f"{file} is none of this version's files ({place}); remove it, or write it"
+    " again with `python -m mmer_jax.evaluate`"
+  )
+
+
+def _mismatch(content: Any, shape: Any, place: str) -> str:
+  """Names the first place where content has not the shape; `""` for none."""
+  if isinstance(shape, dict):
+    kind: Any = dict
+    if isinstance(content, dict):
+      for key in [*shape, *content]:
+        if key is not ... and key not in content:
+          return f"{place}{key} is missing"
+        if key is not ... and (key in shape or ... in shape):
+          inner = shape.get(key, shape.get(...))
+          if wrong := _mismatch(content[key], inner, f"{place}{key}."):
+            return wrong
+  elif isinstance(shape, list):
+    kind = list
+    if isinstance(content, list):
+      for item in content:
+        if wrong := _mismatch(item, shape[0], place):
+          return wrong
+  else:
+    kind = shape
+  if isinstance(content, kind):
+    return ""
+  where = place.rstrip(".") or "its content"
+  return f"{where} is of type {type(content).__name__}"

@@ -1,0 +1,56 @@
+"""A workdir, a filled table and shards of words, once for all tests here."""
+
+import pytest
+
+from tests import toy_model, word_shards
+
+SMALL = (
+  "--config.seeds=(0,)",
+  "--config.training.epochs=2",
+  "--config.training.batch_size=32",
+  "--config.model.layers=1",
+  "--config.model.hidden.acoustic=6",
+  "--config.model.hidden.visual=5",
+)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("reporting")
+  return toy_model.train(toy_model.convert(folder / "shards"), folder / "mtee")
+
+
+@pytest.fixture(scope="session")
+def mosei_shards(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("table") / "shards"
+  done = toy_model.verb(
+    "data_prep.convert",
+    "--source=synthetic",
+    "--preset=tiny_mosei",
+    "--num_examples=300",
+    f"--output={folder}",
+  )
+  assert not done.returncode, done.stderr
+  return folder
+
+
+@pytest.fixture(scope="session")
+def filled(mosei_shards, tmp_path_factory):
+  """Table 6 by the command: seven subsets as runs of one program."""
+  folder = tmp_path_factory.mktemp("table") / "table_6"
+  done = toy_model.verb(
+    "mmer_jax.table",
+    "--config=configs/mtee/ablation_mosei.py:synthetic",
+    f"--config.data.dir={mosei_shards}",
+    f"--workdir={folder}",
+    *SMALL,
+  )
+  assert not done.returncode, done.stderr
+  assert "Only A" in done.stdout
+  return folder
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory):
+  """The synthetic corpus of words, and the same without any word."""
+  return word_shards.convert_both(tmp_path_factory.mktemp("words"))
