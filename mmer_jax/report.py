@@ -22,13 +22,15 @@ from mmer_jax.reporting import page as page_lib
 
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  flags.DEFINE_list("workdirs", None, "Of `mmer_jax.train` or `.table`.")
+  flags.DEFINE_list(
+    "workdirs", None, "Workdirs of `mmer_jax.train` or `mmer_jax.table`."
+  )
   flags.DEFINE_string("out", None, "The folder of the page.")
   flags.mark_flags_as_required(["workdirs", "out"])
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Writes the page as the flags say."""
   del argv
   page = page_lib.write(
     [pathlib.Path(folder) for folder in flags.FLAGS.workdirs],

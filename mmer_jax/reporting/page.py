@@ -1,32 +1,37 @@
-r"""Writes one HTML page of what workdirs have found, for people to read.
+"""Writes one HTML page of what workdirs have found, for people to read.
 
-Example:
-  python -m mmer_jax.report --workdirs=runs/mtee_iemocap,runs/table_4 \
-    --out=report
-
-A workdir is one of `mmer_jax.train` or of `mmer_jax.table`, whose programs are
-shown after its table. Writes DIR/index.html, which needs no other file and no
-network, and the figures in it as PNG, SVG and JSON below DIR/figures.
 Needs jinja2 and matplotlib: pip install 'mmer_jax[report]'.
 """
 
 import importlib.resources
+import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmer_jax.base import environment as environment_lib
 from mmer_jax.base import errors, workdir
-from mmer_jax.experiment import records
-from mmer_jax.reporting import page_figures, page_tables
+from mmer_jax.evaluation import metric_names
+from mmer_jax.experiment import build
+from mmer_jax.reporting import (
+  colours,
+  figures,
+  page_figures,
+  page_overview,
+  page_provenance,
+  page_tables,
+  plots,
+  reading,
+)
 
 
 def write(folders: Sequence[pathlib.Path], out: pathlib.Path) -> pathlib.Path:
-  """Writes the page.
+  """Writes the page, and the figures as files beside it.
 
   Args:
-    folders: Workdirs.
-    out: The folder.
+    folders: Workdirs of `mmer_jax.train` or `mmer_jax.table`; the latter's
+      programs are shown after its table.
+    out: The folder of the page.
 
   Returns:
     The page.
@@ -35,27 +40,25 @@ def write(folders: Sequence[pathlib.Path], out: pathlib.Path) -> pathlib.Path:
     UserError: A folder is no finished workdir, or a package is missing.
   """
   template = _template()
-  tables, systems, seen = [], [], set()
-  for folder in folders:
-    table = folder / "table.json"
-    inner = [folder]
-    if table.exists():
-      content = workdir.read_json(table)
-      tables.append(page_tables.results_table(content))
-      inner = [folder / name for name in content["programs"]]
-    for each in inner:
-      name = each.name if each is folder else f"{folder.name}/{each.name}"
-      if name in seen:
-        raise errors.UserError(
-          f"--workdirs has two folders called {name}, expected different names"
-          " to tell them apart by; rename one"
-        )
-      seen.add(name)
-      systems.append(_system(each, name, out / "figures" / name))
+  tables = [
+    page_overview.paper_table(reading.read_table(folder / "table.json"))
+    for folder in folders
+    if (folder / "table.json").exists()
+  ]
+  systems: list[dict[str, Any]] = []
+  for folder, name in _programs(folders):
+    if any(system["name"] == name for system in systems):
+      raise errors.UserError(
+        f"--workdirs has two folders called {name}, expected different names"
+        " to tell them apart by; rename one"
+      )
+    system = _read_system(folder, name, out / "figures" / name)
+    systems.append({**system, "id": f"workdir-{len(systems) + 1}"})
   page = template.render(
     title="Multimodal emotion recognition: results",
-    overview=[page_tables.overview_table(system) for system in systems],
-    shown=[page_tables.NAMES[name] for name in page_tables.SHOWN_METRICS],
+    style=colours.style_sheet(),
+    overview=page_overview.overview_tables(systems),
+    metrics=[metric_names.METRICS[name] for name in metric_names.SHOWN],
     tables=tables,
     systems=systems,
     environment=environment_lib.environment(),
@@ -65,69 +68,75 @@ def write(folders: Sequence[pathlib.Path], out: pathlib.Path) -> pathlib.Path:
 
 
 def _template() -> Any:
-  try:
-    import jinja2
-  except ImportError:
-    raise errors.UserError(
-      "a report needs the package jinja2, which is not installed;"
-      " pip install 'mmer_jax[report]'"
-    ) from None
-  source = importlib.resources.files("mmer_jax.reporting") / "report.html"
+  """Loads the page's template."""
+  jinja2 = errors.require("jinja2", "report", "a report")
+  file = importlib.resources.files("mmer_jax.reporting") / "report.html"
   environment = jinja2.Environment(
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  return environment.from_string(source.read_text(encoding="utf-8"))
+  return environment.from_string(file.read_text(encoding="utf-8"))
 
 
-def _system(
+def _programs(
+  folders: Sequence[pathlib.Path],
+) -> Iterator[tuple[pathlib.Path, str]]:
+  """Yields each workdir of `mmer_jax.train` with its name on the page."""
+  for folder in folders:
+    # The last part of `.` or `runs/..` is no name.
+    name = pathlib.Path(os.path.abspath(folder)).name
+    if (folder / "table.json").exists():
+      for program in reading.read_table(folder / "table.json")["programs"]:
+        yield folder / program, f"{name}/{program}"
+    else:
+      yield folder, name
+
+
+def _read_system(
   folder: pathlib.Path, name: str, out: pathlib.Path
 ) -> dict[str, Any]:
-  """All that the page says of a workdir."""
-  description = workdir.read_json(folder / "run.json")
-  config = workdir.read_config(folder)
-  outcome = page_tables.read_result(folder)
-  runs = [r for r in outcome["runs"] if r["setting"] == outcome["setting"]]
-  drawn, missing = page_figures.figure_panels(folder, config, outcome, out)
+  """Reads all that the page says of a workdir, and draws its figures.
+
+  Where the test split was evaluated the page is of its result, else of that of
+  validation.
+  """
+  description = reading.read_description(folder)
+  results = reading.read_main_results(folder)
+  result = results.get("test", results.get("validation"))
+  contents, missing = _figures(folder, result)
+  plots.save_all(contents, out)
   return {
     "name": name,
-    "id": "".join(c if c.isalnum() else "-" for c in name),
-    "outcome": outcome,
-    "decision": outcome["protocol"]["decision"],
-    "emotions": page_tables.emotion_bars(outcome, runs),
-    "confusion": page_figures.confusion_heat_map(
-      outcome, drawn.pop("confusion", None)
-    ),
-    "distances": page_figures.distance_heat_map(drawn.get("distances")),
-    "ablation": page_tables.ablation_table(folder, outcome),
-    "settings": page_tables.settings_table(outcome),
-    "figures": [
-      {
-        **page_figures.CAPTIONS[kind](content),
-        "source": page_figures.embed_image(out / f"{kind}.svg"),
-      }
-      for kind, content in drawn.items()
-      if kind in page_figures.CAPTIONS
-    ],
+    "results": results,
+    "result": result,
+    "failed": page_provenance.failed_runs(result),
+    "emotions": page_tables.emotion_table(result),
+    "confusion": page_figures.confusion_matrix(contents, result),
+    "decisions": page_figures.decision_table(contents, result),
+    "modalities": page_tables.modality_table(folder, result),
+    "settings": page_tables.settings_table(result),
+    "pictures": page_figures.pictures(contents),
+    "distances": page_figures.distance_matrices(contents),
     "missing": missing,
-    "runs": [
-      {
-        "run": run["run"],
-        "fold": run["fold"],
-        "seed": run["seed"],
-        "setting": records.show(run["setting"]),
-        "unseen": ", ".join(run["unseen"]),
-        "failed": run["failed_step"],
-        "examples": run["examples"],
-        "values": [
-          page_tables.percent_cell(run["metrics"][metric])
-          for metric in page_tables.SHOWN_METRICS
-        ],
-      }
-      for run in outcome["runs"]
-    ],
-    "provenance": page_tables.provenance_table(description, outcome),
+    "runs": page_tables.run_table(result),
+    "provenance": page_provenance.provenance(description, result),
+    "commands": page_provenance.commands(folder, description),
     "config": (folder / "config.json").read_text(encoding="utf-8"),
   }
+
+
+def _figures(
+  folder: pathlib.Path, result: dict[str, Any]
+) -> tuple[list[dict[str, Any]], str]:
+  """Computes the figures; also says which could not be, without the shards."""
+  contents = figures.of_training(folder) + figures.of_result(result)
+  config = workdir.read_config(folder)
+  if build.build_system(config).spaces is None:
+    return contents, ""
+  try:
+    experiment = build.build_experiment(config)
+    return [*contents, figures.distances(folder, experiment)], ""
+  except errors.UserError as error:
+    return contents, str(error)

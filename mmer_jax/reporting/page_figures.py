@@ -1,196 +1,265 @@
-r"""Writes one HTML page of what workdirs have found, for people to read.
-
-Example:
-  python -m mmer_jax.report --workdirs=runs/mtee_iemocap,runs/table_4 \
-    --out=report
-
-A workdir is one of `mmer_jax.train` or of `mmer_jax.table`, whose programs are
-shown after its table. Writes DIR/index.html, which needs no other file and no
-network, and the figures in it as PNG, SVG and JSON below DIR/figures.
-Needs jinja2 and matplotlib: pip install 'mmer_jax[report]'.
-"""
+"""Makes the report's pictures and matrices, with what they say in words."""
 
 import base64
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmer_jax.base import errors
-from mmer_jax.evaluation import tables
-from mmer_jax.experiment import build
-from mmer_jax.reporting import figures, page_tables, plots
+from mmer_jax.evaluation import metric_names, tables
+from mmer_jax.reporting import layouts, page_tables, plots
 
 
-def figure_panels(
-  folder: pathlib.Path,
-  config: Any,
-  outcome: dict[str, Any],
-  out: pathlib.Path,
-) -> tuple[dict[str, dict[str, Any]], str]:
-  """Draws what there is; also says what the shards were missing for."""
-  contents = [figures.losses(folder), figures.confusion(outcome)]
-  contents.append(figures.sweep(outcome))
-  system, missing = build.build_system(config), ""
-  if system.spaces is not None or config.training.curve_thresholds:
-    try:
-      experiment = build.build_experiment(config)
-      if system.spaces is not None:
-        contents.append(figures.distances(folder, experiment))
-      if config.training.curve_thresholds:
-        contents.append(figures.threshold_curves(folder, experiment))
-    except errors.UserError as error:
-      missing = str(error)
-  found = {each["figure"]: each for each in contents if each is not None}
-  for content in found.values():
-    plots.save(content, out)
-  return found, missing
+def pictures(contents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+  """Draws the figures that are pictures on the page.
+
+  Args:
+    contents: The data of figures, from `figures`.
+
+  Returns:
+    Of each: `title`, `text` (what it shows, in words), `panels` (each a `title`
+    and a `source`) and `tables` (its numbers).
+  """
+  return [
+    {
+      **_DESCRIPTIONS[content["figure"]](content),
+      "panels": [
+        {"title": title or "", "source": _data_uri(svg)}
+        for title, svg in plots.draw_panels(content)
+      ],
+    }
+    for content in contents
+    if content["figure"] in _DESCRIPTIONS
+  ]
 
 
-def embed_image(path: pathlib.Path) -> str:
-  data = base64.b64encode(path.read_bytes()).decode()
+def _data_uri(svg: str) -> str:
+  data = base64.b64encode(svg.encode()).decode()
   return f"data:image/svg+xml;base64,{data}"
 
 
-def confusion_heat_map(
-  outcome: dict[str, Any], content: dict[str, Any] | None
+def confusion_matrix(
+  contents: Sequence[dict[str, Any]], result: dict[str, Any]
 ) -> dict[str, Any] | None:
-  """The shares of the setting that the result is of."""
-  if content is None:
+  """Makes the matrix of what was predicted for each true emotion."""
+  entry = _of_setting(contents, "confusion", result)
+  if entry is None:
     return None
-  (entry,) = [
-    each
-    for each in content["settings"]
-    if each["setting"] == outcome["setting"]
-  ]
-  return _heat(content["emotions"], entry["shares"], 1.0, 100, 1)
+  return _heat_map(
+    entry["emotions"],
+    entry["shares"],
+    caption=f"What was predicted (columns), percent of each true emotion (rows,"
+    f" with their utterances) on the {result['split']} split, all runs"
+    " together",
+    corner="true",
+    largest=1.0,
+    format_cell=lambda share: f"{100 * share:.1f}",
+    counts=entry["counts"],
+  )
 
 
-def distance_heat_map(content: dict[str, Any] | None) -> list[dict[str, Any]]:
-  if content is None:
-    return []
-  found = []
-  for space, matrix in content["spaces"].items():
-    largest = max(max(row) for row in matrix) or 1.0
-    heat = _heat(content["emotions"], matrix, largest, 1, 2)
-    correlation = content["rank_correlation"].get(space)
-    found.append(
-      {
-        **heat,
-        "space": space,
-        "runs": content["runs"],
-        "correlation": None
-        if correlation is None or correlation["mean"] is None
-        else f"{correlation['mean']:.2f}"
-        + (
-          ""
-          if correlation["ci95"][0] is None
-          else f" ± {correlation['ci95'][1] - correlation['mean']:.2f}"
-        ),
-      }
-    )
-  return found
-
-
-def _heat(
-  names: Sequence[str],
-  matrix: Sequence[Sequence[float]],
-  largest: float,
-  factor: float,
-  digits: int,
-) -> dict[str, Any]:
+def decision_table(
+  contents: Sequence[dict[str, Any]], result: dict[str, Any]
+) -> dict[str, Any] | None:
+  """Makes a row for each binary decision: how often the answer was yes."""
+  entry = _of_setting(contents, "decisions", result)
+  if entry is None:
+    return None
+  rows = []
+  for emotion, shares, counts in zip(
+    entry["emotions"], entry["shares"], entry["counts"], strict=True
+  ):
+    absent, present = shares
+    cells = [
+      {"text": f"{100 * present[1]:.1f}", "heat": 100 * present[1]},
+      {"text": f"{100 * absent[1]:.1f}", "heat": 100 * absent[1]},
+    ]
+    cells += [{"text": str(count), "heat": 0.0} for count in reversed(counts)]
+    rows.append({"name": emotion, "cells": cells})
   return {
-    "names": names,
-    "rows": [
-      {
-        "name": name,
-        "cells": [
-          {
-            "text": f"{factor * value:.{digits}f}",
-            "heat": 100 * value / largest,
-          }
-          for value in row
-        ],
-      }
-      for name, row in zip(names, matrix, strict=True)
+    "kind": "heat",
+    "caption": "How often each emotion was predicted, percent of the utterances"
+    f" with it and without it on the {result['split']} split, all runs"
+    " together",
+    "columns": [
+      page_tables.column("emotion"),
+      page_tables.column("with it", "Hits: recall of the emotion."),
+      page_tables.column("without it", "False alarms."),
+      page_tables.column("utterances with it"),
+      page_tables.column("without it"),
     ],
+    "rows": rows,
   }
 
 
-def _says_losses(content: dict[str, Any]) -> dict[str, Any]:
-  said, numbers = [], []
+def _of_setting(
+  contents: Sequence[dict[str, Any]], figure: str, result: dict[str, Any]
+) -> dict[str, Any] | None:
+  """Picks a figure's counts of the setting that a result is of."""
+  for content in contents:
+    if content["figure"] == figure:
+      for entry in content["settings"]:
+        if entry["setting"] == result["setting"]:
+          return {**entry, "emotions": content["emotions"]}
+  return None
+
+
+def distance_matrices(
+  contents: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+  """Makes one matrix of the distances between emotions for each space."""
+  matrices = []
+  for content in contents:
+    if content["figure"] != "distances":
+      continue
+    for space, matrix in content["spaces"].items():
+      caption = (
+        f"{space} space: Euclidean distance (no unit), mean of"
+        f" {content['runs']} runs"
+      )
+      summary = content["rank_correlation"].get(space)
+      if summary is not None and summary["mean"] is not None:
+        caption += (
+          "; Spearman's rank correlation with the distances in the lexical"
+          f" space {layouts.correlation(summary)}"
+        )
+      matrices.append(
+        _heat_map(
+          content["emotions"],
+          matrix,
+          caption=caption,
+          corner="emotion",
+          largest=max(map(max, matrix)) or 1.0,
+          format_cell=lambda distance: f"{distance:.2f}",
+        )
+      )
+  return matrices
+
+
+def _heat_map(
+  names: Sequence[str],
+  matrix: Sequence[Sequence[float]],
+  *,
+  caption: str,
+  corner: str,
+  largest: float,
+  format_cell: Callable[[float], str],
+  counts: Sequence[int] | None = None,
+) -> dict[str, Any]:
+  """Makes a table whose cells are darker the larger their value is."""
+  rows = [
+    {
+      "name": name,
+      "cells": [
+        {"text": format_cell(value), "heat": 100 * value / largest}
+        for value in row
+      ],
+    }
+    for name, row in zip(names, matrix, strict=True)
+  ]
+  if counts is not None:
+    for row, count in zip(rows, counts, strict=True):
+      row["name"] = f"{row['name']} ({count})"
+  return {
+    "kind": "heat",
+    "caption": caption,
+    "columns": [page_tables.column(name) for name in (corner, *names)],
+    "rows": rows,
+  }
+
+
+def _describe_losses(content: dict[str, Any]) -> dict[str, Any]:
+  """Says in words and numbers what the learning curves show."""
+  sentences, numbers = [], []
   for stage, entry in content["stages"].items():
-    epochs = entry["epochs"]
     for term, values in entry["terms"].items():
       known = [value for value in values if value is not None]
       if term in ("train_loss", "validation_loss") and known:
-        said.append(
+        sentences.append(
           f"{stage}, {term.replace('_', ' ')}: from {known[0]:.3g} to"
           f" {known[-1]:.3g}, lowest {min(known):.3g}"
         )
-    numbers.append(
+    numbers.append(_loss_table(stage, entry))
+  text = "Terms of the loss by epoch, means over the runs while they train."
+  if sentences:
+    text += f" {'; '.join(sentences)}."
+  return {"title": "Learning curves", "text": text, "tables": numbers}
+
+
+def _loss_table(stage: str, entry: dict[str, Any]) -> dict[str, Any]:
+  return {
+    "caption": f"Stage {stage}, by epoch",
+    "columns": [
+      page_tables.column(name.replace("_", " "))
+      for name in ("epoch", *entry["terms"])
+    ],
+    "rows": [
       {
-        "caption": f"Stage {stage}, by epoch",
-        "heading": ["epoch", *(t.replace("_", " ") for t in entry["terms"])],
-        "rows": [
-          [
-            str(epoch),
-            *(
-              "-" if values[at] is None else f"{values[at]:.4g}"
-              for values in entry["terms"].values()
-            ),
-          ]
-          for at, epoch in enumerate(epochs)
+        "name": str(epoch),
+        "cells": [
+          "-" if values[at] is None else f"{values[at]:.4g}"
+          for values in entry["terms"].values()
         ],
       }
-    )
-  return {
-    "title": "Learning curves",
-    "alt": f"Terms of the loss by epoch. {'; '.join(said)}.",
-    "numbers": numbers,
+      for at, epoch in enumerate(entry["epochs"])
+    ],
   }
 
 
-def _says_curves(content: dict[str, Any]) -> dict[str, Any]:
-  names = {m: page_tables.NAMES[m] for m in content["metrics"]}
-  last = {m: values[-1] for m, values in content["metrics"].items()}
+def _describe_curves(content: dict[str, Any]) -> dict[str, Any]:
+  """Says in words and numbers what the curves by threshold show."""
+  metrics = [metric_names.METRICS[name] for name in content["metrics"]]
+  last = [content["metrics"][metric.name][-1] for metric in metrics]
+  thresholds = content["thresholds"]
   best = "; ".join(
-    f"{names[m]} is best, {page_tables.percent_cell(max(values))} %, at threshold"
-    f" {content['thresholds'][values.index(max(values))]:g}"
-    for m, values in last.items()
+    f"{metric.label} is best, {page_tables.percent_cell(max(values))} %, at"
+    f" threshold {thresholds[values.index(max(values))]:g}"
+    for metric, values in zip(metrics, last, strict=True)
   )
   return {
     "title": "Thresholds",
-    "alt": f"Validation metrics by epoch and threshold. In the last: {best}.",
-    "numbers": [
+    "text": "Validation metrics by epoch and threshold, means over the runs"
+    f" while they train. In the last epoch: {best}.",
+    "tables": [
       {
-        "caption": "Last epoch, percent",
-        "heading": ["threshold", *names.values()],
+        "caption": "Last epoch, percent on the validation split",
+        "columns": [
+          page_tables.column("threshold"),
+          *page_tables.metric_columns(metrics),
+        ],
         "rows": [
-          [
-            f"{threshold:g}",
-            *(page_tables.percent_cell(values[at]) for values in last.values()),
-          ]
-          for at, threshold in enumerate(content["thresholds"])
+          {
+            "name": f"{threshold:g}",
+            "cells": [page_tables.percent_cell(values[at]) for values in last],
+          }
+          for at, threshold in enumerate(thresholds)
         ],
       }
     ],
   }
 
 
-def _says_sweep(content: dict[str, Any]) -> dict[str, Any]:
+def _describe_sweep(content: dict[str, Any]) -> dict[str, Any]:
+  """Says in words and numbers what the sweep's curves show."""
   key = content["key"].replace("_", " ")
+  metrics = [metric_names.METRICS[name] for name in content["metrics"]]
   return {
     "title": f"Sweep over {key}",
-    "alt": f"Metrics on the judged split over {key}, with intervals.",
-    "numbers": [
+    "text": f"Metrics on the {content['split']} split over {key}, means over"
+    " runs with 95 % intervals.",
+    "tables": [
       {
-        "caption": "Percent",
-        "heading": [key, *(m.replace("_", " ") for m in content["metrics"])],
+        "caption": f"Percent on the {content['split']} split",
+        "columns": [
+          page_tables.column(key),
+          *page_tables.metric_columns(metrics),
+        ],
         "rows": [
-          [
-            f"{value:g}",
-            *(tables.percent(e[at]) for e in content["metrics"].values()),
-          ]
+          {
+            "name": f"{value:g}",
+            "cells": [
+              tables.percent(entries[at])
+              for entries in content["metrics"].values()
+            ],
+          }
           for at, value in enumerate(content["values"])
         ],
       }
@@ -199,8 +268,8 @@ def _says_sweep(content: dict[str, Any]) -> dict[str, Any]:
 
 
 # The figures that are pictures on the page; the others are tables there.
-CAPTIONS = {
-  "losses": _says_losses,
-  "threshold_curves": _says_curves,
-  "sweep": _says_sweep,
+_DESCRIPTIONS = {
+  "losses": _describe_losses,
+  "threshold_curves": _describe_curves,
+  "sweep": _describe_sweep,
 }

@@ -1,146 +1,70 @@
-r"""Writes one HTML page of what workdirs have found, for people to read.
+"""Fills the report's tables of one workdir: headings, rows, formatted cells.
 
-Example:
-  python -m mmer_jax.report --workdirs=runs/mtee_iemocap,runs/table_4 \
-    --out=report
-
-A workdir is one of `mmer_jax.train` or of `mmer_jax.table`, whose programs are
-shown after its table. Writes DIR/index.html, which needs no other file and no
-network, and the figures in it as PNG, SVG and JSON below DIR/figures.
-Needs jinja2 and matplotlib: pip install 'mmer_jax[report]'.
+A table is `caption`, `columns` (each a `label` and a `title`, shown when
+pointed at) and `rows`: a `name`, `cells` and maybe a `kind`, by which the style
+sheet knows it.
 """
 
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from mmer_jax.base import errors, workdir
-from mmer_jax.evaluation import published, statistics, tables
+from mmer_jax.evaluation import metric_names, statistics, tables
 from mmer_jax.experiment import records
+from mmer_jax.reporting import reading
 
-SHOWN_METRICS = (
-  "accuracy",
-  "unweighted_accuracy",
-  "weighted_accuracy",
-  "f1",
-  "weighted_f1",
-  "auc",
-)
-# Of one emotion these say different things under either decision.
-_BARS = {
-  "softmax": ("unweighted_accuracy", "f1", "auc"),
-  "binary": ("weighted_accuracy", "f1", "auc"),
-}
-NAMES = {
-  "accuracy": "accuracy",
-  "unweighted_accuracy": "unweighted acc.",
-  "weighted_accuracy": "W-Acc",
-  "f1": "F1",
-  "weighted_f1": "weighted F1",
-  "auc": "AUC",
-}
-_SINGLE = {**NAMES, "unweighted_accuracy": "recall"}
+_METRICS = tuple(metric_names.METRICS[name] for name in metric_names.SHOWN)
 
 
-def read_result(folder: pathlib.Path) -> dict[str, Any]:
-  """The test result, or that of validation where it was not opened."""
-  for split in ("test", "validation"):
-    file = folder / "results" / f"{split}.json"
-    if file.exists():
-      return workdir.read_json(file)
-  raise errors.UserError(
-    f"{folder / 'results'} holds neither test.json nor validation.json,"
-    " expected a finished workdir; train it, and run `python -m"
-    " mmer_jax.evaluate`"
-  )
+def metric_columns(
+  metrics: Sequence[metric_names.Metric] = _METRICS,
+) -> list[dict[str, str]]:
+  """Makes the headings of metrics, explained when pointed at."""
+  return [
+    {"label": metric.label, "title": metric.explanation} for metric in metrics
+  ]
 
 
-def overview_table(system: dict[str, Any]) -> dict[str, Any]:
-  outcome = system["outcome"]
-  baseline = outcome["majority_baseline"]
-  return {
-    "name": system["name"],
-    "id": system["id"],
-    "system": outcome["system"],
-    "dataset": outcome["dataset"]["name"],
-    "fingerprint": outcome["dataset"]["fingerprint"][:12],
-    "split": outcome["split"],
-    "modalities": " + ".join(outcome["protocol"]["modalities"]),
-    "runs": outcome["summary"]["accuracy"]["n"],
-    "values": [tables.percent(outcome["summary"][m]) for m in SHOWN_METRICS],
-    "baseline": [percent_cell(baseline[m]) for m in SHOWN_METRICS],
-  }
+def column(label: str, title: str = "") -> dict[str, str]:
+  """Makes a heading, and what is shown when it is pointed at."""
+  return {"label": label, "title": title}
 
 
-def results_table(content: dict[str, Any]) -> dict[str, Any]:
-  """A paper's table beside ours."""
-  sections = []
-  for section in content["sections"]:
-    printed = [
-      any(row["paper"][at] is not None for row in section["rows"])
-      for at in range(len(section["columns"]))
-    ]
-    rows = [
-      {
-        "name": row["name"],
-        "cells": [
-          {
-            "ours": "" if entry is None else tables.percent(entry),
-            "paper": "" if paper is None else percent_cell(paper),
-          }
-          for entry, paper in zip(
-            row["ours"] or [None] * len(row["paper"]), row["paper"], strict=True
-          )
-        ],
-      }
-      for row in section["rows"]
-    ]
-    differences = None
-    if any("difference" in row for row in section["rows"]):
-      differences = published.cells(section, "difference")[1]
-    sections.append(
-      {
-        "title": section["title"],
-        "columns": section["columns"],
-        "printed": printed,
-        "rows": rows,
-        "against": section["against"],
-        "differences": differences,
-      }
-    )
-  return {
-    "title": content["title"],
-    "notes": content["notes"],
-    "split": content["split"],
-    "dataset": content["dataset"],
-    "sections": sections,
-  }
+def chosen_runs(result: dict[str, Any]) -> list[dict[str, Any]]:
+  """Picks the runs of the setting that a result is of."""
+  return [r for r in result["runs"] if r["setting"] == result["setting"]]
 
 
-def emotion_bars(
-  outcome: dict[str, Any], runs: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-  """Bars: a summary of every emotion and metric."""
-  shown = _BARS[outcome["protocol"]["decision"]]
-  names = _SINGLE if outcome["protocol"]["decision"] == "softmax" else NAMES
+def emotion_table(result: dict[str, Any]) -> dict[str, Any]:
+  """Makes the bars of every emotion: metrics with their intervals."""
+  metrics = metric_names.of_one_emotion(result["protocol"]["decision"])
   rows = []
-  for emotion in outcome["protocol"]["emotions"]:
-    scores = [run["per_emotion"][emotion] for run in runs]
-    cells = [
-      statistics.summarise([s[metric] for s in scores]) for metric in shown
+  for emotion in result["protocol"]["emotions"]:
+    scores = [run["per_emotion"][emotion] for run in chosen_runs(result)]
+    support = statistics.summarise([s["support"] for s in scores])["mean"]
+    bars = [
+      _bar(statistics.summarise([s[metric.name] for s in scores]))
+      for metric in metrics
     ]
-    rows.append(
-      {
-        "name": emotion,
-        "support": statistics.summarise([s["support"] for s in scores])["mean"],
-        "cells": [_bar(entry) for entry in cells],
-      }
-    )
-  return {"columns": [names[metric] for metric in shown], "rows": rows}
+    cells = [*bars, "-" if support is None else f"{support:.0f}"]
+    rows.append({"name": emotion, "cells": cells})
+  return {
+    "kind": "bars",
+    "caption": "Each emotion against the rest, percent; the thin line in a bar"
+    " is the 95 % interval of the mean",
+    "columns": [
+      column("emotion"),
+      *metric_columns(metrics),
+      column(
+        "utterances a run", "Utterances with the emotion, mean over runs."
+      ),
+    ],
+    "rows": rows,
+  }
 
 
 def _bar(entry: dict[str, Any]) -> dict[str, Any]:
-  """Text, length and interval of a bar, in percent of its track."""
+  """Makes the text, length and interval of a bar, in percent of its track."""
   low, high = (
     None if side is None else min(max(100 * side, 0), 100)
     for side in entry["ci95"]
@@ -153,75 +77,127 @@ def _bar(entry: dict[str, Any]) -> dict[str, Any]:
   }
 
 
-def ablation_table(
-  folder: pathlib.Path, outcome: dict[str, Any]
-) -> list[dict[str, Any]]:
-  """Rows by what the model saw: at inference, or trained alone in a sweep."""
+def modality_table(
+  folder: pathlib.Path, result: dict[str, Any]
+) -> dict[str, Any] | None:
+  """Compares what is left when the model sees some modalities only.
+
+  Rows are other evaluations of the same split, and settings of a sweep that
+  trained on some modalities alone.
+
+  Returns:
+    The table; None where there is nothing to compare.
+  """
   rows = []
-  split = outcome["split"]
-  for file in sorted((folder / "results").glob(f"{split}*.json")):
-    found = workdir.read_json(file)
-    protocol = found["protocol"]
-    same = protocol["emotions"] == outcome["protocol"]["emotions"]
-    if not same or protocol["thresholds"] != outcome["protocol"]["thresholds"]:
-      continue
-    rows.append(_ablated(protocol["modalities"], "at inference", found))
-  for entry in outcome.get("settings", []):
+  for file in sorted((folder / "results").glob(f"{result['split']}*.json")):
+    other = reading.read_result(file)
+    if _differ_in_modalities_alone(other, result):
+      rows.append(_seen(other["protocol"]["modalities"], "at inference", other))
+  for entry in result.get("settings", []):
     if set(entry["setting"]) == {"modalities"}:
       seen = entry["setting"]["modalities"].split("+")
-      rows.append(_ablated(seen, "in training too", entry))
+      rows.append(_seen(seen, "in training too", entry))
   if len(rows) < 2:
-    return []
-  return sorted(rows, key=lambda row: (row["when"], -row["count"]))
+    return None
+  return {
+    "kind": "bars",
+    "caption": "What is left when the model sees some modalities only, percent"
+    f" on the {result['split']} split",
+    "columns": [column("seen"), *metric_columns(), column("when")],
+    "rows": sorted(rows, key=lambda row: (row["when"], -row["count"])),
+  }
 
 
-def _ablated(
-  modalities: Sequence[str], when: str, found: dict[str, Any]
+def _differ_in_modalities_alone(
+  one: dict[str, Any], other: dict[str, Any]
+) -> bool:
+  keys = ("emotions", "thresholds", "noise", "repair", "unseen")
+  return (
+    one["split"] == other["split"]
+    and one["dataset"]["fingerprint"] == other["dataset"]["fingerprint"]
+    and all(
+      one["protocol"].get(key) == other["protocol"].get(key) for key in keys
+    )
+  )
+
+
+def _seen(
+  modalities: Sequence[str], when: str, entry: dict[str, Any]
 ) -> dict[str, Any]:
+  bars = [_bar(entry["summary"][name]) for name in metric_names.SHOWN]
   return {
     "name": " + ".join(modalities),
     "count": len(modalities),
     "when": when,
-    "cells": [_bar(found["summary"][metric]) for metric in SHOWN_METRICS],
+    "cells": [*bars, {"text": when, "kind": "text"}],
   }
 
 
-def settings_table(outcome: dict[str, Any]) -> list[dict[str, Any]]:
-  return [
-    {
-      "name": records.show(entry["setting"]) or "-",
-      "chosen": entry["setting"] == outcome["setting"],
-      "cells": [tables.percent(entry["summary"][m]) for m in SHOWN_METRICS],
-    }
-    for entry in outcome.get("settings", [])
-  ]
+def settings_table(result: dict[str, Any]) -> dict[str, Any] | None:
+  """Makes a row for every setting of a sweep; None where there was none."""
+  rows = []
+  for entry in result.get("settings", []):
+    chosen = entry["setting"] == result["setting"]
+    name = records.show(entry["setting"]) or "-"
+    rows.append(
+      {
+        "name": f"{name} (chosen)" if chosen else name,
+        "kind": "chosen" if chosen else "",
+        "cells": [
+          tables.percent(entry["summary"][metric])
+          for metric in metric_names.SHOWN
+        ],
+      }
+    )
+  if not rows:
+    return None
+  return {
+    "caption": f"Every setting of the sweep, percent on the {result['split']}"
+    " split; the one that validation chose stands out",
+    "columns": [column("setting"), *metric_columns()],
+    "rows": rows,
+  }
 
 
-def provenance_table(
-  description: dict[str, Any], outcome: dict[str, Any]
-) -> list[tuple[str, str]]:
-  environment = description["environment"]
-  protocol = outcome["protocol"]
-  return [
-    ("system", description["system"]),
-    ("shards", description["dataset"]["name"]),
-    ("fingerprint of the shards", description["dataset"]["fingerprint"]),
-    ("config, SHA-256", description["config_sha256"]),
-    (
-      "protocol",
-      f"{protocol['split']}, {protocol['decision']}, threshold"
-      f" {protocol['threshold']:g}",
-    ),
-    ("selected on validation by", outcome["select"]),
-    ("stages", ", ".join(description["stages"])),
-    ("command", description["command"]),
-    (
-      "environment",
-      ", ".join(f"{name} {value}" for name, value in environment.items()),
-    ),
-    ("failed runs", ", ".join(map(str, outcome["failed"])) or "none"),
-  ]
+def run_table(result: dict[str, Any]) -> dict[str, Any]:
+  """Makes a row for every run; one that failed has no numbers."""
+  swept = any(run["setting"] for run in result["runs"])
+  unseen = any(run["unseen"] for run in result["runs"])
+  rows = []
+  for run in result["runs"]:
+    failed = run["failed_step"] is not None
+    details = [run["fold"], str(run["seed"])]
+    details += [records.show(run["setting"])] * swept
+    details += [", ".join(run["unseen"])] * unseen
+    rows.append(
+      {
+        "name": f"{run['run']}" + (" (failed)" if failed else ""),
+        "kind": "failed" if failed else "",
+        "cells": [
+          *(
+            "-" if failed else percent_cell(run["metrics"][name])
+            for name in metric_names.SHOWN
+          ),
+          str(run["examples"]),
+          *({"text": text, "kind": "text"} for text in details),
+        ],
+      }
+    )
+  return {
+    "caption": f"Every run, percent on the {result['split']} split",
+    "columns": [
+      column("run"),
+      *metric_columns(),
+      column("utterances", "Utterances that were scored."),
+      column("fold"),
+      column("seed"),
+      *[column("setting")] * swept,
+      *[column("left out", "Emotions that its training did not see.")] * unseen,
+    ],
+    "rows": rows,
+  }
 
 
 def percent_cell(value: float | None) -> str:
+  """Formats a fraction as percent, `-` where there is none."""
   return "-" if value is None else f"{100 * value:.1f}"
