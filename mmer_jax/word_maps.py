@@ -1,12 +1,12 @@
-r"""Shows what a model looked at, word by word: one page of utterances.
+r"""Writes a page that shows how much attention a model pays to each word.
 
 Example:
   python -m mmer_jax.word_maps --workdir=runs/h_mm_4 --split=test --count=20
 
-For models that read words (multiview's h_mm_*): the darker a word, the more it
-counted; the bars over it are the acoustic (left, blue) and the lexical (right,
-red) share, where the model weighs modalities. Aguilar et al. 2019, Figures 3, 7
-and 8. Writes WORKDIR/figures/word_maps.html and .json.
+For models that read words (multiview's h_mm_*). A word is painted where it has
+more attention than an equal share; the bars over it are the acoustic (left) and
+the lexical (right) share, where the model weighs modalities. Aguilar et al.
+2019, Figures 3, 7 and 8. Writes WORKDIR/figures/word_maps.html and .json.
 """
 
 import pathlib
@@ -17,21 +17,25 @@ from absl import flags
 
 from mmer_jax.base import cli, workdir
 from mmer_jax.evaluation import evaluate
-from mmer_jax.reporting import word_maps
+from mmer_jax.reporting import word_maps, word_page
 
 
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  flags.DEFINE_string("workdir", None, "Of `mmer_jax.train`.")
-  flags.DEFINE_enum("split", "test", evaluate.SPLITS, "Which rows.")
-  flags.DEFINE_integer("run", 0, "Whose model, of the workdir's runs.")
-  flags.DEFINE_integer("count", 20, "Utterances.", lower_bound=1)
-  flags.DEFINE_string("out", "", "Where it goes; WORKDIR/figures by default.")
+  flags.DEFINE_string("workdir", None, "A workdir of `mmer_jax.train`.")
+  flags.DEFINE_enum(
+    "split", "test", evaluate.SPLITS, "The split of the utterances."
+  )
+  flags.DEFINE_integer("run", 0, "The number of the workdir's run.")
+  flags.DEFINE_integer("count", 20, "How many utterances.", lower_bound=1)
+  flags.DEFINE_string(
+    "out", "", "The folder of the page; WORKDIR/figures by default."
+  )
   flags.mark_flag_as_required("workdir")
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Writes the page as the flags say."""
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
   out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else folder / "figures"
@@ -43,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
   )
   out.mkdir(parents=True, exist_ok=True)
   workdir.write_json(out / "word_maps.json", content)
-  workdir.write_text(out / "word_maps.html", word_maps.page(content))
+  workdir.write_text(out / "word_maps.html", word_page.page(content))
   rich.console.Console().print(f"figure: {out / 'word_maps.html'}")
 
 
