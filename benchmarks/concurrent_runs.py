@@ -1,4 +1,4 @@
-r"""R runs in one program against R programs in turn, compile included.
+r"""Times R runs in one program against R programs in turn, with compilation.
 
   python benchmarks/concurrent_runs.py --config=configs/quickstart.py \
     --data_dir=quickstart/shards --runs=8 -- --config.training.epochs=5
@@ -19,7 +19,7 @@ import time
 
 
 def main() -> None:
-  """Times both ways."""
+  """Times both ways and prints the seconds as JSON."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--config", required=True)
   parser.add_argument("--data_dir", required=True)
@@ -53,13 +53,13 @@ def main() -> None:
 
   together = seconds(range(flags.runs))
   alone = [seconds(range(seed, seed + 1)) for seed in range(flags.runs)]
-  outcome = {
+  result = {
     "runs": flags.runs,
     "one_program_seconds": together,
     "programs_in_turn_seconds": sum(alone),
     "ratio": together / sum(alone),
   }
-  sys.stdout.write(json.dumps(outcome) + "\n")
+  sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""A GEM step against a plain one, and against one that solves on the host.
+r"""Times a GEM step against a plain one and one that solves on the host.
 
   pip install quadprog
   python benchmarks/gem_step.py --tasks=1 --tasks=5
@@ -24,22 +24,22 @@ import quadprog
 from configs.mtee import mosei
 from mmer_jax.data import tables
 from mmer_jax.experiment import build
-from mmer_jax.training import benchmark
+from mmer_jax.training import random_inputs
 from mmer_jax.training import step as step_lib
 
 
 def steps(tasks: int):
-  """The three compiled steps, and their arguments."""
+  """Compiles the three steps; gives each with its first state."""
   config = mosei.get_config("readme")
   with config.unlocked():
     config.protocol.unseen = (("surprise",),)
     config.few_shot.method = "gem"
     config.few_shot.memory = config.training.batch_size
   system = build.build_system(config)
-  table, vectors = benchmark.random_table(config)
+  table, vectors = random_inputs.random_table(config)
   run = jax.tree.map(
     lambda leaf: jnp.asarray(leaf[0]),
-    benchmark.same_runs(config, table, vectors, 1),
+    random_inputs.same_runs(config, table, vectors, 1),
   )
   size = config.training.batch_size
   rows = np.random.default_rng(0).integers(
@@ -74,10 +74,10 @@ def steps(tasks: int):
     projected = jax.tree.map(
       lambda leaf: leaf[0] + jnp.tensordot(weights, leaf[1:], 1), grads
     )
-    given = gem._replace(
+    on_projected = gem._replace(
       gradient=lambda *_: ((jnp.zeros(()), {"projected": 1.0}), projected)
     )
-    return step_lib.train_step(given, state, batch, run)
+    return step_lib.train_step(on_projected, state, batch, run)
 
   def on_host(state):
     grads, gram = gradients(state.train.params)
@@ -106,12 +106,12 @@ def steps(tasks: int):
 
 
 def main() -> None:
-  """Times the steps in turn."""
+  """Times the steps in turn and prints medians as JSON."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--tasks", type=int, action="append", required=True)
   parser.add_argument("--rounds", type=int, default=8)
   flags = parser.parse_args()
-  outcome = {}
+  result = {}
   for tasks in flags.tasks:
     made = steps(tasks)
     seconds = {name: [] for name in made}
@@ -125,12 +125,12 @@ def main() -> None:
     median = {
       name: statistics.median(values) for name, values in seconds.items()
     }
-    outcome[f"tasks_{tasks}"] = {
+    result[f"tasks_{tasks}"] = {
       "median_step_seconds": median,
       "gem_to_plain": median["gem"] / median["plain"],
       "gem_to_host": median["gem"] / median["host"],
     }
-  sys.stdout.write(json.dumps(outcome) + "\n")
+  sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

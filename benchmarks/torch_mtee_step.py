@@ -1,4 +1,4 @@
-r"""MTEE's training step against the same model in eager PyTorch.
+r"""Times MTEE's training step against the same model in eager PyTorch.
 
 Needs PyTorch beside this project's environment:
 
@@ -28,7 +28,7 @@ HIDDEN = {"lexical": 300, "acoustic": 200, "visual": 100}
 
 
 def torch_step(repeats: int) -> list[float]:
-  """Seconds of each step of the published architecture in PyTorch."""
+  """Times each step of the published architecture in PyTorch."""
   import torch
   from torch import nn
 
@@ -87,20 +87,20 @@ def torch_step(repeats: int) -> list[float]:
 
 
 def jax_step(repeats: int) -> list[float]:
-  """Seconds of each step of `mmer_jax`, dispatched one by one."""
+  """Times each step of `mmer_jax`, dispatched one by one."""
   import jax
   import numpy as np
 
   from configs.mtee import mosei
   from mmer_jax.data import tables
   from mmer_jax.experiment import build
-  from mmer_jax.training import benchmark
+  from mmer_jax.training import random_inputs
   from mmer_jax.training import step as step_lib
 
   config = mosei.get_config("readme")
   system = build.build_system(config)
-  table, vectors = benchmark.random_table(config)
-  runs = benchmark.same_runs(config, table, vectors, 1)
+  table, vectors = random_inputs.random_table(config)
+  runs = random_inputs.same_runs(config, table, vectors, 1)
   run = jax.tree.map(lambda leaf: leaf[0], runs)
   batch = tables.take(table, np.arange(BATCH))
   params = system.init(jax.random.key(0), batch, vectors)
@@ -143,7 +143,7 @@ def main() -> None:
     return
   medians: dict[str, list[float]] = {"torch": [], "jax": []}
   for _ in range(flags.rounds):
-    for side, found in medians.items():
+    for side, seconds in medians.items():
       python = flags.torch_python if side == "torch" else sys.executable
       done = subprocess.run(
         [python, __file__, f"--side={side}", f"--repeats={flags.repeats}"],
@@ -151,11 +151,11 @@ def main() -> None:
         capture_output=True,
         text=True,
       )
-      found.append(json.loads(done.stdout.splitlines()[-1]))
+      seconds.append(json.loads(done.stdout.splitlines()[-1]))
   ratios = [
     j / t for j, t in zip(medians["jax"], medians["torch"], strict=True)
   ]
-  outcome = {
+  result = {
     "median_step_seconds": medians,
     "ratio_jax_to_torch": {
       "median": statistics.median(ratios),
@@ -163,7 +163,7 @@ def main() -> None:
       "max": max(ratios),
     },
   }
-  sys.stdout.write(json.dumps(outcome) + "\n")
+  sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,57 +23,26 @@ from mmer_jax.base import cli, workdir
 from mmer_jax.training import benchmark
 
 
-def _table(outcome: dict[str, Any]) -> rich.table.Table:
-  table = rich.table.Table(title=f"{outcome['system']}, R = {outcome['runs']}")
-  table.add_column("what")
-  table.add_column("value", justify="right")
-  step = outcome["step_seconds"]
-  for what, value in (
-    ("step, median", f"{1e3 * step['median']:.2f} ms"),
-    ("step, p90", f"{1e3 * step['p90']:.2f} ms"),
-    ("compile", f"{outcome['compile_seconds']:.1f} s"),
-    ("first dispatch", f"{outcome['first_dispatch_seconds']:.3f} s"),
-    ("examples/s, per run", f"{outcome['examples_per_second']:,.0f}"),
-    ("examples/s, all runs", f"{outcome['runs_examples_per_second']:,.0f}"),
-    (
-      "prediction of one, median",
-      f"{1e3 * outcome['predict_batch_1_seconds']['median']:.2f} ms",
-    ),
-    (
-      "predictions/s, in batches",
-      f"{outcome['predict_examples_per_second']:,.0f}",
-    ),
-    ("FLOPs per step", f"{outcome['flops_per_step']:.3e}"),
-    ("achieved FLOP/s", f"{outcome['achieved_flops_per_second']:.3e}"),
-    (
-      "matmul peak FLOP/s",
-      f"{outcome['matmul_peak_flops_per_second']:.3e}",
-    ),
-    ("share of peak", f"{100 * outcome['share_of_peak']:.1f} %"),
-    ("peak memory", f"{outcome['peak_memory_bytes'] / 2**20:,.0f} MiB"),
-  ):
-    table.add_row(what, value)
-  return table
-
-
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
-  config_flags.DEFINE_config_file("config", None, "FILE[:variant].")
-  flags.DEFINE_string("out", None, "Where the JSON goes.")
+  config_flags.DEFINE_config_file(
+    "config", None, "The config, as FILE[:VARIANT]."
+  )
+  flags.DEFINE_string("out", None, "The JSON file to write.")
   flags.DEFINE_integer("runs", 1, "Concurrent runs in the program.")
-  flags.DEFINE_integer("dispatches", 20, "How many to time.")
+  flags.DEFINE_integer("dispatches", 20, "How many dispatches to time.")
   flags.DEFINE_integer(
     "steps", 0, "Steps per dispatch; 0 for config.training.steps_per_dispatch."
   )
   flags.DEFINE_integer("stage", 0, "Number of the stage to time, from 0.")
-  flags.DEFINE_string("trace", "", "Also write a profile here.")
+  flags.DEFINE_string("trace", "", "A folder for a profile; empty for none.")
   flags.mark_flags_as_required(["config", "out"])
 
 
 def main(argv: Sequence[str]) -> None:
-  """Reads the flags."""
+  """Times what the flags say, writes the JSON and prints it as a table."""
   del argv
-  outcome = benchmark.benchmark(
+  result = benchmark.benchmark(
     flags.FLAGS.config,
     runs=flags.FLAGS.runs,
     dispatches=flags.FLAGS.dispatches,
@@ -81,10 +50,40 @@ def main(argv: Sequence[str]) -> None:
     stage=flags.FLAGS.stage,
     trace=flags.FLAGS.trace,
   )
-  workdir.write_json(pathlib.Path(flags.FLAGS.out), outcome)
+  workdir.write_json(pathlib.Path(flags.FLAGS.out), result)
   console = rich.console.Console()
-  console.print(_table(outcome))
+  console.print(_table(result))
   console.print(f"written to {flags.FLAGS.out}")
+
+
+def _table(result: dict[str, Any]) -> rich.table.Table:
+  """Lays the numbers of the JSON out for people."""
+  step = result["step_seconds"]
+  one = result["predict_batch_1_seconds"]
+  rows = (
+    ("step, median", f"{1e3 * step['median']:.2f} ms"),
+    ("step, p90", f"{1e3 * step['p90']:.2f} ms"),
+    ("compile", f"{result['compile_seconds']:.1f} s"),
+    ("first dispatch", f"{result['first_dispatch_seconds']:.3f} s"),
+    ("examples/s, per run", f"{result['examples_per_second']:,.0f}"),
+    ("examples/s, all runs", f"{result['runs_examples_per_second']:,.0f}"),
+    ("prediction of one, median", f"{1e3 * one['median']:.2f} ms"),
+    (
+      "predictions/s, in batches",
+      f"{result['predict_examples_per_second']:,.0f}",
+    ),
+    ("FLOPs per step", f"{result['flops_per_step']:.3e}"),
+    ("achieved FLOP/s", f"{result['achieved_flops_per_second']:.3e}"),
+    ("matmul peak FLOP/s", f"{result['matmul_peak_flops_per_second']:.3e}"),
+    ("share of peak", f"{100 * result['share_of_peak']:.1f} %"),
+    ("peak memory", f"{result['peak_memory_bytes'] / 2**20:,.0f} MiB"),
+  )
+  table = rich.table.Table(title=f"{result['system']}, R = {result['runs']}")
+  table.add_column("measure")
+  table.add_column("value", justify="right")
+  for row in rows:
+    table.add_row(*row)
+  return table
 
 
 if __name__ == "__main__":

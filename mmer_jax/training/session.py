@@ -1,4 +1,4 @@
-"""An experiment on devices: the mesh, the compiled programs, what feeds them."""
+"""Puts an experiment on devices: mesh, compiled programs and their inputs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from mmer_jax.training import program as program_lib
 
 
 class Session(NamedTuple):
-  """An experiment and the devices that compute it.
+  """Holds an experiment and the devices that compute it.
 
   Attributes:
     experiment: The runs of a config.
@@ -26,7 +26,7 @@ class Session(NamedTuple):
 
   @property
   def resident(self) -> Any:
-    """The corpus on the devices; `()` where its batches are streamed."""
+    """Places the corpus on the devices; `()` where its batches are streamed."""
     experiment = self.experiment
     if experiment.config.data.resident:
       return mesh_lib.place(experiment.corpus.table.batch, self.mesh)
@@ -39,11 +39,11 @@ class Session(NamedTuple):
   def program(
     self, number: int, visible_modalities: Sequence[str] | None = None
   ) -> program_lib.Program:
-    """Makes the compiled functions of a stage.
+    """Prepares the compiled functions of a stage.
 
     Args:
-      number: The stage, from 0.
-      visible_modalities: What `predict` may see; None for all.
+      number: Number of the stage, from 0.
+      visible_modalities: The modalities that `predict` may see; None for all.
     """
     experiment = self.experiment
     return program_lib.build_program(

@@ -10,7 +10,7 @@ import pytest
 from mmer_jax.data import tables
 from mmer_jax.experiment import build, validate
 from mmer_jax.reporting import run_table
-from mmer_jax.training import benchmark
+from mmer_jax.training import benchmark, random_inputs
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -94,7 +94,7 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
   validate.make_rules(config)
   validate.check_positive(config)
   system = build.build_system(config)
-  table, emotions = benchmark.random_table(config)
+  table, emotions = random_inputs.random_table(config)
   vectors = jax.numpy.asarray(emotions)
   batch = tables.take(table, np.zeros(2, np.int32))
   shapes = jax.eval_shape(system.init, jax.random.key(0), batch, vectors)

@@ -1,4 +1,4 @@
-"""What `benchmark` writes; never how fast."""
+"""What `benchmark` writes; never how fast anything is."""
 
 import math
 
@@ -19,7 +19,7 @@ def smoke():
 def test_the_json_holds_what_the_contract_names_and_a_trace_is_written(
   tmp_path,
 ):
-  outcome = benchmark.benchmark(
+  result = benchmark.benchmark(
     smoke(), runs=3, dispatches=4, trace=str(tmp_path)
   )
   assert list(tmp_path.rglob("*.xplane.pb"))
@@ -35,14 +35,14 @@ def test_the_json_holds_what_the_contract_names_and_a_trace_is_written(
     "share_of_peak",
     "peak_memory_bytes",
   ):
-    assert math.isfinite(outcome[key]) and outcome[key] > 0, key
-  assert 0 < outcome["step_seconds"]["median"] <= outcome["step_seconds"]["p90"]
-  one = outcome["predict_batch_1_seconds"]
+    assert math.isfinite(result[key]) and result[key] > 0, key
+  assert 0 < result["step_seconds"]["median"] <= result["step_seconds"]["p90"]
+  one = result["predict_batch_1_seconds"]
   assert 0 < one["median"] <= one["p90"]
   np.testing.assert_allclose(
-    outcome["runs_examples_per_second"], 3 * outcome["examples_per_second"]
+    result["runs_examples_per_second"], 3 * result["examples_per_second"]
   )
-  assert outcome["shapes"]["lexical"] == [4, 8]
+  assert result["shapes"]["lexical"] == [4, 8]
 
 
 @pytest.mark.long
