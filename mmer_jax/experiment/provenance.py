@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -76,7 +77,7 @@ def describe(
     ],
     "mesh": dict(mesh_shape),
     "environment": environment.environment(),
-    "command": " ".join(sys.argv),
+    "command": shlex.join(sys.argv),
     "failed": [],
   }
 

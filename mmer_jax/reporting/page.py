@@ -111,6 +111,7 @@ def _read_system(
     "name": name,
     "results": results,
     "result": result,
+    "modalities_seen": page_tables.seen_modalities(result),
     "failed": page_provenance.failed_runs(result),
     "emotions": page_tables.emotion_table(result),
     "confusion": page_figures.confusion_matrix(contents, result),

@@ -81,10 +81,14 @@ def decision_table(
     " together",
     "columns": [
       page_tables.column("emotion"),
-      page_tables.column("with it", "Hits: recall of the emotion."),
-      page_tables.column("without it", "False alarms."),
+      page_tables.column(
+        "hits", "Predicted among the utterances with the emotion: its recall."
+      ),
+      page_tables.column(
+        "false alarms", "Predicted among the utterances without the emotion."
+      ),
       page_tables.column("utterances with it"),
-      page_tables.column("without it"),
+      page_tables.column("utterances without it"),
     ],
     "rows": rows,
   }

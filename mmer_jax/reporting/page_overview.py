@@ -72,9 +72,9 @@ def _overview(
       page_tables.column("workdir"),
       *page_tables.metric_columns(),
       page_tables.column("runs", "Folds x seeds that finished."),
-      page_tables.column("system"),
-      page_tables.column("data"),
-      page_tables.column("modalities"),
+      page_tables.column("system", kind="text"),
+      page_tables.column("data", kind="text"),
+      page_tables.column("modalities", kind="text"),
     ],
     "rows": rows,
   }
@@ -88,7 +88,7 @@ def _overview_cells(
   texts = (
     result["system"],
     result["dataset"]["name"],
-    " + ".join(result["protocol"]["modalities"]),
+    page_tables.seen_modalities(result),
   )
   return [
     *(

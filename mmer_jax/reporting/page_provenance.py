@@ -1,8 +1,9 @@
 """Says in the report where a workdir's numbers come from, and how to go on."""
 
+import contextlib
 import pathlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -47,40 +48,44 @@ def commands(
   folder: pathlib.Path, description: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
   """Lists commands that can be pasted: what each does, and its text."""
-  path = shlex.quote(str(folder))
-  verb = "python -m mmer_jax."
+  workdir = shlex.quote(f"--workdir={folder}")
+  evaluate = ("python -m mmer_jax.evaluate", (workdir, "--split=test"))
+  export = ("python -m mmer_jax.export", (workdir, "--out=model"))
   return [
     ("train these runs again", pasteable(description["command"])),
-    (
-      "score the test split",
-      f"{verb}evaluate --workdir={path} --split=test",
-    ),
-    ("make a file of the model", f"{verb}export --workdir={path} --out=model"),
+    ("score the test split", _one_flag_a_line(*evaluate)),
+    ("make a file of the model", _one_flag_a_line(*export)),
   ]
 
 
 def pasteable(command: str) -> str:
-  """Quotes a command of run.json for a shell.
+  """Quotes a command of run.json for a shell, with one flag a line.
 
   Args:
-    command: The words of the command line with spaces between them; those of
-      older workdirs are not quoted. A verb takes flags alone, so that a word
-      without dashes is the rest of the one before it.
+    command: The command line. That of an older workdir is not quoted; a verb
+      takes flags alone, so that a word without dashes is the rest of the one
+      before it.
   """
-  try:
-    words = shlex.split(command)
-  except ValueError:
-    words = command.split()
-  joined: list[str] = []
-  for word in words:
-    if len(joined) > 1 and not word.startswith("--"):
-      joined[-1] += f" {word}"
+  words = command.split()
+  with contextlib.suppress(ValueError):
+    if shlex.join(shlex.split(command)) == command:
+      words = shlex.split(command)
+  start, flags = words[:1], []
+  for word in words[1:]:
+    if word.startswith("--"):
+      flags.append(word)
+    elif flags:
+      flags[-1] += f" {word}"
     else:
-      joined.append(word)
-  program = pathlib.PurePath(joined[0] if joined else "")
+      # The verb of an installed `mmer VERB`.
+      start.append(word)
+  program = pathlib.PurePath(start[0] if start else "")
   if program.suffix == ".py":
-    module = f"{program.parent.name}.{program.stem}"
-    start = ["python", "-m", module]
+    start[:1] = ["python", "-m", f"{program.parent.name}.{program.stem}"]
   else:
-    start = [program.name]
-  return shlex.join([*start, *joined[1:]])
+    start[:1] = [program.name]
+  return _one_flag_a_line(shlex.join(start), map(shlex.quote, flags))
+
+
+def _one_flag_a_line(start: str, words: Iterable[str]) -> str:
+  return " \\\n  ".join([start, *words])

@@ -20,19 +20,32 @@ def metric_columns(
   metrics: Sequence[metric_names.Metric] = _METRICS,
 ) -> list[dict[str, str]]:
   """Makes the headings of metrics, explained when pointed at."""
-  return [
-    {"label": metric.label, "title": metric.explanation} for metric in metrics
-  ]
+  return [column(metric.label, metric.explanation) for metric in metrics]
 
 
-def column(label: str, title: str = "") -> dict[str, str]:
-  """Makes a heading, and what is shown when it is pointed at."""
-  return {"label": label, "title": title}
+def column(label: str, title: str = "", kind: str = "") -> dict[str, str]:
+  """Makes a heading.
+
+  Args:
+    label: Its text.
+    title: What is shown when it is pointed at.
+    kind: `text` where the cells below are no numbers.
+  """
+  return {"label": label, "title": title, "kind": kind}
 
 
 def chosen_runs(result: dict[str, Any]) -> list[dict[str, Any]]:
   """Picks the runs of the setting that a result is of."""
   return [r for r in result["runs"] if r["setting"] == result["setting"]]
+
+
+def seen_modalities(result: dict[str, Any]) -> str:
+  """Names the modalities that the runs of a result saw."""
+  seen = result["protocol"]["modalities"]
+  if "modalities" in result["setting"]:
+    trained = result["setting"]["modalities"].split("+")
+    seen = [name for name in seen if name in trained]
+  return " + ".join(seen)
 
 
 def emotion_table(result: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +106,10 @@ def modality_table(
     other = reading.read_result(file)
     if _differ_in_modalities_alone(other, result):
       rows.append(_seen(other["protocol"]["modalities"], "at inference", other))
+  # The result of a sweep over modalities is of the setting that was chosen: it
+  # has its row below.
+  if "modalities" in result["setting"]:
+    rows = []
   for entry in result.get("settings", []):
     if set(entry["setting"]) == {"modalities"}:
       seen = entry["setting"]["modalities"].split("+")
@@ -103,7 +120,7 @@ def modality_table(
     "kind": "bars",
     "caption": "What is left when the model sees some modalities only, percent"
     f" on the {result['split']} split",
-    "columns": [column("seen"), *metric_columns(), column("when")],
+    "columns": [column("seen"), *metric_columns(), column("when", kind="text")],
     "rows": sorted(rows, key=lambda row: (row["when"], -row["count"])),
   }
 
@@ -189,10 +206,11 @@ def run_table(result: dict[str, Any]) -> dict[str, Any]:
       column("run"),
       *metric_columns(),
       column("utterances", "Utterances that were scored."),
-      column("fold"),
-      column("seed"),
-      *[column("setting")] * swept,
-      *[column("left out", "Emotions that its training did not see.")] * unseen,
+      column("fold", kind="text"),
+      column("seed", kind="text"),
+      *[column("setting", kind="text")] * swept,
+      *[column("left out", "Emotions that its training did not see.", "text")]
+      * unseen,
     ],
     "rows": rows,
   }
