@@ -1,10 +1,17 @@
-# Two targets; each sets up .venv when it is missing or setup.cfg has changed.
+# Each target sets up .venv when it is missing or setup.cfg has changed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := quickstart
 
-.PHONY: quickstart test
+.PHONY: help quickstart test long format
+
+help:
+	@echo "quickstart  synthetic corpus -> shards -> training of 6 runs -> table"
+	@echo "test        layout checks (ruff) and the test suite"
+	@echo "long        the tests that take minutes each"
+	@echo "format      lets ruff lay out the code"
+	@echo "help        this list"
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,3 +32,10 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n auto --dist=loadfile
+
+long: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto --dist=loadfile -m long
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -125,7 +125,7 @@ def base() -> ml_collections.ConfigDict:
   )
   # No bandwidths: the median distance.
   config.model.matching = ml_collections.ConfigDict(
-    {"sigma": (), "unpaired": "split", "biased": False}
+    {"sigma": (), "unpaired": "split", "biased": False, "block_size": 0}
   )
   return config
 

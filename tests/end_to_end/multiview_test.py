@@ -83,7 +83,7 @@ def test_frames_inside_words_are_converted_whole(real):
 @pytest.mark.parametrize(
   "kind", [kind for kind in model.KINDS if kind.startswith("h_")]
 )
-def test_real_frames_inside_words_are_learnt_by_heart(real, kind):
+def test_a_model_overfits_real_frames_inside_words(real, kind):
   config = word_shards.small(
     multimodal.get_config("smoke"),
     real[1],

@@ -1,0 +1,129 @@
+"""Small drawn files in the layouts of corpora that nobody may hand on."""
+
+import csv
+import gzip
+import pathlib
+
+import h5py
+import numpy as np
+import soundfile
+
+WORDS = ("so", "you", "know", "what", "we", "did", "today", "right", "well")
+EMOTION_WORDS = (
+  *("neutral", "happy", "happiness", "sad", "sadness", "angry", "anger"),
+  *("exciting", "frustrating", "surprising", "fear", "disgust", "joy"),
+  *("surprise", "amazed"),
+)
+VECTOR_DIM = 25
+IEMOCAP_LABELS = ("neu", "hap", "sad", "ang", "exc", "fru", "sur", "xxx")
+MELD_LABELS = (
+  *("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"),
+)
+
+
+def write_all(folder: pathlib.Path) -> None:
+  """Writes every file that the commands of the documents name."""
+  rng = np.random.default_rng(0)
+  word_vectors(folder / "glove.twitter.27B.25d.txt", rng)
+  iemocap(folder / "iemocap_utterances.npz", rng)
+  meld(folder / "MELD" / "data" / "MELD", rng)
+  ami(folder / "ami_turns.csv.gz", rng)
+  cmu(folder / "cmu-mosei", rng)
+  word_aligned(folder / "word_aligned.npz", rng)
+  recordings(folder, rng)
+
+
+def sentence(rng: np.random.Generator) -> str:
+  return " ".join(rng.choice(WORDS, size=rng.integers(4, 8)))
+
+
+def word_vectors(path: pathlib.Path, rng: np.random.Generator) -> None:
+  """GloVe's text format."""
+  lines = [
+    " ".join([word, *(f"{each:.4f}" for each in rng.normal(size=VECTOR_DIM))])
+    for word in (*WORDS, *EMOTION_WORDS)
+  ]
+  path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def iemocap(path: pathlib.Path, rng: np.random.Generator) -> None:
+  """Five sessions of two speakers, all labels."""
+  rows = [
+    (f"Ses0{session}{gender}_impro01_{turn:03}", session, gender, turn)
+    for session in range(1, 6)
+    for gender in "FM"
+    for turn in range(16)
+  ]
+  np.savez(
+    path,
+    utt_id=np.array([row[0] for row in rows]),
+    speaker=np.array([f"Ses0{row[1]}{row[2]}" for row in rows]),
+    session=np.array([f"Ses0{row[1]}" for row in rows]),
+    dialog_id=np.array([f"Ses0{row[1]}_impro01" for row in rows]),
+    emotion=np.array([IEMOCAP_LABELS[row[3] % 8] for row in rows]),
+    text=np.array([sentence(rng) for _ in rows]),
+    audio_egemaps47=rng.normal(size=(len(rows), 47)).astype(np.float32),
+  )
+
+
+def meld(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """The three official files of texts and labels."""
+  folder.mkdir(parents=True)
+  for name in ("train", "dev", "test"):
+    with (folder / f"{name}_sent_emo.csv").open("w", encoding="utf-8") as file:
+      rows = csv.writer(file)
+      rows.writerow(
+        "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID"
+        ",Season,Episode,StartTime,EndTime".split(",")
+      )
+      for row in range(21):
+        label = MELD_LABELS[row % len(MELD_LABELS)]
+        rows.writerow(
+          [row, sentence(rng), "Joey", label, "neutral", row // 7, row % 7]
+          + [1, 1, "00:00:01,000", "00:00:02,000"]
+        )
+
+
+def ami(path: pathlib.Path, rng: np.random.Generator) -> None:
+  """Transcribed turns without labels."""
+  with gzip.open(path, "wt", encoding="utf-8") as file:
+    rows = csv.writer(file)
+    rows.writerow(["meeting", "turn", "speaker", "text"])
+    for row in range(40):
+      rows.writerow(["ES2002a", row, "Marketing", sentence(rng)])
+
+
+def cmu(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """CMU's processed HDF5 files of three splits and six emotions."""
+  folder.mkdir()
+  dims = {"text_{}_emb": VECTOR_DIM, "audio_{}": 74, "video_{}": 35}
+  for split, size in (("train", 24), ("valid", 12), ("test", 12)):
+    for name, dim in dims.items():
+      with h5py.File(folder / f"{name.format(split)}.h5", "w") as file:
+        file["d1"] = rng.normal(size=(size, 4, dim))
+    with h5py.File(folder / f"ey_{split}.h5", "w") as file:
+      file["d1"] = rng.integers(0, 2, size=(size, 6))
+
+
+def word_aligned(path: pathlib.Path, rng: np.random.Generator) -> None:
+  """Frames inside words: 12 utterances of three words of two frames."""
+  np.savez(
+    path,
+    audio=rng.normal(size=(12, 5, 2, 3)).astype(np.float32),
+    word_embeddings=rng.normal(size=(12, VECTOR_DIM, 3)).astype(np.float32),
+    sentence_len=np.full(12, 3),
+    label=np.arange(12) % 2,
+    label_names=np.array(["happy", "sad"]),
+    name=np.array([f"utterance_{row}" for row in range(12)]),
+  )
+
+
+def recordings(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """Two tones and a list of them."""
+  time = np.arange(8000) / 16000
+  lines = ["wav,text,speaker,label"]
+  for row, (label, pitch) in enumerate((("happy", 240), ("sad", 110))):
+    sound = np.sin(2 * np.pi * pitch * time) + 0.01 * rng.normal(size=8000)
+    soundfile.write(folder / f"{row}.wav", 0.5 * sound, 16000)
+    lines.append(f"{row}.wav,{sentence(rng)},s{row},{label}")
+  (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
