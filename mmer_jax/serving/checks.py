@@ -55,24 +55,41 @@ def check_columns(
 
 
 def check_finite(
-  columns: Sequence[str], frames: np.ndarray, where: str
+  columns: Sequence[str], frames: np.ndarray, where: str, real: np.ndarray
 ) -> None:
-  """Refuses NaN and infinities.
+  """Refuses NaN, infinities and what is larger than float32 can hold.
 
   Args:
     columns: Names of the columns.
-    frames: One utterance, (t, d).
+    frames: One utterance, (t, d) float32.
     where: The utterance, for the message.
+    real: Which frames are looked at, (t,).
 
   Raises:
     UserError: The first such number is named.
   """
-  if not np.isfinite(frames).all():
-    row, column = np.argwhere(~np.isfinite(frames))[0]
+  wrong = ~np.isfinite(frames) & real[:, None]
+  if wrong.any():
+    row, column = np.argwhere(wrong)[0]
     raise UserError(
       f"{where} is not finite in frame {row}, column"
-      f" {columns[column]} ({frames[row, column]}); replace it, as the"
-      " conversion's --nonfinite does"
+      f" {columns[column]} ({frames[row, column]} in float32); replace it, as"
+      " the conversion's --nonfinite does"
+    )
+
+
+def check_outputs(probs: np.ndarray) -> None:
+  """Refuses to choose among probabilities that are not finite.
+
+  Raises:
+    UserError: The first such utterance is named.
+  """
+  wrong = np.flatnonzero(~np.isfinite(probs).all(axis=1))
+  if len(wrong):
+    raise UserError(
+      f"the model's output for utterance {wrong[0]} is not finite: its features"
+      " are too large, or the model's training has failed; give features as"
+      " the training's converter made them"
     )
 
 
@@ -90,7 +107,9 @@ def check_scale(
     UserError: Too many columns are far; the farthest is named.
   """
   entry = spec["modalities"][modality]
-  frames = np.concatenate(utterances)
+  frames = np.concatenate(
+    [np.zeros((0, entry["dim"]), np.float32), *utterances]
+  )
   if entry["padding"] == "zero_rows":
     frames = frames[frames.any(axis=1)]
   if not len(frames):

@@ -51,23 +51,41 @@ def read(spec: dict[str, Any], emotions: Emotions | None) -> Asked:
 
 
 def select(
-  spec: dict[str, Any],
-  asked: Asked,
-  probs: np.ndarray,
-  per_modality: Mapping[str, np.ndarray],
+  spec: dict[str, Any], asked: Asked, outputs: dict[str, Any]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-  """Selects the columns of the emotions asked for, as (probs, per_modality).
+  """Selects the columns of the emotions asked for.
 
-  A function of an open vocabulary has answered for these emotions alone.
+  A function of an open vocabulary has answered for these emotions alone. The
+  probabilities of some emotions of a softmax are its logits renormalised: where
+  all others are far more probable, these still differ.
+
+  Args:
+    spec: The content of `feature_spec.json`.
+    asked: The emotions.
+    outputs: What the function returned for all emotions of training.
+
+  Returns:
+    `probs` and `per_modality` of these emotions.
   """
+  probs, per_modality = outputs["probs"], outputs["per_modality"]
   if spec["open_vocabulary"]:
     return probs, dict(per_modality)
   names = trained(spec)
   columns = [names.index(name) for name in asked.names]
-  probs = probs[:, columns]
-  if spec["decision"] == "softmax":
-    probs = probs / probs.sum(axis=1, keepdims=True)
-  return probs, {m: scores[:, columns] for m, scores in per_modality.items()}
+  scores = {m: values[:, columns] for m, values in per_modality.items()}
+  if spec["decision"] != "softmax":
+    return probs[:, columns], scores
+  if len(columns) == len(names):
+    probs = probs[:, columns]
+    return probs / probs.sum(axis=1, keepdims=True), scores
+  log_probs = outputs.get("log_probs")
+  if log_probs is None:
+    # An earlier export: what is smaller than float32 can hold counts as equal.
+    log_probs = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
+  log_probs = log_probs[:, columns].astype(np.float64)
+  shares = np.exp(log_probs - log_probs.max(axis=1, keepdims=True))
+  shares /= shares.sum(axis=1, keepdims=True)
+  return shares.astype(np.float32), scores
 
 
 def choose(

@@ -13,7 +13,8 @@ is an ensemble. It takes the tensors and `inputs`, a dictionary of
   belongs to, -1 for none, where the training's shards say so,
 
 and returns a dictionary of `probs` (b, k), `per_modality`, modality to scores
-(b, k), and `explain`, name to an array of `System.explain`, all float32.
+(b, k), and `explain`, name to an array of `System.explain`, all float32. A
+softmax over a closed vocabulary has `log_probs` (b, k) too.
 """
 
 from collections.abc import Callable
@@ -93,7 +94,7 @@ def make_function(
 
   def predict_one(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
     prediction, explanations = predict(tensors, inputs)
-    return {
+    outputs = {
       "probs": metrics.probabilities(spec["decision"], prediction.logits),
       "per_modality": {
         modality: scores
@@ -102,15 +103,16 @@ def make_function(
       },
       "explain": {name: each.values for name, each in explanations.items()},
     }
+    if spec["decision"] == "softmax" and not spec["open_vocabulary"]:
+      outputs["log_probs"] = jax.nn.log_softmax(prediction.logits)
+    return outputs
 
   def call(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
-    if not spec["ensemble"]:
-      outputs = predict_one(tensors, inputs)
+    if spec["ensemble"]:
+      members = jax.vmap(predict_one, in_axes=(0, None))(tensors, inputs)
+      outputs = _average(members)
     else:
-      outputs = jax.tree.map(
-        lambda x: x.astype(jnp.float32).mean(axis=0),
-        jax.vmap(predict_one, in_axes=(0, None))(tensors, inputs),
-      )
+      outputs = predict_one(tensors, inputs)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
   member = tensors
@@ -120,6 +122,17 @@ def make_function(
   _, explanations = jax.eval_shape(predict, member, sample)
   axes = {name: list(each.axes) for name, each in explanations.items()}
   return Served({**spec, "explain": axes}, tensors, call)
+
+
+def _average(members: dict[str, Any]) -> dict[str, Any]:
+  """Averages the outputs of the members of an ensemble, their first axis."""
+  outputs = jax.tree.map(lambda x: x.astype(jnp.float32).mean(axis=0), members)
+  if "log_probs" in members:
+    # The logarithm of the mean probability, not the mean logarithm.
+    outputs["log_probs"] = jax.nn.logsumexp(
+      members["log_probs"].astype(jnp.float32), axis=0
+    ) - jnp.log(members["log_probs"].shape[0])
+  return outputs
 
 
 def parameter_shapes(

@@ -1,34 +1,37 @@
-"""Reads the utterances of a shard folder or of a file of features.
+"""Reads the utterances of a shard folder or of a table of features.
 
-Features are as they are, not normalised. A file is one of
+Features are as they are, not normalised. A table is one of
 
 - .jsonl: one object per line, {"id": ..., "lexical": [[...], ...], "acoustic":
-  [...] or null};
-- .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d) with zeros behind
-  the last frame;
-- .csv: `id` if any, and a column `acoustic:NAME` for each column of
-  feature_spec.json; features of whole utterances alone.
+  [...] or null}; `words` may name those of the lexical frames;
+- .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d); where utterances
+  are padded, `MODALITY_lengths` (n,) or `MODALITY_mask` (n, t) says so;
+- .csv, .tsv, also .gz: `id` if any, and a column `acoustic:NAME` for each
+  column of feature_spec.json; features of whole utterances alone.
+
+The conversion reads tables with the same code: `data.table_files`.
 """
 
-import csv
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.serving import checks
-from mmer_jax.serving import model as model_lib
+from mmer_jax.data import npz_files, table_files, text_files
+from mmer_jax.serving import arrays, checks, utterances
+
+_ID, _WORDS = "id", "words"
 
 
 class Utterance(NamedTuple):
   """Holds one utterance of the input.
 
   Attributes:
-    id: The utterance's name; its number where it has none.
+    id: The utterance's name; its number where the input names none.
     features: Modality to (t, d); None where it is absent.
     words: The words of the lexical frames; empty where they are not known.
     acoustic_word: The lexical frame of each acoustic one; None where it is
@@ -42,37 +45,45 @@ class Utterance(NamedTuple):
 
 
 def read_utterances(
-  model: model_lib.Model, source: pathlib.Path
+  spec: dict[str, Any], source: pathlib.Path
 ) -> Iterator[Utterance]:
-  """Reads the utterances of a shard folder or a file, in their order.
+  """Reads the utterances of a shard folder or a table, in their order.
+
+  Args:
+    spec: The content of the model's `feature_spec.json`.
+    source: The folder or the file.
 
   Raises:
     UserError: It is neither, or does not fit the model.
   """
   if source.is_dir():
-    return _shards(model, source)
+    return _read_shards(spec, source)
   if not source.exists():
     raise errors.UserError(
       f"--input={source} does not exist, expected shards or a file; see --help"
     )
-  for suffix, reader in _READ.items():
-    if source.name.endswith(suffix):
-      return reader(model, source)
-  raise errors.UserError(
-    f"--input={source} is no folder of shards and does not end in"
-    f" {' or '.join(_READ)}; see --help"
-  )
+  if not source.name.lower().endswith(table_files.SUFFIXES):
+    raise errors.UserError(
+      f"--input={source} is no folder of shards and does not end in"
+      f" {' or '.join(table_files.SUFFIXES)}; see --help"
+    )
+  table = table_files.open_table(source)
+  if source.name.lower().endswith(".jsonl"):
+    return _read_jsonl(spec, table)
+  if source.name.lower().endswith(".npz"):
+    return _read_npz(spec, table)
+  return _read_csv(spec, table)
 
 
-def _shards(
-  model: model_lib.Model, folder: pathlib.Path
+def _read_shards(
+  spec: dict[str, Any], folder: pathlib.Path
 ) -> Iterator[Utterance]:
-  """Reads shards, whose columns must be the model's."""
-  # Not at the top: it takes seconds, and files of features do without.
+  """Reads shards, which must have been made as those of the training."""
+  # Not at the top: it takes seconds, and tables do without.
   from mmer_jax.data import shards
 
   manifest = manifest_lib.load_manifest(folder)
-  known = model.spec["modalities"]
+  known = spec["modalities"]
   shared = [name for name in known if name in manifest["modalities"]]
   if not shared:
     raise errors.UserError(
@@ -81,7 +92,7 @@ def _shards(
     )
   for modality in shared:
     columns = manifest["modalities"][modality]["columns"]
-    checks.check_columns(model.spec, modality, columns, str(folder))
+    checks.check_columns(spec, modality, columns, str(folder))
   for _, example in shards.read_examples(folder):
     yield Utterance(
       example["id"],
@@ -94,119 +105,181 @@ def _shards(
     )
 
 
-def _jsonl(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
+def _read_jsonl(
+  spec: dict[str, Any], table: table_files.Table
+) -> Iterator[Utterance]:
   """Reads an object per line."""
-  known = model.spec["modalities"]
-  with path.open(encoding="utf-8") as file:
-    for number, line in enumerate(file, 1):
-      if not line.strip():
-        continue
-      where = f"{path} line {number}"
-      try:
-        cells = json.loads(line)
-      except json.JSONDecodeError as error:
-        raise errors.UserError(f"{where} is not JSON ({error})") from None
-      if not isinstance(cells, dict) or not set(known) & set(cells):
-        raise errors.UserError(
-          f"{where} holds none of {', '.join(known)}; see --help"
-        )
-      unknown = sorted(set(cells) - {"id", "words", *known})
-      if unknown:
-        raise errors.UserError(
-          f"{where} has {unknown[0]!r}, expected id, words and"
-          f" {', '.join(known)}"
-        )
-      features = {}
-      for modality in known:
-        try:
-          values = cells.get(modality)
-          features[modality] = (
-            None if values is None else np.asarray(values, np.float32)
-          )
-        except (TypeError, ValueError):
-          raise errors.UserError(
-            f"{where}: {modality} is not rows of numbers of one length"
-          ) from None
-      yield Utterance(
-        str(cells.get("id", number)),
-        {m: _as_frames(frames) for m, frames in features.items()},
-        cells.get("words", ()),
-      )
-
-
-def _npz(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
-  """Reads arrays whose first axis is the utterances."""
-  known = model.spec["modalities"]
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      arrays = {name: file[name] for name in file.files}
-  except (OSError, ValueError, EOFError) as error:
-    raise errors.UserError(
-      f"{path} cannot be read as .npz ({error}); save arrays of numbers and"
-      " text"
-    ) from None
-  unknown = sorted(set(arrays) - {"id", *known})
-  if unknown or not set(known) & set(arrays):
-    raise errors.UserError(
-      f"{path} holds {', '.join(arrays)}, expected {', '.join(known)}, and id"
-    )
-  counts = {name: len(array) for name, array in arrays.items() if array.ndim}
-  if len(set(counts.values())) != 1 or len(counts) < len(arrays):
-    raise errors.UserError(
-      f"{path} has arrays of different lengths ({counts}), expected one entry"
-      " per utterance"
-    )
-  for number in range(next(iter(counts.values()))):
-    features = {}
-    for modality in set(known) & set(arrays):
-      frames = _as_frames(arrays[modality][number])
-      real = np.flatnonzero(frames.any(axis=1))
-      features[modality] = frames[: real[-1] + 1 if len(real) else 0]
-    name = arrays["id"][number] if "id" in arrays else number
-    yield Utterance(str(name), features)
-
-
-def _csv(model: model_lib.Model, path: pathlib.Path) -> Iterator[Utterance]:
-  """Reads a table of whole utterances."""
-  known = model.spec["modalities"]
-  with path.open(encoding="utf-8-sig", newline="") as file:
-    reader = csv.DictReader(file)
-    columns: dict[str, list[str]] = {}
-    for heading in reader.fieldnames or ():
-      modality, colon, name = heading.partition(":")
-      if heading == "id":
-        continue
-      if not colon or modality not in known:
-        raise errors.UserError(
-          f"{path} has a column {heading!r}, expected id and MODALITY:COLUMN of"
-          f" {', '.join(known)}"
-        )
-      columns.setdefault(modality, []).append(name)
-    if not columns:
+  known = spec["modalities"]
+  for number, row in enumerate(table.rows(()), 1):
+    if not set(known) & set(row.cells):
       raise errors.UserError(
-        f"{path} has no column of features, expected MODALITY:COLUMN; see"
-        " --help"
+        f"{row.where} holds none of {', '.join(known)}; see --help"
       )
-    for modality, names in columns.items():
-      checks.check_columns(model.spec, modality, names, str(path))
-    for number, cells in enumerate(reader, 1):
-      features = {}
-      for modality, names in columns.items():
-        text = [cells[f"{modality}:{name}"] for name in names]
-        try:
-          features[modality] = (
-            np.asarray(text, np.float32)[None] if any(text) else None
-          )
-        except (TypeError, ValueError):
-          raise errors.UserError(
-            f"{path} row {number}: a {modality} column is not a number"
-          ) from None
-      yield Utterance(cells.get("id") or str(number), features)
+    unknown = sorted(set(row.cells) - {_ID, _WORDS, *known})
+    if unknown:
+      raise errors.UserError(
+        f"{row.where} has {unknown[0]!r}, expected {_ID}, {_WORDS} and"
+        f" {', '.join(known)}"
+      )
+    features = {
+      modality: _frames(spec, modality, row.cells.get(modality), row.where)
+      for modality in known
+    }
+    words = _words(row, features.get("lexical"))
+    yield Utterance(_name(row, number), features, words)
 
 
-_READ = {".jsonl": _jsonl, ".npz": _npz, ".csv": _csv}
+def _read_npz(
+  spec: dict[str, Any], table: table_files.Table
+) -> Iterator[Utterance]:
+  """Reads arrays whose first axis is the utterances."""
+  known = spec["modalities"]
+  given = [modality for modality in known if modality in table.columns]
+  padding = [f"{m}_{what}" for m in given for what in ("lengths", "mask")]
+  unknown = sorted(set(table.columns) - {_ID, *known, *padding})
+  if unknown or not given:
+    raise errors.UserError(
+      f"{table.path} holds {', '.join(table.columns) or 'no array'}, expected"
+      f" {', '.join(known)}, and {_ID}"
+    )
+  for modality, header in npz_files.headers(table.path).items():
+    dim = known[modality]["dim"] if modality in given else 0
+    if dim and (len(header.shape) not in (2, 3) or header.shape[-1] != dim):
+      raise errors.UserError(
+        f"{table.path}: {modality} has shape {header.shape}, expected"
+        f" (n, {dim}) or (n, t, {dim}), n utterances"
+      )
+  zeros = dict.fromkeys(given, 0)
+  for number, row in enumerate(table.rows(table.columns)):
+    features = {}
+    for modality in given:
+      real = _real_frames(row, modality)
+      frames = row.cells[modality]
+      if real is None and frames.ndim == 2 and len(frames):
+        zeros[modality] += not np.any(frames[-1])
+      features[modality] = _frames(spec, modality, frames, row.where, real)
+    yield Utterance(_name(row, number), features)
+  for modality, count in zeros.items():
+    if count and known[modality]["padding"] != "zero_rows":
+      logging.warning(
+        "%s: %s ends in zeros in %d utterance(s), and these are read as frames;"
+        " where they are padding, save %s_lengths (n,) beside it",
+        *(table.path.name, modality, count, modality),
+      )
 
 
-def _as_frames(frames: np.ndarray | None) -> np.ndarray | None:
-  """Makes a vector one frame."""
-  return frames[None] if frames is not None and frames.ndim == 1 else frames
+def _read_csv(
+  spec: dict[str, Any], table: table_files.Table
+) -> Iterator[Utterance]:
+  """Reads a table of whole utterances, a number in each cell."""
+  known = spec["modalities"]
+  headings: dict[str, list[str]] = {}
+  for heading in table.columns:
+    modality, colon, _ = heading.partition(":")
+    if heading == _ID:
+      continue
+    if not colon or modality not in known:
+      raise errors.UserError(
+        f"{table.path} has a column {heading!r}, expected {_ID} and"
+        f" MODALITY:COLUMN of {', '.join(known)}"
+      )
+    headings.setdefault(modality, []).append(heading)
+  if not headings:
+    raise errors.UserError(
+      f"{table.path} has no column of features, expected MODALITY:COLUMN; see"
+      " --help"
+    )
+  for modality, group in headings.items():
+    names = [heading.removeprefix(f"{modality}:") for heading in group]
+    checks.check_columns(spec, modality, names, str(table.path))
+  for number, row in enumerate(table.rows(table.columns), 1):
+    features = {
+      modality: _frames(spec, modality, _numbers(row, group), row.where)
+      for modality, group in headings.items()
+    }
+    yield Utterance(_name(row, number), features)
+
+
+def _name(row: table_files.Row, number: int) -> str:
+  """Reads the id of a row; its number where there is no id."""
+  if _ID not in row.cells:
+    return str(number)
+  cell = row.cells[_ID]
+  name = table_files.as_text(cell, row.where, _ID)
+  if not name.strip() or isinstance(cell, bool):
+    raise errors.UserError(
+      f"{row.where}: {_ID} is {'empty' if not name.strip() else name}, expected"
+      f" a name; give one, or leave {_ID} out of every row"
+    )
+  return name
+
+
+def _frames(
+  spec: dict[str, Any],
+  modality: str,
+  values: Any,
+  where: str,
+  real: np.ndarray | None = None,
+) -> np.ndarray | None:
+  """Reads the frames of a row; None where the modality is absent."""
+  if values is None:
+    return None
+  entry = spec["modalities"][modality]
+  return utterances.read_utterance(entry, values, f"{where}: {modality}", real)[
+    0
+  ]
+
+
+def _real_frames(row: table_files.Row, modality: str) -> np.ndarray | None:
+  """Reads which frames of a .npz row are real; None where all are."""
+  lengths, mask = f"{modality}_lengths", f"{modality}_mask"
+  marks = []
+  if lengths in row.cells:
+    where = f"{row.where}: {lengths}"
+    marks.append(arrays.to_integers(row.cells[lengths], where, ndim=0))
+  if mask in row.cells:
+    where = f"{row.where}: {mask}"
+    marks.append(arrays.to_mask(row.cells[mask], where))
+  if len(marks) > 1:
+    raise errors.UserError(
+      f"{row.where}: {modality} has lengths and a mask, expected one of them"
+    )
+  return marks[0] if marks else None
+
+
+def _numbers(row: table_files.Row, columns: Sequence[str]) -> np.ndarray | None:
+  """Reads the numbers of a .csv row; None where all of them are blank."""
+  blank = [table_files.is_blank(row.cells[column]) for column in columns]
+  if all(blank):
+    return None
+  if any(blank):
+    raise errors.UserError(
+      f"{row.where}: column {columns[blank.index(True)]!r} is empty and others"
+      " of its modality are not; give a number, or none where it is absent"
+    )
+  try:
+    return np.asarray([row.cells[column] for column in columns], np.float64)
+  except ValueError:
+    for column in columns:
+      table_files.as_vector(row.cells[column], row.where, column)
+    raise
+
+
+def _words(row: table_files.Row, lexical: np.ndarray | None) -> Sequence[str]:
+  """Reads the words of a .jsonl row, one for each lexical frame."""
+  words = row.cells.get(_WORDS)
+  if words is None:
+    return ()
+  if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
+    raise errors.UserError(
+      f"{row.where}: {_WORDS} is {str(words)[:40]!r}, expected a list of texts"
+    )
+  frames = 0 if lexical is None else len(lexical)
+  if words and len(words) != frames:
+    raise errors.UserError(
+      f"{row.where} has {len(words)} {_WORDS} and {frames} lexical frames,"
+      " expected a word for each"
+    )
+  for word in words:
+    text_files.check_surrogates(word, f"{row.where}: {_WORDS}")
+  return words

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mmer_jax.serving import arrays, checks, padding
+from mmer_jax.serving import checks, padding
 from mmer_jax.serving import emotions as emotions_lib
+from mmer_jax.serving import utterances as utterances_lib
 
 # Utterances of one call.
 _ROWS = 64
@@ -63,23 +64,38 @@ class Model:
 
   def predict(
     self,
-    features: Mapping[str, arrays.Features],
+    features: Mapping[str, utterances_lib.Features],
     *,
     emotions: emotions_lib.Emotions | None = None,
     modalities: Sequence[str] = (),
+    lengths: Mapping[str, utterances_lib.Lengths] | None = None,
+    mask: Mapping[str, utterances_lib.Masks] | None = None,
     acoustic_word: Sequence[np.ndarray | None] | np.ndarray | None = None,
     check_scale: bool = True,
   ) -> Prediction:
     """Predicts one utterance or a batch.
 
+    Every array may be of NumPy, JAX or PyTorch (on the CPU), or a nested list:
+    it means what the same NumPy array means. Real numbers of any type are read
+    as float32. A batch without an utterance has empty results.
+
     Args:
-      features: Modality to its features as they are, not normalised. One that
-        is missing, None or without a frame is absent. In an array (b, t, d)
-        the zeros behind the last other frame are padding.
+      features: Modality to its features as they are, not normalised. One
+        utterance is (t, d), or (d,) for a single frame; a batch is (b, t, d),
+        or a list of (t, d) of different lengths. Where the model reads one
+        frame of a modality (its `max_length` is 1), (n, d) are n utterances.
+        One that is missing, None or without a frame is absent. Frames of zeros
+        are frames, at the end of an utterance too: name padding by `lengths`
+        or `mask`.
       emotions: Which, in this order. A mapping gives a new emotion its word
         vector, where the system has an open vocabulary; None stands for the
         vector of one that was trained.
       modalities: What the model may see; empty for all.
+      lengths: Modality to how many of its first frames are real, (b,), or a
+        number for one utterance; what follows is padding and is not looked at.
+        All frames are real where a modality has neither lengths nor mask.
+      mask: Modality to which frames are real, (b, t), or (t,) for one
+        utterance; the others are dropped.
       acoustic_word: Where the model asks for it (`spec["acoustic_word"]`), the
         number of the lexical frame that each acoustic one belongs to, -1 for
         none: (t,) of an utterance, or one of each. None for not known.
@@ -90,21 +106,24 @@ class Model:
       UserError: The input does not fit `spec`.
     """
     asked = emotions_lib.read(self.spec, emotions)
-    utterances = arrays.read(self.spec, features, modalities)
+    utterances = utterances_lib.read(
+      self.spec, features, modalities=modalities, lengths=lengths, mask=mask
+    )
     if check_scale:
       for modality, frames in utterances.frames.items():
         checks.check_scale(self.spec, modality, frames)
-    words = arrays.read_words(self.spec, acoustic_word, utterances)
+    words = utterances_lib.read_words(self.spec, acoustic_word, utterances)
     calls = [
       self._call_function(utterances, words, asked, slice(start, start + _ROWS))
-      for start in range(0, utterances.count, _ROWS)
+      # Once where there is no utterance, for the names of the outputs.
+      for start in range(0, max(utterances.count, 1), _ROWS)
     ]
     prediction = self._prediction(calls, asked)
     return _first(prediction) if utterances.single else prediction
 
   def _call_function(
     self,
-    utterances: arrays.Utterances,
+    utterances: utterances_lib.Utterances,
     words: Sequence[np.ndarray],
     asked: emotions_lib.Asked,
     rows: slice,
@@ -131,19 +150,16 @@ class Model:
     self, calls: Sequence[dict[str, Any]], asked: emotions_lib.Asked
   ) -> Prediction:
     """Joins the outputs of the calls and decides."""
-    probs, per_modality = emotions_lib.select(
-      self.spec,
-      asked,
-      np.concatenate([outputs["probs"] for outputs in calls]),
-      {
-        m: np.concatenate([outputs["per_modality"][m] for outputs in calls])
-        for m in calls[0]["per_modality"]
-      },
-    )
     explain = {
       name: [value for outputs in calls for value in outputs["explain"][name]]
       for name in self.spec["explain"]
     }
+    outputs = jax.tree.map(
+      lambda *parts: np.concatenate(parts),
+      *({k: v for k, v in each.items() if k != "explain"} for each in calls),
+    )
+    checks.check_outputs(outputs["probs"])
+    probs, per_modality = emotions_lib.select(self.spec, asked, outputs)
     chosen = emotions_lib.choose(self.spec, asked, probs)
     return Prediction(probs, per_modality, asked.names, chosen, explain)
 

@@ -45,9 +45,9 @@ def predict_file(
   Raises:
     UserError: Input or request do not fit the model.
   """
-  rows.check_format(out)
+  rows.check_out(out, source)
   asked = read_emotions(model, emotions, words) if emotions else None
-  utterances = inputs.read_utterances(model, source)
+  utterances = inputs.read_utterances(model.spec, source)
   written: list[rows.Row] = []
   while chunk := list(itertools.islice(utterances, _CHUNK)):
     prediction = model.predict(
@@ -64,11 +64,11 @@ def predict_file(
       rows.make_row(model.spec, utterance, prediction, index, explain)
       for index, utterance in enumerate(chunk)
     ]
-  if not written:
-    raise errors.UserError(
-      f"--input={source} holds no utterance, expected one at least"
-    )
-  rows.write(out, written)
+  rows.write(
+    out,
+    written,
+    rows.columns(model.spec, list(asked or model.emotions), explain),
+  )
   return len(written)
 
 

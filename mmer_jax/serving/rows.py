@@ -65,48 +65,107 @@ def make_row(
   return row
 
 
-def check_format(out: pathlib.Path) -> None:
+def check_out(out: pathlib.Path, source: pathlib.Path) -> None:
   """Refuses a file that cannot be written, before anything is predicted.
 
+  Args:
+    out: The file to write.
+    source: The input.
+
   Raises:
-    UserError: Its suffix is none of a format's, or a package is missing.
+    UserError: Its suffix is none of a format's, a package is missing, or it is
+      a folder or the input.
   """
   if out.suffix not in _WRITERS:
     raise errors.UserError(
       f"--out={out} ends in {out.suffix!r}, expected one of"
       f" {', '.join(_WRITERS)}"
     )
+  if out.is_dir() or (out.exists() and out.samefile(source)):
+    raise errors.UserError(
+      f"--out={out} is {'a folder' if out.is_dir() else 'the input'}, expected"
+      " another file"
+    )
   if out.suffix == ".parquet":
     _pyarrow()
 
 
-def write(out: pathlib.Path, rows: Sequence[Row]) -> None:
-  """Writes the rows in the format that the file's suffix names."""
-  _WRITERS[out.suffix](out, rows)
+def columns(
+  spec: dict[str, Any], emotions: Sequence[str], explain: bool
+) -> list[str]:
+  """Names the columns of a table of rows, though there may be no row."""
+  names = ["id", "predicted", *(f"prob:{name}" for name in emotions)]
+  if explain:
+    explained = ["present", "per_modality", *spec["explain"]]
+    names += [f"explain:{name}" for name in explained]
+  return names
 
 
-def _write_jsonl(out: pathlib.Path, rows: Sequence[Row]) -> None:
+def write(
+  out: pathlib.Path, rows: Sequence[Row], columns: Sequence[str]
+) -> None:
+  """Writes the rows in the format that the file's suffix names.
+
+  Args:
+    out: The file; it is replaced as a whole.
+    rows: The rows, maybe none.
+    columns: The columns of a table; what rows have beyond them comes last.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  try:
+    _WRITERS[out.suffix](out, rows, columns)
+  except OSError as error:
+    raise errors.UserError(
+      f"--out={out} cannot be written ({error.strerror or error}); give another"
+      " file"
+    ) from None
+
+
+def _write_jsonl(
+  out: pathlib.Path, rows: Sequence[Row], columns: Sequence[str]
+) -> None:
   """Writes one JSON object a line."""
+  del columns
   lines = (json.dumps(workdir.finite(row), allow_nan=False) for row in rows)
   workdir.write_text(out, "".join(f"{line}\n" for line in lines))
 
 
-def _write_csv(out: pathlib.Path, rows: Sequence[Row]) -> None:
+def _write_csv(
+  out: pathlib.Path, rows: Sequence[Row], columns: Sequence[str]
+) -> None:
   """Writes a table with a header."""
-  flat = [_flatten(row) for row in rows]
+  flat, names = _table(rows, columns)
   text = io.StringIO()
-  writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
+  writer = csv.DictWriter(text, names, lineterminator="\n")
   writer.writeheader()
   writer.writerows(flat)
   workdir.write_text(out, text.getvalue())
 
 
-def _write_parquet(out: pathlib.Path, rows: Sequence[Row]) -> None:
+def _write_parquet(
+  out: pathlib.Path, rows: Sequence[Row], columns: Sequence[str]
+) -> None:
   """Writes an Arrow table."""
   pyarrow = _pyarrow()
-  table = pyarrow.Table.from_pylist([_flatten(row) for row in rows])
+  flat, names = _table(rows, columns)
+  number, text = pyarrow.float64(), pyarrow.string()
+  schema = pyarrow.schema(
+    [(name, number if name.startswith("prob:") else text) for name in names]
+  )
+  table = pyarrow.Table.from_pylist(flat, schema)
   with workdir.new_file(out) as path:
     pyarrow.parquet.write_table(table, path)
+
+
+def _table(
+  rows: Sequence[Row], columns: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[str]]:
+  """Flattens the rows, and names all their columns."""
+  flat = [_flatten(row) for row in rows]
+  found = (name for row in flat for name in row)
+  return flat, list(dict.fromkeys([*columns, *found]))
 
 
 def _flatten(row: Row) -> dict[str, Any]:

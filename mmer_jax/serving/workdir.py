@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from mmer_jax.base import errors, workdir
+from mmer_jax.data import identity
 from mmer_jax.evaluation import evaluate, restore, scores
 from mmer_jax.experiment import build, input_repair
 from mmer_jax.serving import function
@@ -114,13 +115,12 @@ def _read_experiment(
   evaluate.check_thresholds(thresholds, config.protocol.decision)
   experiment = build.build_experiment(config)
   trained_on = workdir.read_json(folder / "run.json")["dataset"]["fingerprint"]
-  fingerprint = experiment.corpus.dataset["fingerprint"]
-  if trained_on != fingerprint:
-    raise errors.UserError(
-      f"the shards in {config.data.dir} have fingerprint {fingerprint[:12]},"
-      f" the workdir was trained on {trained_on[:12]}; pass --data_dir=DIR with"
-      " those"
-    )
+  identity.check_fingerprint(
+    experiment.corpus.dataset["fingerprint"],
+    trained_on,
+    what=f"the shards in {config.data.dir}",
+    fix="pass --data_dir=DIR with those",
+  )
   repair = experiment.repair
   if repair.inference == "proxy" and repair.proxy == "knn":
     raise errors.UserError(
