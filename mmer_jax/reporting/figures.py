@@ -195,7 +195,9 @@ def losses(folder: pathlib.Path) -> dict[str, Any]:
       "epochs": epochs,
       "terms": {
         term: [
-          statistics.summarise([row[term] for row in by_epoch[epoch]])["mean"]
+          statistics.summarise([row.get(term) for row in by_epoch[epoch]])[
+            "mean"
+          ]
           for epoch in epochs
         ]
         for term in terms

@@ -67,8 +67,7 @@ _TABLE = {
     }
   ],
 }
-# Splits from the one that judges to the one that was trained on.
-SPLITS = ("test", "validation", "train")
+_METRICS_LINE = {"stage_name": str, "epoch": int}
 
 
 def read_description(folder: pathlib.Path) -> dict[str, Any]:
@@ -141,19 +140,27 @@ def read_metrics(
       " train one, learning curves are drawn of that file"
     )
   stages: dict[str, dict[int, list[dict[str, Any]]]] = {}
-  with file.open(encoding="utf-8") as lines:
+  with file.open("rb") as lines:
     for number, line in enumerate(lines, 1):
-      try:
-        row = json.loads(line)
-        if "validation_loss" in row:
-          by_epoch = stages.setdefault(row["stage_name"], {})
-          by_epoch.setdefault(row["epoch"], []).append(row)
-      except (UnicodeDecodeError, ValueError, TypeError, KeyError):
+      row = _read_line(line)
+      if row is None:
         raise errors.UserError(
           f"{file} line {number} is no line of `python -m mmer_jax.train`;"
           " run its command again, which mends a file that was cut short"
-        ) from None
+        )
+      if "validation_loss" in row:
+        by_epoch = stages.setdefault(row["stage_name"], {})
+        by_epoch.setdefault(row["epoch"], []).append(row)
   return stages
+
+
+def _read_line(line: bytes) -> dict[str, Any] | None:
+  """Reads a line of metrics.jsonl; None where it is none."""
+  try:
+    row = json.loads(line)
+  except ValueError:
+    return None
+  return None if _mismatch(row, _METRICS_LINE, "") else row
 
 
 def _read(file: pathlib.Path, shape: Any) -> dict[str, Any]:
