@@ -1,0 +1,1 @@
+"""Holds what every other folder needs: errors, commands, files, versions."""

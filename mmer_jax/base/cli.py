@@ -1,41 +1,106 @@
-"""How a verb ends when its user made a mistake: one line, exit status 2."""
+"""Runs a command, and ends it in one line where its user made a mistake.
 
+Exit status: 0; 2 for a user's mistake, or for what its disk or its permissions
+do not allow; 3 where every run failed; 130 after Ctrl-C.
+"""
+
+import errno
+import functools
 import logging
+import pathlib
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags
 from absl import logging as absl_logging
+from ml_collections.config_flags import config_flags
 
-from mmer_jax.base import errors
+from mmer_jax.base import config_file, errors
 
 USER_ERROR = 2
+ALL_RUNS_FAILED = 3
+INTERRUPTED = 130
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+_OURS = (_PACKAGE, _PACKAGE.parent / "data_prep")
+
+# What an operating system refuses, and what helps.
+_SYSTEM_FAULTS = {
+  errno.ENOENT: "does not exist; check the path",
+  errno.EEXIST: "exists already; choose another path",
+  errno.ENOTDIR: "is not a folder on its way; choose another path",
+  errno.EISDIR: "is a folder, expected a file; choose another path",
+  errno.EACCES: "may not be read or written; change its permissions, or choose"
+  " another path",
+  errno.EPERM: "may not be changed; change its permissions, or choose another"
+  " path",
+  errno.EROFS: "is on a disk that cannot be written; choose another path",
+  errno.ENAMETOOLONG: "is too long a name; choose another path",
+}
+_FULL = ("No space left on device", "Disk quota exceeded")
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-  """Runs a verb under absl; a `UserError` ends it without a traceback.
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+  """Runs a command under absl and ends the process with its exit status.
 
   Everything that reads what a user wrote (configs, flags, shards, feature
-  files, checkpoints) raises `UserError`. Any other exception is a fault of
-  ours and keeps its traceback.
+  files, checkpoints) raises `UserError`, which becomes one line; so do a full
+  disk, a path that cannot be used and Ctrl-C. Any other exception is a fault
+  of ours and keeps its traceback.
 
   Args:
-    main: Takes the remaining arguments, as `absl.app.run` passes them.
+    main: Takes the remaining arguments, as `absl.app.run` passes them, and
+      returns an exit status or None for 0.
   """
   absl_logging.get_absl_handler().addFilter(_is_ours)
+  app.run(functools.partial(_call, main), flags_parser=_parse)
 
-  def reporting(argv: Sequence[str]) -> int | None:
-    try:
-      if len(argv) > 1:
-        raise errors.UserError(
-          f"unexpected argument {argv[1]!r}, expected flags only; see --help"
-        )
-      main(argv)
-    except errors.UserError as error:
-      return _report(error)
-    return None
 
-  app.run(reporting, flags_parser=_parse)
+def _call(
+  main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
+) -> int | None:
+  """Runs a command; returns the exit status."""
+  try:
+    if len(argv) > 1:
+      raise errors.UserError(
+        f"unexpected argument {argv[1]!r}, expected flags only; see --help"
+      )
+    return main(argv)
+  except KeyboardInterrupt:
+    return _end("stopped by Ctrl-C", INTERRUPTED)
+  except Exception as error:
+    text = describe(error)
+    if text is None:
+      raise
+    return _end(f"error: {text}", USER_ERROR)
+
+
+def describe(error: BaseException) -> str | None:
+  """Describes a mistake of the user's, or a limit of the machine's.
+
+  Returns:
+    One line; None for what is a fault of ours.
+  """
+  if isinstance(error, errors.UserError):
+    return str(error)
+  for each in _chain(error):
+    if any(full in str(each) for full in _FULL):
+      path = getattr(each, "filename", None)
+      where = f" at {path}" if path else ""
+      return f"the disk is full{where}; free some space and try again"
+  if isinstance(error, OSError) and error.filename is not None:
+    name = error.filename
+    reason = _SYSTEM_FAULTS.get(error.errno)
+    return f"{name} {reason}" if reason else f"{name}: {error.strerror}"
+  return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+  """Gives an exception and those that it was raised from, newest first."""
+  while error is not None:
+    yield error
+    error = error.__cause__
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -44,39 +109,51 @@ def _parse(argv: Sequence[str]) -> list[str]:
   A flag that names a config file runs that file: a missing file, an unknown
   variant, a misspelt key and a value of another type all end here.
   """
+  for name in flags.FLAGS:
+    parser = flags.FLAGS[name].parser
+    if isinstance(parser, config_flags.ConfigFileFlagParser):
+      flags.FLAGS[name].parser = config_file.ConfigFileParser(parser.name)
   try:
-    rest = flags.FLAGS(argv)
-    for name in flags.FLAGS:
-      # A config file that is missing fails only when something asks it.
-      getattr(flags.FLAGS[name].value, "is_locked", None)
-    return rest
+    return flags.FLAGS(argv)
+  except SystemExit:
+    # absl ends so after --help, with status 1.
+    sys.exit(0)
+  except KeyboardInterrupt:
+    sys.exit(_end("stopped by Ctrl-C", INTERRUPTED))
   except (
     flags.Error,
     AttributeError,
-    ImportError,
     KeyError,
     OSError,
     TypeError,
     ValueError,
   ) as error:
-    sys.exit(_report(error))
+    sys.exit(_end(f"error: {_describe_flag(error)}", USER_ERROR))
 
 
-def _report(error: Exception) -> int:
-  text = str(error)
-  if not isinstance(error, errors.UserError):
-    # A config file's own error comes with its traceback in the text.
-    if "Traceback" in text:
-      text = text.strip().splitlines()[-1]
-    text = f"{text or type(error).__name__}; see --help"
-  text = " ".join(text.split())
-  sys.stderr.write(f"error: {text}\n")
-  return USER_ERROR
+def _describe_flag(error: Exception) -> str:
+  """Describes a fault of the command line."""
+  # absl raises anew what a parser raises.
+  if isinstance(error.__context__, errors.UserError):
+    return str(error.__context__)
+  text = str(error) or type(error).__name__
+  missing = re.search(r"Flag --(\w+) must have a value other than None", text)
+  orphan = re.search(r"Unknown command line flag '(\w+)\.", text)
+  for match in (missing, orphan):
+    if match and match[1] in flags.FLAGS:
+      return f"--{match[1]} is missing; see --help for an example"
+  return f"{text}; see --help"
+
+
+def _end(text: str, status: int) -> int:
+  """Writes one line to the terminal; returns the exit status."""
+  sys.stderr.write(" ".join(text.split()) + "\n")
+  return status
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-  """Libraries log every file they touch at INFO; a user wants our lines."""
-  ours = ("mmer_jax", "data_prep")
+  """Drops INFO lines of libraries, which log every file that they touch."""
+  path = pathlib.Path(record.pathname).resolve()
   return record.levelno >= logging.WARNING or any(
-    part in ours for part in record.pathname.split("/")[-3:-1]
+    path.is_relative_to(folder) for folder in _OURS
   )
