@@ -415,3 +415,14 @@ def test_the_quickstart_of_the_makefile_can_be_read(monkeypatch):
       with parsed(words[at], words[at + 1 :]):
         read.append(words[at])
   assert read == ["data_prep.convert", "mmer_jax.train", "mmer_jax.evaluate"]
+
+
+def test_every_deviation_of_papers_names_a_place_in_the_code():
+  text = (ROOT / "docs" / "papers.md").read_text("utf-8")
+  sections = re.findall(
+    r"### What the paper leaves open\n(.*?)(?=\n###? |\Z)", text, re.S
+  )
+  assert len(sections) == 4
+  for section in sections:
+    for bullet in re.split(r"\n(?=- )", section.strip()):
+      assert re.search(r"\*In\s+`", bullet), bullet
