@@ -8,14 +8,17 @@ Example:
 are, not normalised:
 
 - .jsonl: one object per line, {"id": ..., "lexical": [[...], ...], "acoustic":
-  [...] or null};
-- .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d) with zeros behind
-  the last frame;
-- .csv: `id` if any, and a column `acoustic:NAME` for each column of
-  feature_spec.json; features of whole utterances alone.
+  [...] or null}; `words` may name those of the lexical frames;
+- .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d); zeros are frames
+  at the end too: where utterances are padded, MODALITY_lengths (n,) or
+  MODALITY_mask (n, t) says so;
+- .csv, .tsv, also .gz: `id` if any, and a column `acoustic:NAME` for each
+  column of feature_spec.json; features of whole utterances alone. A row whose
+  columns of a modality are all empty lacks that modality.
 
---out is .jsonl, .csv or .parquet (which needs pyarrow): a row per utterance,
-with its id, what is predicted, and the probability of every emotion.
+--out is .jsonl, .csv or .parquet (which needs pyarrow): a row per utterance, in
+the order of the input, with its id, what is predicted, and the probability of
+every emotion.
 """
 
 import pathlib
@@ -31,7 +34,9 @@ from mmer_jax.serving import load, predictions
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   flags.DEFINE_string("model", None, "An export, or a finished workdir.")
-  flags.DEFINE_string("input", None, "Shards, or a .jsonl, .npz or .csv file.")
+  flags.DEFINE_string(
+    "input", None, "Shards, or a table: .jsonl, .npz, .csv or .tsv."
+  )
   flags.DEFINE_string("out", None, "A .jsonl, .csv or .parquet file.")
   flags.DEFINE_list(
     "modalities", [], "The model sees these alone; all by default."

@@ -65,8 +65,7 @@ def to_float32(values: Any, where: str, expected: str) -> np.ndarray:
       f"{where} holds no numbers, or rows of different lengths, expected an"
       f" array {expected}"
     )
-  kinds = (np.bool_, np.integer, np.floating)
-  if not any(jax.dtypes.issubdtype(array.dtype, kind) for kind in kinds):
+  if not _is_kind(array, np.bool_, np.integer, np.floating):
     raise UserError(
       f"{where} holds no numbers but {array.dtype}, expected an array"
       f" {expected} of real numbers"
@@ -94,7 +93,7 @@ def to_integers(values: Any, where: str, *, ndim: int) -> np.ndarray:
       f"{where} has shape {shape}, expected {ndim or 'no'}"
       f" {'axis' if ndim == 1 else 'axes'} of whole numbers"
     )
-  if array.size and not jax.dtypes.issubdtype(array.dtype, np.integer):
+  if array.size and not _is_kind(array, np.integer):
     raise UserError(f"{where} holds {array.dtype}, expected whole numbers")
   if array.size and not -(2**31) <= array.min() <= array.max() < 2**31:
     raise UserError(f"{where} holds numbers that no index can be")
@@ -118,6 +117,13 @@ def to_mask(values: Any, where: str) -> np.ndarray:
       " expected one of them for each frame"
     )
   return mask.astype(bool)
+
+
+def _is_kind(array: np.ndarray, *kinds: type) -> bool:
+  """Tells whether the numbers are of some kinds; durations are of none."""
+  return array.dtype.kind != "m" and any(
+    jax.dtypes.issubdtype(array.dtype, kind) for kind in kinds
+  )
 
 
 def _holds_arrays(values: Sequence[Any]) -> bool:
