@@ -13,9 +13,9 @@ from mmer_jax.base import errors
 from mmer_jax.data import batches as batches_lib
 from mmer_jax.data import corpus as corpus_lib
 from mmer_jax.data import few_shot, negatives, schema, unlabelled
+from mmer_jax.experiment import ranges, validate
 from mmer_jax.experiment import records as records_lib
 from mmer_jax.experiment import runs as runs_lib
-from mmer_jax.experiment import validate
 from mmer_jax.robustness import noise as noise_lib
 from mmer_jax.robustness import settings as settings_lib
 from mmer_jax.systems import interface, registry
@@ -155,7 +155,7 @@ def build_experiment(
     UserError: The config does not fit itself or the shards.
   """
   rules = validate.make_rules(config)
-  validate.check_positive(config)
+  ranges.check_ranges(config)
   noise = noise_lib.Noise.from_config(config)
   noise_lib.check(noise)
   repair = settings_lib.RepairSettings.from_config(config)

@@ -128,11 +128,9 @@ def _settings(config: ml_collections.ConfigDict) -> list[Setting]:
 def _swept_numbers(config: ml_collections.ConfigDict, key: str) -> list[float]:
   """Reads the swept values of a key of numbers."""
   values = tuple(config.sweep[key])
-  wrong = [v for v in values if isinstance(v, str) or not v >= 0]
-  if wrong or len(set(values)) < len(values):
+  if len(set(values)) < len(values):
     raise errors.UserError(
-      f"config.sweep.{key} is {values}, expected different numbers of at"
-      " least 0"
+      f"config.sweep.{key} is {values}, expected different numbers"
     )
   return [float(value) for value in values]
 

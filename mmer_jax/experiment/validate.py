@@ -1,4 +1,4 @@
-"""Checks the values of a config before anything is read or written."""
+"""Checks the choices of a config and makes the rules that runs share."""
 
 import ml_collections
 
@@ -69,33 +69,4 @@ def _check_decision(config: ml_collections.ConfigDict) -> None:
     raise errors.UserError(
       "config.training.curve_thresholds are of binary decisions, got"
       f" config.protocol.decision {config.protocol.decision!r}; set them to ()"
-    )
-
-
-def check_positive(config: ml_collections.ConfigDict) -> None:
-  """Refuses counts that would train nothing."""
-  for key in ("batch_size", "epochs", "steps_per_dispatch"):
-    if config.training[key] < 1:
-      raise errors.UserError(
-        f"config.training.{key} is {config.training[key]}, expected at least 1"
-      )
-  for section, key in (
-    ("checkpoint", "every_epochs"),
-    ("checkpoint", "keep"),
-    ("few_shot", "epochs"),
-    ("few_shot", "memory"),
-  ):
-    if config[section][key] < 1:
-      raise errors.UserError(
-        f"config.{section}.{key} is {config[section][key]}, expected at least 1"
-      )
-  if not 0 < config.few_shot.share <= 1:
-    raise errors.UserError(
-      f"config.few_shot.share is {config.few_shot.share}, expected a share of"
-      " the positives above 0, 1 at most"
-    )
-  if not config.seeds or len(set(config.seeds)) < len(config.seeds):
-    raise errors.UserError(
-      f"config.seeds is {tuple(config.seeds)}, expected different seeds, one at"
-      " least"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmer_jax.data import tables
-from mmer_jax.experiment import build, validate
+from mmer_jax.experiment import build, ranges, validate
 from mmer_jax.reporting import run_table
 from mmer_jax.training import benchmark, random_inputs
 
@@ -92,7 +92,7 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
     if hasattr(value, "keys"):
       assert config[key].keys() == value.keys(), key
   validate.make_rules(config)
-  validate.check_positive(config)
+  ranges.check_ranges(config)
   system = build.build_system(config)
   table, emotions = random_inputs.random_table(config)
   vectors = jax.numpy.asarray(emotions)
