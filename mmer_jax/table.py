@@ -35,7 +35,7 @@ def define_flags() -> None:
   flags.mark_flags_as_required(["config", "workdir"])
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int | None:
   """Fills the table as the flags say."""
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
@@ -49,15 +49,18 @@ def main(argv: Sequence[str]) -> None:
     console=rich.console.Console(stderr=True),
   )
   if content is None:
-    return
+    return None
   out = rich.console.Console()
   for section in tables.to_rich(content):
     out.print(section)
+  for line in tables.failures(content):
+    out.print(line)
   out.print(f"table: {folder / 'table.md'}")
   for name in table.figures:
     contents = figures.of_workdir(folder / name)
     for drawn in plots.save_all(contents, folder / "figures" / name):
       out.print(f"figure: {drawn}")
+  return cli.ALL_RUNS_FAILED if run_table.every_run_failed(content) else None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ trained parameters, for which the shards are read.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -36,7 +36,7 @@ def of_workdir(folder: pathlib.Path) -> list[dict[str, Any]]:
   contents = of_training(folder)
   experiment = build.build_experiment(workdir.read_config(folder))
   if experiment.system.spaces is not None:
-    contents.append(distances(folder, experiment))
+    contents += _some([distances(folder, experiment)])
   file = folder / "results" / "test.json"
   if file.exists():
     contents += of_result(reading.read_result(file))
@@ -56,18 +56,22 @@ def of_training(folder: pathlib.Path) -> list[dict[str, Any]]:
   if thresholds:
     first = build.build_system(config).stages[0].name
     contents.append(threshold_curves(folder, first, thresholds))
-  return contents
+  return _some(contents)
 
 
 def of_result(result: dict[str, Any]) -> list[dict[str, Any]]:
   """Computes the figures of the counts and the sweep of a results file."""
-  contents = (confusion(result), decisions(result), sweep(result))
+  return _some([confusion(result), decisions(result), sweep(result)])
+
+
+def _some(contents: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
+  """Keeps the figures that there are numbers for."""
   return [content for content in contents if content is not None]
 
 
 def distances(
   folder: pathlib.Path, experiment: build.Experiment
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
   """Measures how far the emotions are from one another in each space.
 
   Source: Dai et al. 2020, Figure 3.
@@ -75,7 +79,8 @@ def distances(
   Returns:
     For JSON: the mean Euclidean distance matrix of each space over the runs,
     and, for each space that the emotions are mapped to, a summary over runs of
-    Spearman's correlation of its distances with the lexical ones.
+    Spearman's correlation of its distances with the lexical ones. None where
+    every run failed.
   """
   emotions = experiment.corpus.emotions
   restored = restore.restore(
@@ -85,6 +90,8 @@ def distances(
     restored.params[-1], restored.runs.vectors
   )
   trained = restored.progress.failed_step < 0
+  if not trained.any():
+    return None
   # By space (runs, k, k). The lexical space of all runs is one, unless a sweep
   # has other words.
   matrices = {
@@ -142,7 +149,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 
 def threshold_curves(
   folder: pathlib.Path, stage: str, thresholds: Sequence[float]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
   """Averages the validation metrics by epoch and threshold.
 
   Source: Dai et al. 2020, Figures 4 and 5.
@@ -154,9 +161,12 @@ def threshold_curves(
 
   Returns:
     For JSON: of each metric of `selection.CURVES` (epochs, thresholds) means
-    over the runs that were still training, and how many these were.
+    over the runs that were still training, and how many these were. None where
+    every run failed at once.
   """
-  by_epoch = reading.read_metrics(folder)[stage]
+  by_epoch = reading.read_metrics(folder).get(stage)
+  if by_epoch is None:
+    return None
   epochs = sorted(by_epoch)
   return {
     "figure": "threshold_curves",
@@ -176,12 +186,12 @@ def threshold_curves(
   }
 
 
-def losses(folder: pathlib.Path) -> dict[str, Any]:
+def losses(folder: pathlib.Path) -> dict[str, Any] | None:
   """Averages every term of the loss by stage and epoch.
 
   Returns:
     For JSON: stage to its epochs and to each term, means over the runs that
-    were still training.
+    were still training. None where every run failed at once.
   """
   stages = {}
   for stage, by_epoch in reading.read_metrics(folder).items():
@@ -203,7 +213,7 @@ def losses(folder: pathlib.Path) -> dict[str, Any]:
         for term in terms
       },
     }
-  return {"figure": "losses", "stages": stages}
+  return {"figure": "losses", "stages": stages} if stages else None
 
 
 def confusion(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -278,19 +288,16 @@ def regenerated(result: dict[str, Any]) -> dict[str, Any] | None:
   if "regenerated" not in result:
     return None
   measured = result["robustness"]
-  return {
-    "figure": "regenerated",
-    "examples": [
-      {
-        **example,
-        "distance": measured[f"distance_{example['modality']}"]["mean"],
-        "noise_distance": measured[f"noise_distance_{example['modality']}"][
-          "mean"
-        ],
-      }
-      for example in result["regenerated"]
-    ],
-  }
+  examples = []
+  for example in result["regenerated"]:
+    distances = {
+      name: measured[f"{name}_{example['modality']}"]["mean"]
+      for name in ("distance", "noise_distance")
+    }
+    # Runs that failed measure nothing.
+    if None not in distances.values():
+      examples.append({**example, **distances})
+  return {"figure": "regenerated", "examples": examples} if examples else None
 
 
 def sweep(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -305,14 +312,14 @@ def sweep(result: dict[str, Any]) -> dict[str, Any] | None:
   if len(keys) != 1:
     return None
   (key,) = keys
-  values = [entry["setting"][key] for entry in settings]
-  if any(isinstance(value, str) for value in values):
+  if any(isinstance(entry["setting"][key], str) for entry in settings):
     return None
+  settings = sorted(settings, key=lambda entry: entry["setting"][key])
   return {
     "figure": "sweep",
     "split": result["split"],
     "key": key,
-    "values": values,
+    "values": [entry["setting"][key] for entry in settings],
     "metrics": {
       name: [entry["summary"][name] for entry in settings]
       for name in ("weighted_average_precision", "unweighted_accuracy")

@@ -1,6 +1,7 @@
 """Lays out figures: which panels each has, and what is drawn in a panel."""
 
 import functools
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -163,9 +164,7 @@ def _confusion(content: dict[str, Any]) -> Layout:
   return Layout(
     f"{_split(content)}: percent of each true emotion",
     tuple(
-      Panel(
-        records.show(entry["setting"]), functools.partial(draw, entry=entry)
-      )
+      Panel(_wrap_setting(entry, 30), functools.partial(draw, entry=entry))
       for entry in content["settings"]
     ),
     len(content["settings"]),
@@ -189,7 +188,7 @@ def _decisions(content: dict[str, Any]) -> Layout:
     " emotion, all runs",
     tuple(
       Panel(
-        "\n".join(filter(None, (records.show(entry["setting"]), emotion))),
+        "\n".join(filter(None, (_wrap_setting(entry, 20), emotion))),
         functools.partial(draw, shares=np.asarray(shares), counts=counts),
       )
       for entry in content["settings"]
@@ -329,6 +328,13 @@ def _shades(count: int) -> np.ndarray:
   """Picks ordered colours that can be told from a light and a dark page."""
   mpl = errors.require("matplotlib", "report", "a figure")
   return mpl.colormaps["plasma"](np.linspace(0.15, 0.8, count))
+
+
+def _wrap_setting(entry: dict[str, Any], width: int) -> str:
+  """Names the setting of a panel, in lines that are no wider than it."""
+  # Lines break at spaces: `lexical+acoustic` has none.
+  text = records.show(entry["setting"]).replace("+", " + ")
+  return textwrap.fill(text, width)
 
 
 def _split(content: dict[str, Any]) -> str:

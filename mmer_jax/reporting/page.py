@@ -138,6 +138,7 @@ def _figures(
     return contents, ""
   try:
     experiment = build.build_experiment(config)
-    return [*contents, figures.distances(folder, experiment)], ""
   except errors.UserError as error:
     return contents, str(error)
+  distances = figures.distances(folder, experiment)
+  return contents + ([distances] if distances else []), ""

@@ -174,7 +174,7 @@ def paper_table(content: dict[str, Any]) -> dict[str, Any]:
     "notes": content["notes"],
     "split": content["split"],
     "dataset": content["dataset"],
-    "failed": content.get("failed", {}),
+    "failed": paper_tables.failures(content),
     "sections": sections,
   }
 

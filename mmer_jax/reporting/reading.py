@@ -55,9 +55,10 @@ _DESCRIPTION = {
 _TABLE = {
   "title": str,
   "notes": str,
+  "failed": {...: [int]},
   "split": str,
   "dataset": _DATASET,
-  "programs": dict,
+  "programs": {...: {"runs": int}},
   "sections": [
     {
       "title": str,

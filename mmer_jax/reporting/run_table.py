@@ -122,6 +122,18 @@ def _content(
   }
 
 
+def every_run_failed(content: dict[str, Any]) -> bool:
+  """Tells whether a filled table holds no number.
+
+  Args:
+    content: The content of `table.json`.
+  """
+  return all(
+    len(content["failed"].get(name, ())) == program["runs"]
+    for name, program in content["programs"].items()
+  )
+
+
 def load(
   path: pathlib.Path, config: ml_collections.ConfigDict, variant: str = ""
 ) -> published.Table:

@@ -21,8 +21,7 @@ def markdown(content: dict[str, Any]) -> str:
     " interval of the mean; in brackets the paper's number, of its own"
     " features and one seed."
   )
-  if content["failed"]:
-    parts.append(f"Runs that failed and are left out: {content['failed']}.")
+  parts += failures(content)
   for section in content["sections"]:
     parts.append(f"## {section['title']}")
     parts.append(result_tables.markdown_table(*cells(section, "ours")))
@@ -30,6 +29,19 @@ def markdown(content: dict[str, Any]) -> str:
       parts.append(f"Difference to {section['against']}, run by run:")
       parts.append(result_tables.markdown_table(*cells(section, "difference")))
   return "\n\n".join(parts) + "\n"
+
+
+def failures(content: dict[str, Any]) -> list[str]:
+  """Names the runs that failed: a sentence for each program that has any.
+
+  Args:
+    content: The content of `table.json`.
+  """
+  return [
+    f"{name}: {len(runs)} of {content['programs'][name]['runs']} runs failed"
+    f" and are left out: {', '.join(map(str, runs))}."
+    for name, runs in content["failed"].items()
+  ]
 
 
 def to_rich(content: dict[str, Any]) -> list[rich.table.Table]:

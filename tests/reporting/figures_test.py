@@ -4,11 +4,14 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pytest
 import scipy.stats
+from matplotlib import figure
 
 from mmer_jax.base import workdir
-from mmer_jax.reporting import figures, plots
+from mmer_jax.reporting import colours, figures, layouts, plots
 from tests import toy_model
+from tests.reporting import made_up
 
 
 def test_the_figures_are_drawn_from_the_data_beside_them(filled):
@@ -122,6 +125,131 @@ def test_losses_confusion_and_sweeps_are_drawn_of_what_is_there(tmp_path):
   sweep = figures.sweep(outcome)
   for drawn in (figures.losses(tmp_path), content, answers, sweep):
     assert plots.save(drawn, tmp_path / "out").stat().st_size > 5000
+
+
+def test_where_every_run_failed_there_are_no_figures(tmp_path):
+  row = {"stage_name": "supervised", "epoch": 1, "run": 0, "failed_step": 3}
+  (tmp_path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+  assert figures.losses(tmp_path) is None
+  assert figures.threshold_curves(tmp_path, "supervised", (0.5,)) is None
+  assert figures.of_result(made_up.result(failed="all")) == []
+  example = {"modality": "acoustic", "original": [1.0]}
+  nothing = {"mean": None}
+  robustness = dict.fromkeys(
+    ("distance_acoustic", "noise_distance_acoustic"), nothing
+  )
+  assert (
+    figures.regenerated({"regenerated": [example], "robustness": robustness})
+    is None
+  )
+
+
+def summary(mean):
+  return {"mean": mean, "std": 0.1, "ci95": [mean - 0.1, mean + 0.1], "n": 2}
+
+
+CONTENTS = {
+  "losses": {
+    "stages": {"a": {"epochs": [1, 2], "terms": {"train_loss": [2.0, None]}}}
+  },
+  "threshold_curves": {
+    "thresholds": [0.1, 0.5],
+    "epochs": [1, 2],
+    "runs": [2, 1],
+    "metrics": {"f1": [[0.1, 0.2], [0.3, 0.4]]},
+  },
+  "distances": {
+    "emotions": ["sad", "happy"],
+    "runs": 2,
+    "spaces": {"lexical": [[0, 1.5], [1.5, 0]], "visual": [[0, 2], [2, 0]]},
+    "rank_correlation": {"visual": summary(0.5)},
+  },
+  "confusion": {
+    "split": "validation",
+    "emotions": ["sad", "happy"],
+    "settings": [
+      {"setting": {}, "shares": [[1, 0], [0.5, 0.5]], "counts": [3, 14]}
+    ],
+  },
+  "decisions": {
+    "split": "validation",
+    "emotions": ["sad"],
+    "settings": [
+      {"setting": {}, "shares": [[[1, 0], [0.5, 0.5]]], "counts": [[3, 14]]}
+    ],
+  },
+  "sweep": {
+    "split": "validation",
+    "key": "learning_rate",
+    "values": [1e-4, 1e-2],
+    "metrics": {"f1": [summary(0.4), summary(0.5)]},
+  },
+  "lengths": {
+    "counts": {"frames_per_word": [0, 2, 1]},
+    "summary": {"frames_per_word": {"mean": 1.3, "std": 0.5, "n": 3}},
+  },
+  "regenerated": {
+    "examples": [
+      {
+        "modality": "visual",
+        "original": [0.0, 1.0],
+        "corrupted": [1.0, 0.0],
+        "regenerated": [0.5, 1.0],
+        "distance": 0.5,
+        "noise_distance": 0.7,
+      }
+    ]
+  },
+}
+
+
+@pytest.mark.parametrize("name", list(layouts.LAYOUTS))
+def test_axes_have_labels_and_a_split_is_named(name):
+  layout = layouts.LAYOUTS[name]({"figure": name, **CONTENTS[name]})
+  for panel in layout.panels:
+    axis = figure.Figure().subplots()
+    panel.draw(axis)
+    if name != "distances":
+      assert axis.get_xlabel() and axis.get_ylabel()
+    else:
+      assert [t.get_text() for t in axis.get_yticklabels()] == ["sad", "happy"]
+  if "split" in CONTENTS[name]:
+    assert layout.title.startswith("Validation split")
+  if name == "distances":
+    assert "with\nthe lexical distances 0.50 ± 0.10" in layout.panels[1].title
+
+
+@pytest.mark.parametrize("epochs", [[1, 2], [1, 2, 3], list(range(1, 51))])
+def test_epochs_are_whole(epochs):
+  stage = {"epochs": epochs, "terms": {"train_loss": [1.0] * len(epochs)}}
+  (panel,) = layouts.LAYOUTS["losses"]({"stages": {"a": stage}}).panels
+  axis = figure.Figure().subplots()
+  panel.draw(axis)
+  ticks = axis.get_xticks()
+  np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
+def test_rows_of_a_matrix_say_how_many_they_are_of():
+  (panel,) = layouts.LAYOUTS["confusion"](CONTENTS["confusion"]).panels
+  axis = figure.Figure().subplots()
+  panel.draw(axis)
+  rows = [label.get_text() for label in axis.get_yticklabels()]
+  assert rows == ["sad (3)", "happy (14)"]
+
+
+def test_panels_follow_the_readers_mode_and_files_do_not(tmp_path):
+  content = {"figure": "losses", **CONTENTS["losses"]}
+  plots.save(content, tmp_path)
+  assert "var(--" not in (tmp_path / "losses.svg").read_text()
+  ((title, svg),) = plots.draw_panels(content)
+  assert title == "train loss" and "prefers-color-scheme: dark" in svg
+  ElementTree.fromstring(svg)
+  # Nothing is left in the colours of one mode.
+  drawn = svg[svg.index("</style>") :]
+  for name in ("text", "page", "line"):
+    assert f"var(--{name})" in drawn
+    assert colours.LIGHT[name] not in drawn
+  assert colours.SERIES[0] in drawn
 
 
 def test_rank_correlation_is_spearmans():

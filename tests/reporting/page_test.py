@@ -44,7 +44,8 @@ def test_the_report_is_one_page_that_everybody_can_read(trained, tmp_path):
     "notes": "None.",
     "split": "test",
     "dataset": result["dataset"],
-    "programs": {"mtee": {}},
+    "failed": {},
+    "programs": {"mtee": {"runs": 2}},
     "sections": [
       {
         "title": "All",

@@ -60,3 +60,15 @@ def test_the_same_command_again_trains_nothing(filled, mosei_shards):
 def test_a_config_without_a_table_is_named():
   with pytest.raises(errors.UserError, match="defines no get_table"):
     run_table.load(ROOT / "configs" / "mtee" / "mosei.py", None)
+
+
+def test_a_table_without_any_number_is_told_from_one_with_some():
+  programs = {"a": {"runs": 2}, "b": {"runs": 1}}
+  for failed, every in (
+    ({}, False),
+    ({"a": [0, 1]}, False),
+    ({"a": [0], "b": [0]}, False),
+    ({"a": [0, 1], "b": [0]}, True),
+  ):
+    content = {"programs": programs, "failed": failed}
+    assert run_table.every_run_failed(content) == every

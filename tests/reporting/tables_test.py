@@ -21,6 +21,7 @@ def content():
     "split": "test",
     "dataset": {"name": "toy", "fingerprint": "0123456789abcdef"},
     "failed": {},
+    "programs": {"mtee": {"runs": 7}},
     "sections": [
       {
         "title": "All",
@@ -54,9 +55,9 @@ def test_the_papers_number_stands_in_brackets_beside_ours():
 
 
 def test_the_page_names_data_split_and_failed_runs():
-  page = tables.markdown({**content(), "failed": {"mtee": [3]}})
+  page = tables.markdown({**content(), "failed": {"mtee": [1, 3]}})
   assert "`0123456789ab`), test split" in page
-  assert "left out: {'mtee': [3]}" in page
+  assert "mtee: 2 of 7 runs failed and are left out: 1, 3." in page
   assert "Difference to theirs, run by run:" in page
 
 
