@@ -1,0 +1,1 @@
+"""Describes corpora, their words, columns and missing values."""

@@ -1,4 +1,4 @@
-"""Names of known features, and leaving some of them out."""
+"""Names the columns of known features, and drops columns of a corpus."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -50,10 +50,10 @@ PRESETS = {
 def drop(
   corpus: corpus_lib.Corpus, names: Sequence[str], preset: str | None
 ) -> corpus_lib.Corpus:
-  """Leaves features out of a corpus.
+  """Drops columns of a corpus.
 
   Args:
-    corpus: From a source.
+    corpus: What a source has built.
     names: `modality:column` each.
     preset: A key of `PRESETS`, or None.
 
@@ -65,7 +65,40 @@ def drop(
   wanted = [*names, *(PRESETS[preset] if preset else ())]
   if not wanted:
     return corpus
-  gone: dict[str, set[str]] = {}
+  dropped = _dropped(corpus, wanted)
+  kept = {name: _kept(corpus, name, gone) for name, gone in dropped.items()}
+
+  def examples() -> Iterator[corpus_lib.Example]:
+    for example in corpus.examples():
+      streams = dict(example.streams)
+      for name in kept.keys() & streams.keys():
+        frames = streams[name]
+        # Here: afterwards wrong dims might look right.
+        at = example.stream_where.get(name, example.where)
+        corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
+        streams[name] = frames[:, kept[name]]
+      yield dataclasses.replace(example, streams=streams)
+
+  modalities = dict(corpus.modalities)
+  for name, indices in kept.items():
+    columns = tuple(modalities[name].columns[i] for i in indices)
+    modalities[name] = dataclasses.replace(modalities[name], columns=columns)
+  return dataclasses.replace(
+    corpus,
+    modalities=modalities,
+    examples=examples,
+    options={
+      **corpus.options,
+      "dropped": {name: sorted(columns) for name, columns in dropped.items()},
+    },
+  )
+
+
+def _dropped(
+  corpus: corpus_lib.Corpus, wanted: Sequence[str]
+) -> dict[str, set[str]]:
+  """Finds the columns to drop, by modality."""
+  dropped: dict[str, set[str]] = {}
   for name in wanted:
     modality, _, column = name.partition(":")
     if modality not in corpus.modalities:
@@ -80,44 +113,18 @@ def drop(
         f" {corpus.name} are named {known[0]} to {known[-1]};"
         " python -m data_prep.inspect lists a conversion's columns"
       )
-    gone.setdefault(modality, set()).add(column)
-  kept = {
-    name: [
-      i
-      for i, column in enumerate(corpus.modalities[name].columns)
-      if column not in dropped
-    ]
-    for name, dropped in gone.items()
-  }
-  for name, indices in kept.items():
-    if not indices:
-      raise UserError(f"every {name} column of {corpus.name} is to be dropped")
+    dropped.setdefault(modality, set()).add(column)
+  return dropped
 
-  def examples() -> Iterator[corpus_lib.Example]:
-    for example in corpus.examples():
-      streams = dict(example.streams)
-      for name in kept.keys() & streams.keys():
-        frames = streams[name]
-        # Here: afterwards wrong dims might look right.
-        at = example.stream_where.get(name, example.where)
-        corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
-        streams[name] = frames[:, kept[name]]
-      yield dataclasses.replace(example, streams=streams)
 
-  modalities = {
-    name: dataclasses.replace(
-      modality, columns=tuple(modality.columns[i] for i in kept[name])
+def _kept(
+  corpus: corpus_lib.Corpus, modality: str, dropped: set[str]
+) -> list[int]:
+  """Lists the columns of a modality that stay."""
+  columns = corpus.modalities[modality].columns
+  kept = [i for i, column in enumerate(columns) if column not in dropped]
+  if not kept:
+    raise UserError(
+      f"every {modality} column of {corpus.name} is to be dropped"
     )
-    if name in kept
-    else modality
-    for name, modality in corpus.modalities.items()
-  }
-  return dataclasses.replace(
-    corpus,
-    modalities=modalities,
-    examples=examples,
-    options={
-      **corpus.options,
-      "dropped": {name: sorted(columns) for name, columns in gone.items()},
-    },
-  )
+  return kept

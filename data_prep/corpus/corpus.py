@@ -1,4 +1,4 @@
-"""What a source hands to the writer: a description and a stream of examples."""
+"""Describes a corpus to the writer: what it holds, and a stream of examples."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Modality:
-  """One stream of a corpus.
+  """Describes one modality of a corpus.
 
   Attributes:
     columns: A name for every feature, unique.
@@ -30,13 +30,13 @@ class Modality:
 
   @property
   def dim(self) -> int:
-    """Features of a frame."""
+    """The number of features of a frame."""
     return len(self.columns)
 
 
 @dataclasses.dataclass
 class Example:
-  """One utterance, as the source has it.
+  """Holds one utterance, as the source has it.
 
   Attributes:
     id: Unique in the corpus.
@@ -66,7 +66,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-  """What a source knows before the first example is written.
+  """Holds what a source knows before the first example is written.
 
   Attributes:
     name: Lower-case letters, digits and underscores.
@@ -74,11 +74,11 @@ class Corpus:
     layout: What was recognised, in words.
     emotions: Names, in the order of the labels.
     label_type: `"single"` (exactly one emotion) or `"multi"`.
-    modalities: Those that the corpus has at all.
+    modalities: The modalities that the corpus has at all.
     examples: Starts a pass over the corpus; every pass yields the same.
     total: Number of examples, for progress; None where not known.
     options: What shaped the result, for the manifest. No paths.
-    vectors: Of the emotions; None where no word vectors were given.
+    vectors: Vectors of the emotions; None where no word vectors were given.
     text: The manifest's account of the text; None without text.
     has_words: Whether examples carry `words`.
     has_acoustic_word: Whether examples carry `acoustic_word`.
@@ -100,13 +100,13 @@ class Corpus:
 
 
 def as_float32(values: np.ndarray) -> np.ndarray:
-  """To float32; what does not fit becomes infinite, for the policy to see."""
+  """Converts to float32; what does not fit becomes infinite."""
   with np.errstate(over="ignore"):
     return np.asarray(values).astype(np.float32)
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
-  """Column names where nothing better is known."""
+  """Makes column names where nothing better is known."""
   width = max(2, len(str(count - 1)))
   return tuple(f"{name}_{i:0{width}d}" for i in range(count))
 

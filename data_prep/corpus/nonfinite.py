@@ -1,4 +1,4 @@
-"""What becomes of NaN and infinite feature values.
+"""Applies a policy to NaN and infinite feature values, and counts them.
 
 The policies, by their names on the command line:
 
@@ -31,6 +31,7 @@ class Nonfinite:
   def __init__(
     self, policy: str, modalities: dict[str, corpus.Modality]
   ) -> None:
+    """Takes a name of `POLICIES` and the modalities of the corpus."""
     self.policy = policy
     self._modalities = modalities
     self._counts = {
@@ -43,7 +44,7 @@ class Nonfinite:
     self._train_seen = False
 
   def observe(self, example: corpus.Example) -> None:
-    """Takes account of one example, in the pass before writing."""
+    """Counts one example, in the pass before writing."""
     train = example.split == "train"
     self._train_seen |= train
     for name, frames in example.streams.items():
@@ -77,7 +78,7 @@ class Nonfinite:
     self._high[key] = np.maximum(self._high.get(key, high), high)
 
   def counts(self) -> dict[str, dict[str, int]]:
-    """Values by modality and column; only columns with any."""
+    """Returns the values by modality and column; only columns with any."""
     return {
       name: {
         self._modalities[name].columns[column]: int(counts[column])
@@ -88,7 +89,7 @@ class Nonfinite:
     }
 
   def apply(self, example: corpus.Example) -> corpus.Example:
-    """The example with finite values only, in the pass that writes."""
+    """Makes an example's values finite, in the pass that writes."""
     bad = {
       name: ~np.isfinite(frames)
       for name, frames in example.streams.items()

@@ -1,4 +1,4 @@
-"""Text to words, and words to vectors in GloVe's text format.
+"""Splits text into words and finds their vectors.
 
 The tokeniser keeps words whole (`don't`, `mm-hmm`, `U.S`, `1,000`), takes
 every other mark by itself (`...` and `--` in one), and keeps tags such as
@@ -17,15 +17,12 @@ A token without a vector is out of vocabulary: `skip` leaves it out, `zero`
 keeps its place as a row of zeros. Either way the manifest counts it.
 """
 
-import pathlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema, word_vectors
 
 TOKENISER = "words-1"
@@ -69,18 +66,18 @@ NUMBER = "<number>"
 
 
 def tokenise(text: str) -> list[str]:
-  """The words of a text, in the case they were written in."""
+  """Splits a text into words, in the case they were written in."""
   return _TOKEN.findall(text.translate(_MARKS))
 
 
 def candidates(word: str) -> tuple[str, ...]:
-  """The forms a word is looked up under, in order."""
+  """Lists the forms a word is looked up under, in order."""
   forms = (word.lower(), word)
   return (*forms, NUMBER) if _NUMBER.fullmatch(word) else forms
 
 
 def pieces(word: str) -> list[str]:
-  """What a compound falls into; nothing for a simple word."""
+  """Splits a compound into its pieces; none for a simple word."""
   parts = []
   for part in re.split(r"[-.\[\]{}]+", word):
     contraction = _CONTRACTION.match(part)
@@ -92,20 +89,21 @@ def pieces(word: str) -> list[str]:
 
 
 class Lexicon:
-  """A corpus's words and what stands for each."""
+  """Maps a corpus's words to the forms that have vectors."""
 
   def __init__(
     self, counts: Counter[str], vectors: word_vectors.WordVectors
   ) -> None:
+    """Takes how often each word occurs, and the vectors of their forms."""
     self.dim = vectors.dim
     self._vectors = vectors.vectors
     self._resolved = {word: self._resolve(word) for word in counts}
     tokens: Counter[str] = Counter()
     missing: Counter[str] = Counter()
     for word, count in counts.items():
-      for form, found in self._resolved[word]:
+      for form, has_vector in self._resolved[word]:
         tokens[form] += count
-        if not found:
+        if not has_vector:
           missing[form] += count
     self.tokens = tokens.total()
     self.oov_tokens = missing.total()
@@ -117,11 +115,11 @@ class Lexicon:
       return [(whole, True)]
     resolved = []
     for piece in pieces(word) or [word]:
-      found = self._find(piece)
-      if found is None:
+      form = self._find(piece)
+      if form is None:
         resolved.append((piece.lower(), False))
       else:
-        resolved.append((found, True))
+        resolved.append((form, True))
     return resolved
 
   def _find(self, word: str) -> str | None:
@@ -131,18 +129,18 @@ class Lexicon:
     return None
 
   def embed(self, text: str, oov: str) -> tuple[list[str], np.ndarray]:
-    """The words of a text that was counted, and a row for each."""
+    """Embeds a text that was counted: its words, and a row for each."""
     words, rows = [], []
     zeros = np.zeros(self.dim, np.float32)
     for word in tokenise(text):
-      for form, found in self._resolved[word]:
-        if found or oov == "zero":
+      for form, has_vector in self._resolved[word]:
+        if has_vector or oov == "zero":
           words.append(form)
-          rows.append(self._vectors[form] if found else zeros)
+          rows.append(self._vectors[form] if has_vector else zeros)
     return words, np.array(rows, np.float32).reshape(len(rows), self.dim)
 
   def summary(self, oov: str, emotions: schema.EmotionVectors) -> dict:
-    """The manifest's account of the text."""
+    """Returns the manifest's account of the text."""
     return {
       "tokeniser": TOKENISER,
       "oov_policy": oov,
@@ -154,7 +152,7 @@ class Lexicon:
 
 
 def forms(counts: Iterable[str]) -> set[str]:
-  """Every form that any of the words may be looked up under."""
+  """Collects every form that any of the words may be looked up under."""
   wanted = set()
   for word in counts:
     for part in (word, *pieces(word)):
@@ -167,7 +165,7 @@ def emotion_vectors(
   words: dict[str, tuple[str, ...]],
   vectors: word_vectors.WordVectors,
 ) -> schema.EmotionVectors:
-  """The first candidate word of each emotion that has a vector.
+  """Chooses for each emotion its first candidate word with a vector.
 
   Args:
     names: Emotions in the order of the labels.
@@ -187,45 +185,12 @@ def emotion_vectors(
 
 
 def without_vector(emotions: schema.EmotionVectors) -> list[str]:
-  """Emotions for which no candidate had a vector."""
+  """Lists the emotions for which no candidate had a vector."""
   return [
     name
     for name, word in zip(emotions.names, emotions.words, strict=True)
     if not word
   ]
-
-
-def describe(path: pathlib.Path) -> dict[str, Any]:
-  """What `data_prep.inspect` says of a file of word vectors."""
-  count = 0
-  dim = None
-  first: list[str] = []
-  with_spaces = 0
-  for number, line in word_vectors.lines(path):
-    if number == 1 and re.fullmatch(rb"\d+ \d+", line):
-      continue
-    spaces = line.count(b" ")
-    if dim is None:
-      dim = spaces
-    if dim == 0 or spaces < dim:
-      raise UserError(
-        f"{path} line {number}: a word and {dim} numbers expected, got"
-        f" {spaces} numbers"
-      )
-    with_spaces += spaces > dim
-    if count < 5:
-      word_vectors.numbers(line, dim, path, number)
-      first.append(
-        word_vectors.word_of(line, dim).decode("utf-8", errors="replace")
-      )
-    count += 1
-  return {
-    "kind": "word vectors",
-    "words": count,
-    "dim": dim or 0,
-    "words_with_spaces": with_spaces,
-    "first_words": first,
-  }
 
 
 # Words for emotions by the names that data sets give them, in order of

@@ -1,0 +1,1 @@
+"""Reads files of features and describes them."""

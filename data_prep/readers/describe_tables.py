@@ -1,24 +1,14 @@
-"""Describes a file of features or a folder of shards.
-
-Reads .npz, .csv, .csv.gz, .jsonl, .h5, .pkl (arrays only), word vectors in
-GloVe's text format, folders in the layout of CMU's processed data, and shards,
-whose sizes and checksums it compares with the manifest.
-
-Example:
-  python -m data_prep.inspect shards/iemocap4
-  python -m data_prep.inspect --json cmu-mosei
-"""
+"""Shows a description of a file or folder as tables on the terminal."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import rich.console
 import rich.markup
 import rich.table
 
 
 def tables_of(description: dict[str, Any]) -> list[rich.table.Table]:
-  """The terminal's view of a description."""
+  """Makes the tables that show a description."""
   kind = description["kind"]
   if kind == "shards":
     return _shard_tables(description)
@@ -94,9 +84,30 @@ def _cmu_table(description: dict[str, Any]) -> rich.table.Table:
 
 
 def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
+  headers = ("modality", "dim", "longest", "padding", "present")
+  splits = [split or "no split" for split in description["counts"]["by_split"]]
+  return [
+    _rows(description["name"], _shard_facts(description), ("", "")),
+    _rows(
+      "modalities",
+      [
+        _modality_cells(description, name) for name in description["modalities"]
+      ],
+      (*headers, "not finite", "columns"),
+    ),
+    _rows(
+      "emotions",
+      _emotion_rows(description),
+      ("emotion", "word", "all", *splits),
+    ),
+  ]
+
+
+def _shard_facts(description: dict[str, Any]) -> list[tuple[str, str]]:
+  """Lists what holds of a shard folder as a whole."""
   counts = description["counts"]
   vectors = description["emotion_vectors"]
-  damaged = description["damaged"]
+  shards = description["shards"]
   facts = [
     ("source", f"{description['source']}: {description['layout']}"),
     ("converter", description["converter"]["version"]),
@@ -110,43 +121,46 @@ def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
     ("nonfinite policy", description["nonfinite"]["policy"]),
     (
       "shards",
-      f"{len(description['shards'])} {description['file_format']},"
-      f" {sum(shard['bytes'] for shard in description['shards'])} bytes,"
-      f" {'DAMAGED' if damaged else 'checksums agree'}",
+      f"{len(shards)} {description['file_format']},"
+      f" {sum(shard['bytes'] for shard in shards)} bytes,"
+      f" {'DAMAGED' if description['damaged'] else 'checksums agree'}",
     ),
     ("fingerprint", description["fingerprint"]),
   ]
   if description["text"]:
-    text_facts = description["text"]
+    text = description["text"]
     facts.append(
       (
         "words",
-        f"{text_facts['tokens']}, {text_facts['oov_tokens']} without a vector"
-        f" ({text_facts['oov_types']} types), policy"
-        f" {text_facts['oov_policy']}",
+        f"{text['tokens']}, {text['oov_tokens']} without a vector"
+        f" ({text['oov_types']} types), policy {text['oov_policy']}",
       )
     )
-  modalities = [
-    (
-      name,
-      entry["dim"],
-      entry["max_length"],
-      entry["padding"],
-      f"{counts['present'][name]} of {counts['examples']}",
-      ", ".join(
-        f"{column} {count}"
-        for column, count in description["nonfinite"]["counts"]
-        .get(name, {})
-        .items()
-      )
-      or "0",
-      f"{entry['columns'][0]} to {entry['columns'][-1]}",
-    )
-    for name, entry in description["modalities"].items()
-  ]
+  return facts
+
+
+def _modality_cells(description: dict[str, Any], name: str) -> tuple[Any, ...]:
+  """Lists what is shown of a modality of shards."""
+  entry, counts = description["modalities"][name], description["counts"]
+  nonfinite = description["nonfinite"]["counts"].get(name, {})
+  return (
+    name,
+    entry["dim"],
+    entry["max_length"],
+    entry["padding"],
+    f"{counts['present'][name]} of {counts['examples']}",
+    ", ".join(f"{column} {count}" for column, count in nonfinite.items())
+    or "0",
+    f"{entry['columns'][0]} to {entry['columns'][-1]}",
+  )
+
+
+def _emotion_rows(description: dict[str, Any]) -> list[tuple[Any, ...]]:
+  """Counts the utterances of each emotion, by split, and all of them."""
+  counts, vectors = description["counts"], description["emotion_vectors"]
   splits = list(counts["by_split"])
   words = vectors["words"] if vectors else [""] * len(description["emotions"])
-  emotions = [
+  rows = [
     (
       name,
       word,
@@ -155,32 +169,5 @@ def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
     )
     for name, word in zip(description["emotions"], words, strict=True)
   ]
-  emotions.append(
-    (
-      "utterances",
-      "",
-      counts["examples"],
-      *(counts["by_split"][split] for split in splits),
-    )
-  )
-  return [
-    _rows(description["name"], facts, ("", "")),
-    _rows(
-      "modalities",
-      modalities,
-      (
-        "modality",
-        "dim",
-        "longest",
-        "padding",
-        "present",
-        "not finite",
-        "columns",
-      ),
-    ),
-    _rows(
-      "emotions",
-      emotions,
-      ("emotion", "word", "all", *(split or "no split" for split in splits)),
-    ),
-  ]
+  by_split = (counts["by_split"][split] for split in splits)
+  return [*rows, ("utterances", "", counts["examples"], *by_split)]

@@ -16,7 +16,7 @@ from mmer_jax.base.errors import UserError
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-  """How Python 3 writes bytes into protocols that had none."""
+  """Decodes bytes as Python 3 writes them into protocols without bytes."""
   if encoding not in ("latin1", "latin-1"):
     raise pickle.UnpicklingError(f"bytes in encoding {encoding!r}")
   return text.encode("latin1")
@@ -53,7 +53,7 @@ class _Restricted(pickle.Unpickler):
 
 
 def load(path: pathlib.Path) -> Any:
-  """The arrays and containers of a pickle.
+  """Reads the arrays and containers of a pickle.
 
   Raises:
     UserError: The file is broken, or asks for anything but arrays.

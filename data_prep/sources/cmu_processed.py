@@ -1,4 +1,4 @@
-"""The HDF5 layout of CMU's processed data, as Dai et al. 2020 use it.
+"""Reads CMU's processed data in HDF5, as Dai et al. 2020 use it.
 
 A folder with, per split (`train`, `valid`, `test`), `text_SPLIT_emb.h5`,
 `audio_SPLIT.h5`, `video_SPLIT.h5` of shape (n, t, d), aligned word by word, and
@@ -19,101 +19,43 @@ and of 35 visual columns FACET 4.2, by name; other columns have numbers.
 """
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
-
-import h5py
-import numpy as np
 
 from data_prep.corpus import columns, corpus
 from data_prep.corpus import text as text_lib
+from data_prep.readers import hdf5_arrays
+from data_prep.sources import cmu_labels
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 from mmer_jax.data import word_vectors as word_vectors_lib
 
 LABEL_FILES = ("auto", "ey", "y")
-# The layout's name of a split to ours.
+# The layout's name of a split to the converter's.
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 FILES = {
   "lexical": "text_{}_emb.h5",
   "acoustic": "audio_{}.h5",
   "visual": "video_{}.h5",
 }
-EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
-SENTIMENTS = ("negative", "neutral", "positive")
-_KEYS = ("d1", "data")
 _KNOWN = {
   ("acoustic", 74): columns.COVAREP_74,
   ("visual", 35): columns.FACET_35,
 }
-_BLOCK = 64
-
-
-class Array(NamedTuple):
-  """A data set in an HDF5 file.
-
-  Attributes:
-    path: The file.
-    key: Of the data set.
-    shape: As stored.
-  """
-
-  path: pathlib.Path
-  key: str
-  shape: tuple[int, ...]
-
-  def read(self, start: int, stop: int) -> np.ndarray:
-    """Some rows."""
-    try:
-      with h5py.File(self.path, "r") as file:
-        return file[self.key][start:stop]
-    except (OSError, RuntimeError) as error:
-      raise UserError(
-        f"{self.path}: rows {start} to {stop - 1} of {self.key!r} cannot be"
-        f" read: {error}"
-      ) from error
-
-  def blocks(self) -> Iterator[np.ndarray]:
-    """All rows, one by one, a block of them in memory."""
-    for start in range(0, self.shape[0], _BLOCK):
-      yield from self.read(start, min(start + _BLOCK, self.shape[0]))
-
-
-def open_array(path: pathlib.Path) -> Array:
-  """The data set of a file of this layout."""
-  try:
-    with h5py.File(path, "r") as file:
-      for key in _KEYS:
-        if isinstance(file.get(key), h5py.Dataset):
-          array = Array(path, key, file[key].shape)
-          kind = file[key].dtype.kind
-          break
-      else:
-        raise UserError(
-          f"{path}: no data set {' or '.join(map(repr, _KEYS))}; it has"
-          f" {', '.join(file) or 'nothing'}"
-        )
-  except (OSError, RuntimeError) as error:
-    raise UserError(
-      f"{path} is not a readable HDF5 file: {error}; is it truncated?"
-    ) from error
-  if kind not in "fiub":
-    raise UserError(f"{path}: data set {array.key!r} does not hold numbers")
-  return array
 
 
 class Split(NamedTuple):
-  """The files of one split.
+  """Names the files of one split.
 
   Attributes:
-    name: As the layout has it.
+    name: The split, as the layout names it.
     features: Modality to its array.
-    labels: Their array.
+    labels: The array of the labels.
   """
 
   name: str
-  features: dict[str, Array]
-  labels: Array
+  features: dict[str, hdf5_arrays.Array]
+  labels: hdf5_arrays.Array
 
 
 def build(
@@ -125,11 +67,11 @@ def build(
   emotions: tuple[str, ...],
   sentiment_bins: str | None,
 ) -> corpus.Corpus:
-  """The corpus in a folder of this layout.
+  """Builds the corpus in a folder of this layout.
 
   Args:
-    folder: With the files.
-    word_vectors: For the emotions' vectors, or None.
+    folder: The folder that holds the files.
+    word_vectors: A file with the vectors of the emotions, or None.
     label_file: One of `LABEL_FILES`.
     label_type: `"single"`, `"multi"` or `"auto"`.
     emotions: Names of the label columns; () where the layout fixes them.
@@ -137,7 +79,13 @@ def build(
   """
   prefix, splits = find(folder, label_file)
   dims = _dims(splits)
-  labels = _Labels(prefix, splits, label_type, emotions, sentiment_bins)
+  labels = cmu_labels.Labels(
+    prefix,
+    [split.labels for split in splits],
+    label_type,
+    emotions,
+    sentiment_bins,
+  )
   modalities = {
     name: corpus.Modality(
       _KNOWN.get((name, dims[name]), corpus.numbered(name, dims[name])),
@@ -151,15 +99,6 @@ def build(
     for split in splits:
       yield from _examples(split, labels)
 
-  vectors = None
-  if word_vectors is not None:
-    words = {
-      name: text_lib.EMOTION_WORDS.get(name, (name,)) for name in labels.names
-    }
-    wanted = set().union(*words.values())
-    vectors = text_lib.emotion_vectors(
-      labels.names, words, word_vectors_lib.read(word_vectors, wanted)
-    )
   keys = sorted({a.key for s in splits for a in s.features.values()})
   return corpus.Corpus(
     name=corpus_name(folder),
@@ -177,12 +116,24 @@ def build(
       "sentiment_bins": labels.bins,
       "word_vectors": word_vectors.name if word_vectors else None,
     },
-    vectors=vectors,
+    vectors=_vectors(labels.names, word_vectors),
   )
 
 
+def _vectors(
+  emotions: Sequence[str], word_vectors: pathlib.Path | None
+) -> schema.EmotionVectors | None:
+  """Reads the emotions' word vectors, where a file of them is given."""
+  if word_vectors is None:
+    return None
+  words = {name: text_lib.EMOTION_WORDS.get(name, (name,)) for name in emotions}
+  wanted = set().union(*words.values())
+  vectors = word_vectors_lib.read(word_vectors, wanted)
+  return text_lib.emotion_vectors(emotions, words, vectors)
+
+
 def corpus_name(folder: pathlib.Path) -> str:
-  """The folder's name, as the name of a corpus may be."""
+  """Makes the name of a corpus from the name of its folder."""
   name = "".join(
     c if c.isascii() and c.isalnum() else "_"
     for c in folder.resolve().name.lower()
@@ -191,7 +142,7 @@ def corpus_name(folder: pathlib.Path) -> str:
 
 
 def find(folder: pathlib.Path, label_file: str) -> tuple[str, list[Split]]:
-  """The label files' prefix and the splits of a folder.
+  """Finds the label files' prefix and the splits of a folder.
 
   Raises:
     UserError: Nothing of the layout is there, a split is incomplete, files of
@@ -201,36 +152,42 @@ def find(folder: pathlib.Path, label_file: str) -> tuple[str, list[Split]]:
     raise UserError(f"{folder} is not a folder; cmu_processed reads a folder")
   prefix = label_file
   if label_file == "auto":
-    found = any((folder / f"ey_{name}.h5").is_file() for name in SPLITS)
-    prefix = "ey" if found else "y"
+    any_emotions = any((folder / f"ey_{name}.h5").is_file() for name in SPLITS)
+    prefix = "ey" if any_emotions else "y"
   splits = []
   for name in SPLITS:
-    features = {
-      modality: open_array(folder / pattern.format(name))
-      for modality, pattern in FILES.items()
-      if (folder / pattern.format(name)).is_file()
-    }
-    path = folder / f"{prefix}_{name}.h5"
-    if not features and not path.is_file():
-      continue
-    if not features:
-      raise UserError(
-        f"{path} has labels, but no"
-        f" {', '.join(p.format(name) for p in FILES.values())} is there"
-      )
-    if not path.is_file():
-      raise UserError(
-        f"{path} is missing; the {name} split has features and no labels"
-      )
-    split = Split(name, features, open_array(path))
-    _check_split(split)
-    splits.append(split)
+    split = _find_split(folder, prefix, name)
+    if split is not None:
+      _check_split(split)
+      splits.append(split)
   if not splits:
     raise UserError(
       f"{folder} has none of {prefix}_SPLIT.h5, text_SPLIT_emb.h5,"
       " audio_SPLIT.h5, video_SPLIT.h5 with SPLIT train, valid or test"
     )
   return prefix, splits
+
+
+def _find_split(folder: pathlib.Path, prefix: str, name: str) -> Split | None:
+  """Opens the files of one split; None where there are none."""
+  features = {
+    modality: hdf5_arrays.open_array(folder / pattern.format(name))
+    for modality, pattern in FILES.items()
+    if (folder / pattern.format(name)).is_file()
+  }
+  path = folder / f"{prefix}_{name}.h5"
+  if not features and not path.is_file():
+    return None
+  if not features:
+    raise UserError(
+      f"{path} has labels, but no"
+      f" {', '.join(p.format(name) for p in FILES.values())} is there"
+    )
+  if not path.is_file():
+    raise UserError(
+      f"{path} is missing; the {name} split has features and no labels"
+    )
+  return Split(name, features, hdf5_arrays.open_array(path))
 
 
 def _check_split(split: Split) -> None:
@@ -268,102 +225,9 @@ def _dims(splits: list[Split]) -> dict[str, int]:
   return {name: dim for name, (dim, _) in dims.items()}
 
 
-class _Labels:
-  """What the label arrays mean."""
-
-  def __init__(
-    self,
-    prefix: str,
-    splits: list[Split],
-    label_type: str,
-    emotions: tuple[str, ...],
-    sentiment_bins: str | None,
-  ) -> None:
-    shapes = {split.labels.shape[1:] for split in splits}
-    first = splits[0].labels
-    if len(shapes) > 1:
-      raise UserError(
-        f"{first.path.parent}: the splits' labels have shapes"
-        f" {', '.join(str(s.labels.shape) for s in splits)}, expected one kind"
-      )
-    (shape,) = shapes
-    self.pairs = len(shape) == 2 and shape[1] == 2
-    if len(shape) > 1 and not self.pairs:
-      raise UserError(
-        f"{first.path}: labels of shape {first.shape}, expected (n,), (n, k) or"
-        " (n, k, 2)"
-      )
-    self.scores = not self.pairs and shape in ((), (1,))
-    self.bins: list[float] | None = None
-    if self.scores:
-      self.bins = _bins(splits, sentiment_bins)
-    elif sentiment_bins is not None:
-      raise UserError(
-        f"--sentiment_bins cuts scores; {first.path} holds classes of shape"
-        f" {first.shape}"
-      )
-    count = 3 if self.scores else shape[0]
-    self.names = _names(prefix, count, emotions, first)
-    auto = "single" if prefix == "y" else "multi"
-    self.label_type = auto if label_type == "auto" else label_type
-    kind = "sentiment scores" if self.scores else f"{count} classes"
-    self.layout = f"labels {prefix}_*.h5 ({kind})"
-
-  def __call__(self, row: np.ndarray, where: str) -> np.ndarray:
-    """The labels of one row."""
-    if not np.isfinite(row).all():
-      raise UserError(f"{where}: label {np.ravel(row)} is not finite")
-    if self.pairs:
-      return (row[:, 1] > row[:, 0]).astype(np.float32)
-    if not self.scores:
-      return (row > 0).astype(np.float32)
-    low, high = self.bins
-    score = float(np.ravel(row)[0])
-    return np.eye(3, dtype=np.float32)[(score >= low) + (score > high)]
-
-
-def _bins(splits: list[Split], text: str | None) -> list[float]:
-  if text is not None:
-    try:
-      low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-      raise UserError(
-        f"--sentiment_bins={text!r}, expected LOW,HIGH such as 2.5,3.5"
-      ) from error
-    if not low <= high:
-      raise UserError(f"--sentiment_bins={text!r}: LOW must not exceed HIGH")
-    return [low, high]
-  for split in splits:
-    scores = split.labels.read(0, split.labels.shape[0])
-    if np.nanmin(scores) < 1 or np.nanmax(scores) > 5:
-      raise UserError(
-        f"{split.labels.path} holds scores from {np.nanmin(scores):g} to"
-        f" {np.nanmax(scores):g}; give --sentiment_bins=LOW,HIGH (the default"
-        " 2.5,3.5 is for scores from 1 to 5)"
-      )
-  return [2.5, 3.5]
-
-
-def _names(
-  prefix: str, count: int, emotions: tuple[str, ...], first: Array
-) -> tuple[str, ...]:
-  if emotions:
-    if len(emotions) != count or len(set(emotions)) != count:
-      raise UserError(
-        f"--emotions names {len(set(emotions))}, {first.path} has {count} label"
-        " columns"
-      )
-    return emotions
-  fixed = {("ey", 6): EMOTIONS, ("y", 3): SENTIMENTS}
-  if (prefix, count) not in fixed:
-    raise UserError(
-      f"{first.path} has {count} label columns, which the layout does not name;"
-      " give --emotions=A,B,..."
-    )
-  return fixed[prefix, count]
-
-
-def _examples(split: Split, labels: _Labels) -> Iterator[corpus.Example]:
+def _examples(
+  split: Split, labels: cmu_labels.Labels
+) -> Iterator[corpus.Example]:
   readers: dict[str, Any] = {
     name: array.blocks() for name, array in split.features.items()
   }

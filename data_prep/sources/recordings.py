@@ -1,4 +1,4 @@
-"""Recordings and their transcripts, by a list of them.
+"""Reads recordings and their transcripts, by a list of them.
 
 The list is a .csv or .jsonl file with the columns `wav` (a file that libsndfile
 reads, by its path below the folder of the list) and `text`, and optionally `id`
@@ -15,8 +15,6 @@ sampling rate, so that all recordings need one, which the manifest records.
 """
 
 import pathlib
-import tempfile
-import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -24,28 +22,23 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.corpus import corpus, text
+from data_prep.readers import sound as sound_lib
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema, table_files
 from mmer_jax.data import word_vectors as word_vectors_lib
-
-# Feature set and levels of openSMILE; the levels stand side by side.
-ACOUSTIC = {
-  "is10": ("IS10", ("Functionals",)),
-  "compare2013": (
-    "IS13",
-    ("LowLevelDescriptors", "LowLevelDescriptors_Deltas"),
-  ),
-}
 
 _COLUMNS = ("wav", "text", "id", "speaker", "label")
 
 
 class _Row(NamedTuple):
-  """A line of the list."""
+  """Holds a line of the list.
 
-  number: int
-  where: str
-  wav: pathlib.Path
+  Attributes:
+    recording: The file of the line.
+    cells: Column name to text.
+  """
+
+  recording: sound_lib.Recording
   cells: dict[str, str]
 
 
@@ -57,11 +50,11 @@ def build(
   oov: str,
   emotions: Sequence[str],
 ) -> corpus.Corpus:
-  """The corpus of a list of recordings.
+  """Builds the corpus of a list of recordings.
 
   Args:
     path: The list.
-    acoustic: A key of `ACOUSTIC`.
+    acoustic: A key of `sound.ACOUSTIC`.
     word_vectors: None to go without the text.
     oov: A policy of `text.OOV_POLICIES`.
     emotions: Names, in the order of the labels; empty for those that are used,
@@ -71,48 +64,22 @@ def build(
     UserError: The list lacks a column, or a recording is missing.
   """
   rows = _rows(path)
-  used = sorted({row.cells["label"] for row in rows if row.cells["label"]})
-  emotions = tuple(emotions) or tuple(used)
-  unknown = [name for name in used if name not in emotions]
-  if unknown:
-    row = next(row for row in rows if row.cells["label"] == unknown[0])
-    raise UserError(
-      f"{row.where}: label {unknown[0]!r} is not one of --emotions"
-      f" {', '.join(emotions)}"
-    )
-  if not emotions:
-    raise UserError(
-      f"{path} has no label, so that nothing names the emotions; pass"
-      " --emotions=happy,sad, as the model that will be used has them"
-    )
-  sound = _Sound(acoustic)
+  emotions = _emotions(path, rows, emotions)
+  sound = sound_lib.Sound(acoustic)
   modalities = {"acoustic": corpus.Modality(sound.columns, corpus.NO_PADDING)}
   lexicon, vectors, summary = None, None, None
   if word_vectors is not None:
     lexicon, vectors = _lexicon(rows, emotions, word_vectors)
     summary = lexicon.summary(oov, vectors)
-    modalities["lexical"] = corpus.Modality(
-      corpus.numbered("vector", lexicon.dim), corpus.NO_PADDING
-    )
+    lexical = corpus.numbered("vector", lexicon.dim)
+    modalities = {
+      "lexical": corpus.Modality(lexical, corpus.NO_PADDING),
+      **modalities,
+    }
 
   def examples() -> Iterator[corpus.Example]:
     for row in rows:
-      streams, words = {"acoustic": sound(row)}, None
-      if lexicon is not None:
-        words, streams["lexical"] = lexicon.embed(row.cells["text"], oov)
-      label = row.cells["label"]
-      labels = None
-      if label:
-        labels = np.zeros(len(emotions), np.float32)
-        labels[emotions.index(label)] = 1
-      yield corpus.Example(
-        id=row.cells["id"],
-        where=row.where,
-        streams=streams,
-        labels=labels,
-        speaker=row.cells["speaker"],
-        words=words,
-      )
+      yield _example(row, sound, lexicon, oov, emotions)
 
   return corpus.Corpus(
     name="recordings",
@@ -120,19 +87,64 @@ def build(
     layout=f"a list of {len(rows)} recordings, {path.suffix.lstrip('.')}",
     emotions=emotions,
     label_type="single",
-    modalities={m: modalities[m] for m in schema.MODALITIES if m in modalities},
+    modalities=modalities,
     examples=examples,
     total=len(rows),
     options={
       "acoustic": acoustic,
       "opensmile": sound.version,
-      "rate_hz": sound.rate(rows[0]),
+      "rate_hz": sound.rate(rows[0].recording),
       "word_vectors": word_vectors.name if word_vectors else None,
       "oov": oov if word_vectors else None,
     },
     vectors=vectors,
     text=summary,
     has_words=lexicon is not None,
+  )
+
+
+def _emotions(
+  path: pathlib.Path, rows: Sequence[_Row], named: Sequence[str]
+) -> tuple[str, ...]:
+  """Names the emotions, and checks that the labels are among them."""
+  used = sorted({row.cells["label"] for row in rows if row.cells["label"]})
+  emotions = tuple(named) or tuple(used)
+  for row in rows:
+    label = row.cells["label"]
+    if label and label not in emotions:
+      raise UserError(
+        f"{row.recording.where}: label {label!r} is not one of --emotions"
+        f" {', '.join(emotions)}"
+      )
+  if not emotions:
+    raise UserError(
+      f"{path} has no label, so that nothing names the emotions; pass"
+      " --emotions=happy,sad, as the model that will be used has them"
+    )
+  return emotions
+
+
+def _example(
+  row: _Row,
+  sound: sound_lib.Sound,
+  lexicon: text.Lexicon | None,
+  oov: str,
+  emotions: tuple[str, ...],
+) -> corpus.Example:
+  streams, words = {"acoustic": sound(row.recording)}, None
+  if lexicon is not None:
+    words, streams["lexical"] = lexicon.embed(row.cells["text"], oov)
+  labels = None
+  if row.cells["label"]:
+    labels = np.zeros(len(emotions), np.float32)
+    labels[emotions.index(row.cells["label"])] = 1
+  return corpus.Example(
+    id=row.cells["id"],
+    where=row.recording.where,
+    streams=streams,
+    labels=labels,
+    speaker=row.cells["speaker"],
+    words=words,
   )
 
 
@@ -145,10 +157,15 @@ def _rows(path: pathlib.Path) -> list[_Row]:
   table = table_files.open_table(path)
   for column in ("wav", "text"):
     table.require(column)
-  there = [c for c in _COLUMNS if c in (table.columns or ("wav", "text"))]
+  known = [c for c in _COLUMNS if c in (table.columns or ("wav", "text"))]
   rows = []
-  for row in table.rows(there):
-    cells = {c: table_files.as_text(row.cells.get(c)).strip() for c in _COLUMNS}
+  for row in table.rows(known):
+    cells = {
+      column: table_files.as_text(
+        row.cells.get(column), row.where, column
+      ).strip()
+      for column in _COLUMNS
+    }
     if not cells["wav"]:
       raise UserError(f"{row.where}: wav is empty, expected the path of a file")
     wav = path.parent / cells["wav"]
@@ -157,7 +174,8 @@ def _rows(path: pathlib.Path) -> list[_Row]:
         f"{row.where}: {wav} is not a file; paths are relative to the list"
       )
     cells["id"] = cells["id"] or cells["wav"]
-    rows.append(_Row(len(rows), row.where, wav, cells))
+    recording = sound_lib.Recording(len(rows), row.where, wav)
+    rows.append(_Row(recording, cells))
   if not rows:
     raise UserError(f"{path} lists no recording, expected one at least")
   return rows
@@ -174,90 +192,3 @@ def _lexicon(
   vectors = word_vectors_lib.read(path, wanted)
   lexicon = text.Lexicon(counts, vectors)
   return lexicon, text.emotion_vectors(emotions, words, vectors)
-
-
-class _Sound:
-  """Recordings to features; a second pass reads what the first has made."""
-
-  def __init__(self, acoustic: str) -> None:
-    try:
-      import opensmile
-      import soundfile
-    except ImportError as error:
-      raise UserError(
-        f"--source=recordings needs the package {error.name}, which is not"
-        " installed; pip install 'mmer_jax[prep]'"
-      ) from None
-    self._soundfile = soundfile
-    name, levels = ACOUSTIC[acoustic]
-    self._levels = [
-      opensmile.Smile(
-        feature_set=opensmile.FeatureSet[name],
-        feature_level=opensmile.FeatureLevel[level],
-      )
-      for level in levels
-    ]
-    self.version = opensmile.__version__
-    self.columns = tuple(
-      column for level in self._levels for column in level.feature_names
-    )
-    self._rate: tuple[float, str] | None = None
-    # Frames of a whole corpus may not fit into memory.
-    self._made = tempfile.TemporaryDirectory(prefix="recordings_")
-    weakref.finalize(self, self._made.cleanup)
-
-  def rate(self, row: _Row) -> int:
-    """The sampling rate of a recording, in Hz."""
-    return self._read(row)[1]
-
-  def _read(self, row: _Row) -> tuple[np.ndarray, int]:
-    try:
-      return self._soundfile.read(str(row.wav), dtype="float32")
-    except (OSError, RuntimeError) as error:
-      raise UserError(
-        f"{row.where}: {row.wav} cannot be read as sound ({error})"
-      ) from None
-
-  def __call__(self, row: _Row) -> np.ndarray:
-    """The features of a recording, (t, d) float32."""
-    file = pathlib.Path(self._made.name) / f"{row.number}.npy"
-    if file.exists():
-      return np.load(file)
-    frames = self._extract(row)
-    np.save(file, frames)
-    return frames
-
-  def _extract(self, row: _Row) -> np.ndarray:
-    samples, rate = self._read(row)
-    if self._rate is None:
-      self._rate = (rate, row.where)
-    if rate != self._rate[0]:
-      raise UserError(
-        f"{row.where}: {row.wav} has {rate} Hz, {self._rate[1]} has"
-        f" {self._rate[0]} Hz; resample the recordings to one rate"
-      )
-    if not len(samples):
-      raise UserError(
-        f"{row.where}: {row.wav} is empty, expected sound; leave it out"
-      )
-    if not np.isfinite(samples).all():
-      raise UserError(
-        f"{row.where}: {row.wav} holds samples that are not finite; record or"
-        " convert it again"
-      )
-    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    # The longest of openSMILE's windows has 60 ms; deltas need a few of them.
-    if len(mono) < 0.1 * rate:
-      raise UserError(
-        f"{row.where}: {row.wav} lasts {1e3 * len(mono) / rate:.0f} ms,"
-        " expected 100 ms at least; leave it out"
-      )
-    parts = [
-      np.asarray(level.process_signal(mono, rate), np.float64)
-      for level in self._levels
-    ]
-    # Deltas go on for some frames behind the last one of the descriptors.
-    length = min(len(part) for part in parts)
-    return corpus.as_float32(
-      np.concatenate([part[:length] for part in parts], axis=1)
-    )

@@ -1,4 +1,4 @@
-"""A corpus with a planted structure, in the shapes of the real ones.
+"""Draws a corpus with a planted structure, in the shapes of the real ones.
 
 Each emotion has a place in a space of three affective dimensions. Its word
 vector is that place in the word-vector space, through one fixed map with
@@ -26,175 +26,19 @@ Each utterance is drawn from its own (seed, index): order and number of the
 others do not matter.
 """
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
 from data_prep.corpus import corpus
+from data_prep.sources import synthetic_presets
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 
-# Places of emotions: (pleasure, arousal, dominance), ours, before scaling to
-# length 1. Each is an affine combination of the others of its corpus, so that a
-# map learnt without it reaches it: the four of a single-label corpus lie in a
-# plane, where three points fix an affine map, the six of CMU-MOSEI in space.
-_PLANE = {
-  "neutral": (0.5, -0.9, 0.0),
-  "happy": (0.9, 0.5, 0.0),
-  "sad": (-0.8, -0.6, 0.0),
-  "angry": (-0.6, 0.8, 0.0),
-}
-_SPACE = {
-  "anger": (-0.6, 0.6, 0.6),
-  "disgust": (-0.7, -0.5, 0.6),
-  "fear": (-0.3, 0.7, -0.8),
-  "happy": (0.9, 0.4, -0.2),
-  "sad": (-0.6, -0.4, -0.8),
-  "surprise": (0.5, 0.8, -0.5),
-}
+# Words about an emotion, and words about nothing; ours.
 _RELATED_WORDS = 24
 _OTHER_WORDS = 200
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-  """Shapes and counts of a corpus.
-
-  Attributes:
-    places: Emotions, in the order of the labels, and where they are.
-    label_type: As in the manifest.
-    positives: Split to positive utterances per emotion.
-    sizes: Split to utterances, labelled ones.
-    unlabelled: Utterances without a label, besides.
-    sessions: Of two speakers each; 0 for speakers of one split only.
-    dims: Features by modality; lexical is also the word vectors'.
-    words: Fewest and most words of an utterance.
-    frames: Fewest and most acoustic frames of a word.
-    silence: Probability of a silent acoustic frame after a word.
-    absent: Probability that a modality is missing.
-    num_examples: Where the command names none.
-    mislabelled: Probability that an utterance is labelled with another of the
-      emotions, at random, than the one that it shows; in validation and test
-      none is.
-    gain: Of the maps from affect to acoustic and visual features.
-    expression: By modality, the error of the affect that it shows.
-    informative: Probability that a word is about an emotion present.
-    misleading: Probability that such a word is about any emotion instead.
-  """
-
-  places: dict[str, tuple[float, float, float]]
-  label_type: str
-  positives: dict[str, tuple[int, ...]]
-  sizes: dict[str, int]
-  unlabelled: int
-  sessions: int
-  dims: dict[str, int]
-  words: tuple[int, int]
-  frames: tuple[int, int]
-  silence: float
-  absent: dict[str, float]
-  num_examples: int
-  mislabelled: float = 0.0
-  # Ours: a pooled logistic regression lands between .5 and .85 in each
-  # modality, above that in all of them together.
-  gain: float = 0.5
-  expression: dict[str, float] = dataclasses.field(
-    default_factory=lambda: {"acoustic": 0.5, "visual": 0.6}
-  )
-  informative: float = 0.3
-  misleading: float = 0.2
-
-  @property
-  def emotions(self) -> tuple[str, ...]:
-    """Names in the order of the labels."""
-    return tuple(self.places)
-
-
-PRESETS = {
-  # Dai et al. 2020, Table 7. Sizes are those of the processed CMU-MOSEI files;
-  # word-aligned, as these are: one frame of each modality per word.
-  "mosei": Preset(
-    places=_SPACE,
-    label_type="multi",
-    positives={
-      "train": (3443, 2720, 1319, 8147, 3906, 1562),
-      "validation": (427, 352, 186, 1313, 576, 201),
-      "test": (971, 922, 332, 2522, 1334, 479),
-    },
-    sizes={"train": 16265, "validation": 1869, "test": 4643},
-    unlabelled=0,
-    sessions=0,
-    dims={"lexical": 300, "acoustic": 74, "visual": 35},
-    words=(4, 20),
-    frames=(1, 1),
-    silence=0.0,
-    absent={"lexical": 0.0, "acoustic": 0.03, "visual": 0.05},
-    num_examples=22777,
-  ),
-  # The usual four classes, excited merged into happy; the rest unlabelled.
-  "iemocap": Preset(
-    places=_PLANE,
-    label_type="single",
-    positives={"": (1708, 1636, 1084, 1103)},
-    sizes={"": 5531},
-    unlabelled=4508,
-    sessions=5,
-    dims={"lexical": 300, "acoustic": 74, "visual": 35},
-    words=(2, 20),
-    frames=(1, 3),
-    silence=0.15,
-    absent={"lexical": 0.01, "acoustic": 0.02, "visual": 0.1},
-    num_examples=10039,
-  ),
-  "tiny": Preset(
-    places=_PLANE,
-    label_type="single",
-    positives={"": (1708, 1636, 1084, 1103)},
-    sizes={"": 5531},
-    unlabelled=553,
-    sessions=5,
-    dims={"lexical": 25, "acoustic": 20, "visual": 12},
-    words=(3, 7),
-    frames=(1, 2),
-    silence=0.2,
-    absent={"lexical": 0.02, "acoustic": 0.05, "visual": 0.1},
-    num_examples=600,
-  ),
-}
-# Six emotions in MOSEI's proportions, about the size of `tiny`: what zero-shot
-# and few-shot learning can be tried on.
-PRESETS["tiny_mosei"] = dataclasses.replace(
-  PRESETS["mosei"],
-  dims=PRESETS["tiny"].dims,
-  words=(5, 10),
-  num_examples=4000,
-)
-
-# Frames inside words, words that say much, weak acoustic features, and labels
-# to train on that are often wrong: what a model that also reads the words can
-# teach an acoustic one.
-_SPLITS = ("train", "validation", "test")
-PRESETS["words"] = dataclasses.replace(
-  PRESETS["tiny"],
-  positives={split: PRESETS["tiny"].positives[""] for split in _SPLITS},
-  sizes=dict(zip(_SPLITS, (1000, 300, 700), strict=True)),
-  unlabelled=0,
-  sessions=0,
-  dims={"lexical": 25, "acoustic": 100, "visual": 3},
-  words=(3, 4),
-  frames=(1, 2),
-  silence=0.1,
-  absent={"lexical": 0.0, "acoustic": 0.0, "visual": 0.5},
-  num_examples=2000,
-  mislabelled=0.5,
-  gain=0.2,
-  expression={"acoustic": 0.2, "visual": 0.6},
-  informative=0.9,
-  misleading=0.0,
-)
-
-# Ours.
+# Ours: deviations of an utterance's affect, of words, speakers and frames.
 _VARIATION = 0.2
 _WORD_NOISE = 0.3
 _SPEAKER = 0.3
@@ -202,9 +46,10 @@ _NOISE = 1.0
 
 
 class World:
-  """What all utterances of a seed share."""
+  """Holds what all utterances of a seed share."""
 
-  def __init__(self, preset: Preset, seed: int) -> None:
+  def __init__(self, preset: synthetic_presets.Preset, seed: int) -> None:
+    """Draws the vectors and maps of a seed."""
     rng = np.random.default_rng([seed, 0])
     self.preset = preset
     self.seed = seed
@@ -226,7 +71,7 @@ class World:
     }
 
   def speaker(self, name: str, modality: str) -> np.ndarray:
-    """A speaker's offset in one modality."""
+    """Draws a speaker's offset in one modality, the same at every call."""
     key = [self.seed, 1, *f"{modality}/{name}".encode()]
     rng = np.random.default_rng(key)
     return _SPEAKER * rng.normal(size=self.preset.dims[modality])
@@ -237,22 +82,23 @@ def _orthonormal(rng: np.random.Generator, dim: int) -> np.ndarray:
 
 
 def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
-  """The synthetic corpus.
+  """Builds the synthetic corpus.
 
   Args:
-    preset_name: A key of `PRESETS`.
-    seed: Of the world and of every utterance.
+    preset_name: A key of `synthetic_presets.PRESETS`.
+    seed: The seed of the world and of every utterance.
     num_examples: 0 for the preset's own; split sizes go in proportion.
   """
-  if preset_name not in PRESETS:
+  if preset_name not in synthetic_presets.PRESETS:
     raise UserError(
-      f"unknown --preset={preset_name}, expected one of {', '.join(PRESETS)}"
+      f"unknown --preset={preset_name}, expected one of"
+      f" {', '.join(synthetic_presets.PRESETS)}"
     )
   if num_examples < 0 or seed < 0:
     raise UserError(
       f"--num_examples={num_examples} and --seed={seed} must not be negative"
     )
-  preset = PRESETS[preset_name]
+  preset = synthetic_presets.PRESETS[preset_name]
   count = num_examples or preset.num_examples
   world = World(preset, seed)
   bounds = _bounds(preset, count)
@@ -284,8 +130,10 @@ def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
   )
 
 
-def _bounds(preset: Preset, count: int) -> list[tuple[int, str]]:
-  """The index at which each split ends."""
+def _bounds(
+  preset: synthetic_presets.Preset, count: int
+) -> list[tuple[int, str]]:
+  """Computes the index at which each split ends."""
   ends = np.cumsum(list(preset.sizes.values()))
   ends = np.round(ends * count / ends[-1]).astype(int)
   return list(zip(ends.tolist(), preset.sizes, strict=True))
@@ -294,7 +142,7 @@ def _bounds(preset: Preset, count: int) -> list[tuple[int, str]]:
 def utterance(
   world: World, index: int, bounds: list[tuple[int, str]]
 ) -> corpus.Example:
-  """One utterance, from (seed, index) alone."""
+  """Draws one utterance, from (seed, index) alone."""
   preset = world.preset
   rng = np.random.default_rng([world.seed, 2, index])
   split = next(name for end, name in bounds if index < end)
@@ -348,7 +196,10 @@ def utterance(
 
 
 def _speaker(
-  preset: Preset, split: str, index: int, rng: np.random.Generator
+  preset: synthetic_presets.Preset,
+  split: str,
+  index: int,
+  rng: np.random.Generator,
 ) -> tuple[str, str, str]:
   if preset.sessions:
     session = index % preset.sessions + 1
@@ -359,7 +210,9 @@ def _speaker(
   return "", f"{split}_{int(rng.integers(50)):02d}", ""
 
 
-def _labels(preset: Preset, split: str, rng: np.random.Generator) -> np.ndarray:
+def _labels(
+  preset: synthetic_presets.Preset, split: str, rng: np.random.Generator
+) -> np.ndarray:
   positives = np.array(preset.positives[split], float)
   if preset.label_type == "multi":
     return (rng.random(len(positives)) < positives / preset.sizes[split]) * 1.0
@@ -368,7 +221,7 @@ def _labels(preset: Preset, split: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mistake(world: World, index: int, labels: np.ndarray) -> np.ndarray:
-  """What an annotator writes down of one emotion."""
+  """Replaces, now and then, the emotion by another, as annotators err."""
   rng = np.random.default_rng([world.seed, 3, index])
   if rng.random() >= world.preset.mislabelled:
     return labels
@@ -379,7 +232,7 @@ def _mistake(world: World, index: int, labels: np.ndarray) -> np.ndarray:
 def _say(
   world: World, labels: np.ndarray, length: int, rng: np.random.Generator
 ) -> tuple[list[str], np.ndarray]:
-  """Words and their vectors, a few of them about the emotions present."""
+  """Draws words and vectors, a few of them about the emotions present."""
   preset, emotions = world.preset, world.preset.emotions
   present = np.flatnonzero(labels)
   words, rows = [], []
@@ -399,9 +252,9 @@ def _say(
 
 
 def _timing(
-  preset: Preset, length: int, rng: np.random.Generator
+  preset: synthetic_presets.Preset, length: int, rng: np.random.Generator
 ) -> np.ndarray:
-  """The word of every acoustic frame."""
+  """Draws the word of every acoustic frame, -1 for silence."""
   word = []
   for index in range(length):
     word += [index] * int(rng.integers(preset.frames[0], preset.frames[1] + 1))
@@ -418,6 +271,7 @@ def draw_frames(
   voiced: np.ndarray,
   rng: np.random.Generator,
 ) -> np.ndarray:
+  """Draws the frames of a modality; those that are not voiced are noise."""
   preset = world.preset
   dim = preset.dims[modality]
   shown = affect + preset.expression[modality] * rng.normal(size=3)

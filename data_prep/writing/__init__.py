@@ -1,0 +1,1 @@
+"""Writes corpora as shards with a manifest."""

@@ -1,16 +1,4 @@
-"""A corpus to a folder of shards: checked, converted, renamed into place.
-
-Two passes over the source. The first checks ids, splits, shapes and labels and
-counts non-finite values; it ends the conversion before anything is written. The
-second writes through a TFDS builder and gathers counts and statistics.
-Everything is written below a hidden folder beside the output, which is renamed
-as the last act: a folder of the output's name is a finished conversion. The
-hidden folder is locked while a conversion lives, so that the next one knows
-what a killed one has left, and clears it away.
-
-Memory is bounded by the corpus's ids and TFDS's shuffle buffer (1 GB, then
-files), not by its features.
-"""
+"""Checks examples of a corpus and encodes them as records."""
 
 import dataclasses
 from typing import Any
@@ -25,14 +13,26 @@ FILE_FORMATS = ("tfrecord", "array_record")
 
 
 class ExampleChecker:
-  """What must hold of every example, whatever the source."""
+  """Checks what must hold of every example, whatever the source."""
 
   def __init__(self, corpus: corpus_lib.Corpus) -> None:
+    """Takes the description that examples must agree with."""
     self._corpus = corpus
     self._seen: dict[str, tuple[str, str]] = {}
 
-  def __call__(self, example: corpus_lib.Example) -> None:
+  def check(self, example: corpus_lib.Example) -> None:
+    """Raises a `UserError` that names what is wrong with an example."""
+    self._check_id(example)
+    self._check_split(example)
     corpus, where = self._corpus, example.where
+    for name, frames in example.streams.items():
+      at = example.stream_where.get(name, where)
+      corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
+    if example.labels is not None:
+      self._check_labels(example)
+
+  def _check_id(self, example: corpus_lib.Example) -> None:
+    where = example.where
     if not example.id:
       raise UserError(f"{where}: the id is empty; every utterance needs one")
     if example.id in self._seen:
@@ -47,17 +47,16 @@ class ExampleChecker:
         " unique"
       )
     self._seen[example.id] = (example.split, where)
+
+  def _check_split(self, example: corpus_lib.Example) -> None:
     if example.split not in (*corpus_lib.SPLITS, ""):
       raise UserError(
-        f"{where}: split {example.split!r}, expected one of"
+        f"{example.where}: split {example.split!r}, expected one of"
         f" {', '.join(corpus_lib.SPLITS)}; map it in the spec's split_values"
       )
-    for name, frames in example.streams.items():
-      at = example.stream_where.get(name, where)
-      corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
-    labels = example.labels
-    if labels is None:
-      return
+
+  def _check_labels(self, example: corpus_lib.Example) -> None:
+    corpus, where, labels = self._corpus, example.where, example.labels
     if labels.shape != (len(corpus.emotions),):
       raise UserError(
         f"{where}: labels of shape {labels.shape}, expected"
@@ -73,7 +72,7 @@ class ExampleChecker:
 def trim(
   corpus: corpus_lib.Corpus, example: corpus_lib.Example
 ) -> corpus_lib.Example:
-  """Takes away what is only padding, alignment kept.
+  """Removes what is only padding; streams stay aligned.
 
   Rows at the end that are padding in every padded modality go; a padded stream
   with no real row becomes absent. Streams without padding stay as they are.
@@ -95,7 +94,7 @@ def trim(
 
 
 def features(corpus: corpus_lib.Corpus) -> tfds.features.FeaturesDict:
-  """What a record of the corpus holds."""
+  """Describes what a record of the corpus holds."""
   spec = {
     name: tfds.features.Text()
     for name in ("id", "speaker", "session", "dialogue", "split")
@@ -118,7 +117,7 @@ def features(corpus: corpus_lib.Corpus) -> tfds.features.FeaturesDict:
 def encode(
   corpus: corpus_lib.Corpus, example: corpus_lib.Example
 ) -> dict[str, Any]:
-  """The record of an example; absent modalities have no rows."""
+  """Encodes an example as a record; absent modalities have no rows."""
   record: dict[str, Any] = {
     "id": example.id,
     "speaker": example.speaker,

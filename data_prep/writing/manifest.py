@@ -1,16 +1,4 @@
-"""A corpus to a folder of shards: checked, converted, renamed into place.
-
-Two passes over the source. The first checks ids, splits, shapes and labels and
-counts non-finite values; it ends the conversion before anything is written. The
-second writes through a TFDS builder and gathers counts and statistics.
-Everything is written below a hidden folder beside the output, which is renamed
-as the last act: a folder of the output's name is a finished conversion. The
-hidden folder is locked while a conversion lives, so that the next one knows
-what a killed one has left, and clears it away.
-
-Memory is bounded by the corpus's ids and TFDS's shuffle buffer (1 GB, then
-files), not by its features.
-"""
+"""Makes the manifest of a conversion: what was read, how, and what came out."""
 
 import json
 import pathlib
@@ -34,6 +22,7 @@ def make_manifest(
   statistics: statistics_lib.Statistics,
   folder: pathlib.Path,
 ) -> dict[str, Any]:
+  """Makes the manifest of a folder whose shards are written."""
   # Part of what the fingerprint covers: a model reads them as its input.
   vectors = folder / manifest_lib.EMOTIONS
   manifest = {
@@ -91,7 +80,7 @@ def _shards(folder: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def checksum(path: pathlib.Path) -> str:
-  """CRC32C of a whole file, 8 hexadecimal digits."""
+  """Computes the CRC32C of a whole file, 8 hexadecimal digits."""
   crc = google_crc32c.Checksum()
   with path.open("rb") as file:
     while block := file.read(1 << 20):

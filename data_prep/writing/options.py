@@ -1,11 +1,11 @@
-"""What a user may choose of how shards are written."""
+"""Holds what a user may choose of how shards are written."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How a corpus is written, whatever its source.
+  """Holds how a corpus is written, whatever its source.
 
   Attributes:
     nonfinite: A policy of `nonfinite.POLICIES`.

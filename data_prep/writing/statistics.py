@@ -1,16 +1,4 @@
-"""A corpus to a folder of shards: checked, converted, renamed into place.
-
-Two passes over the source. The first checks ids, splits, shapes and labels and
-counts non-finite values; it ends the conversion before anything is written. The
-second writes through a TFDS builder and gathers counts and statistics.
-Everything is written below a hidden folder beside the output, which is renamed
-as the last act: a folder of the output's name is a finished conversion. The
-hidden folder is locked while a conversion lives, so that the next one knows
-what a killed one has left, and clears it away.
-
-Memory is bounded by the corpus's ids and TFDS's shuffle buffer (1 GB, then
-files), not by its features.
-"""
+"""Counts utterances, labels and frames while shards are written."""
 
 from collections import Counter
 from typing import Any
@@ -21,19 +9,20 @@ from data_prep.corpus import corpus as corpus_lib
 
 
 class Moments:
-  """Mean and variance of rows, merged batch by batch in float64.
+  """Computes mean and variance of rows, batch by batch in float64.
 
   Source: Chan, Golub and LeVeque 1979, the pairwise update of Welford's
   recurrence.
   """
 
   def __init__(self, dim: int) -> None:
+    """Takes the width of a row."""
     self.count = 0
     self.mean = np.zeros(dim)
     self._squares = np.zeros(dim)
 
   def add(self, rows: np.ndarray) -> None:
-    """Takes in some rows."""
+    """Adds some rows."""
     count = len(rows)
     if not count:
       return
@@ -48,14 +37,15 @@ class Moments:
 
   @property
   def std(self) -> np.ndarray:
-    """Of the population; 0 where a column never changes."""
+    """The population's standard deviation; 0 for a constant column."""
     return np.sqrt(self._squares / max(self.count, 1))
 
 
 class Statistics:
-  """What the manifest counts while the shards are written."""
+  """Counts what the manifest records while the shards are written."""
 
   def __init__(self, corpus: corpus_lib.Corpus) -> None:
+    """Takes the description of the corpus."""
     self._corpus = corpus
     self._by_split: Counter[str] = Counter()
     self._labels: dict[str, np.ndarray] = {}
@@ -70,7 +60,7 @@ class Statistics:
     }
 
   def add(self, example: corpus_lib.Example, record: dict[str, Any]) -> None:
-    """Takes account of one record."""
+    """Adds one example and its record."""
     split = example.split
     self._by_split[split] += 1
     self._labelled += record["labelled"]
@@ -90,7 +80,7 @@ class Statistics:
         self._moments[name].add(frames)
 
   def counts(self) -> dict[str, Any]:
-    """The manifest's `counts`."""
+    """Returns the manifest's `counts`."""
     emotions = self._corpus.emotions
 
     def named(values: np.ndarray) -> dict[str, int]:
@@ -110,7 +100,7 @@ class Statistics:
     }
 
   def normalisation(self) -> dict[str, Any] | None:
-    """The manifest's `normalisation`; None without a training split."""
+    """Returns the manifest's `normalisation`; None without a training split."""
     if not self._by_split["train"]:
       return None
     return {

@@ -15,6 +15,8 @@ import numpy as np
 from mmer_jax.base.errors import UserError
 
 _BLOCK = 256
+# Real numbers and text.
+READ_KINDS = "fiubUS"
 # What a damaged archive makes of its reader.
 DAMAGE = (
   OSError,
@@ -88,7 +90,7 @@ def check_kind(path: pathlib.Path, column: str, header: Header) -> None:
       f"{path} column {column!r} holds complex numbers, expected real ones;"
       " save real and imaginary parts, or magnitudes, as columns of their own"
     )
-  if header.dtype.kind not in "fiubUS":
+  if header.dtype.kind not in READ_KINDS:
     raise UserError(
       f"{path} column {column!r} holds {header.dtype}, expected numbers or text"
     )

@@ -92,9 +92,3 @@ def test_an_emotion_takes_the_first_word_that_has_a_vector():
   assert found.words == ("sad", "")
   np.testing.assert_array_equal(found.vectors, [[1, 2], [0, 0]])
   assert text.without_vector(found) == ["disgust"]
-
-
-def test_the_real_vectors_describe_themselves(data_dir):
-  path = data_dir / "glove" / "glove.twitter.27B.25d.subset.txt"
-  described = text.describe(path)
-  assert (described["words"], described["dim"]) == (11925, 25)

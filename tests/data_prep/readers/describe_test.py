@@ -191,3 +191,9 @@ def test_the_verb_wants_one_path(inspect):
     done.stderr
     == "error: expected one path, got 0; see --help for an example\n"
   )
+
+
+def test_the_real_vectors_describe_themselves(data_dir):
+  path = data_dir / "glove" / "glove.twitter.27B.25d.subset.txt"
+  described = describe.describe(path)
+  assert (described["words"], described["dim"]) == (11925, 25)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_prep.corpus import columns
-from data_prep.sources import cmu_processed
+from data_prep.sources import cmu_labels, cmu_processed
 from mmer_jax.base.errors import UserError
 
 DIMS = {"text_{}_emb": 5, "audio_{}": 74, "video_{}": 35}
@@ -62,7 +62,7 @@ def test_files_of_a_split_become_utterances(folder, write_corpus):
     "validation": 3,
   }
   assert manifest["label_type"] == "multi"
-  assert manifest["emotions"] == list(cmu_processed.EMOTIONS)
+  assert manifest["emotions"] == list(cmu_labels.EMOTIONS)
   np.testing.assert_array_equal(
     read["validation/000002"]["acoustic"],
     stored(folder / "audio_valid.h5")[2].astype(np.float32),

@@ -13,7 +13,7 @@ from sklearn import (
   preprocessing,
 )
 
-from data_prep.sources import synthetic
+from data_prep.sources import synthetic, synthetic_presets
 from mmer_jax.base.errors import UserError
 
 
@@ -96,7 +96,7 @@ def test_unseen_emotions_are_found_among_several_labels_too():
 
 
 def test_an_unseen_emotion_is_an_affine_combination_of_the_others():
-  for preset in synthetic.PRESETS.values():
+  for preset in synthetic_presets.PRESETS.values():
     places = synthetic.World(preset, 0).places
     for left_out, place in enumerate(places):
       others = np.delete(places, left_out, axis=0)
@@ -110,7 +110,7 @@ def test_an_unseen_emotion_is_an_affine_combination_of_the_others():
 
 
 def test_mosei_has_the_papers_shapes_and_shares():
-  preset = synthetic.PRESETS["mosei"]
+  preset = synthetic_presets.PRESETS["mosei"]
   corpus, examples = examples_of("mosei", 2278)
   assert {k: m.dim for k, m in corpus.modalities.items()} == {
     "lexical": 300,
@@ -198,9 +198,9 @@ def test_annotators_err_in_training_and_utterances_stay_as_they_are(
   monkeypatch,
 ):
   _, examples = examples_of("words", 800)
-  preset = synthetic.PRESETS["words"]
+  preset = synthetic_presets.PRESETS["words"]
   clean = dataclasses.replace(preset, mislabelled=0.0)
-  monkeypatch.setitem(synthetic.PRESETS, "words", clean)
+  monkeypatch.setitem(synthetic_presets.PRESETS, "words", clean)
   _, truth = examples_of("words", 800)
   wrong = collections.Counter()
   for noted, true in zip(examples, truth, strict=True):
@@ -224,9 +224,11 @@ def test_words_say_as_much_as_the_preset_has_it(
   informative, misleading, monkeypatch
 ):
   preset = dataclasses.replace(
-    synthetic.PRESETS["tiny"], informative=informative, misleading=misleading
+    synthetic_presets.PRESETS["tiny"],
+    informative=informative,
+    misleading=misleading,
   )
-  monkeypatch.setitem(synthetic.PRESETS, "tiny", preset)
+  monkeypatch.setitem(synthetic_presets.PRESETS, "tiny", preset)
   corpus, examples = examples_of("tiny", 400)
   said = [
     (word.split("_")[0], corpus.emotions[e.labels.argmax()])
@@ -243,7 +245,9 @@ def test_words_say_as_much_as_the_preset_has_it(
 def test_frames_show_what_the_gain_and_the_expression_have():
   """Without an error every frame is a point of the map, plus noise."""
   preset = dataclasses.replace(
-    synthetic.PRESETS["tiny"], gain=0.0, expression={"acoustic": 0, "visual": 0}
+    synthetic_presets.PRESETS["tiny"],
+    gain=0.0,
+    expression={"acoustic": 0, "visual": 0},
   )
   flat = synthetic.World(preset, 0)
   assert not flat.maps["acoustic"].any()

@@ -319,7 +319,7 @@ _SLOW = """
 import pathlib, sys, time
 import rich.console
 from data_prep.writing import options, write
-from tests.data_prep.write_test import many
+from tests.data_prep.writing.write_test import many
 import dataclasses
 passes = []
 def examples():

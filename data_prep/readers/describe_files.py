@@ -1,0 +1,174 @@
+"""Describes single files of features: columns, shapes, ranges, values."""
+
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from data_prep.readers import unpickle
+from mmer_jax.base.errors import UserError
+from mmer_jax.data import npz_files, table_files, word_vectors
+
+# Different texts of a column that are told apart.
+_SAMPLE = 200
+_BLOCK = 256
+
+
+def describe_npz(path: pathlib.Path) -> dict[str, Any]:
+  """Describes the arrays of a .npz file."""
+  table = table_files.open_table(path)
+  columns = {}
+  for name, header in npz_files.headers(path).items():
+    entry: dict[str, Any] = {
+      "shape": list(header.shape),
+      "dtype": str(header.dtype),
+    }
+    if header.dtype.hasobject:
+      entry["note"] = "pickled objects: not read"
+    elif header.dtype.kind not in npz_files.READ_KINDS:
+      entry["note"] = "neither real numbers nor text: not read"
+    elif header.shape:
+      entry.update(_summary(row.cells[name] for row in table.rows([name])))
+    columns[name] = entry
+  return {"kind": "npz", "columns": columns}
+
+
+def _summary(values: Iterator[Any]) -> dict[str, Any]:
+  """Summarises a column: range and non-finite values, or its texts."""
+  low, high, nonfinite, numbers = np.inf, -np.inf, 0, False
+  seen: dict[str, int] = {}
+  for value in values:
+    array = np.asarray(value)
+    if array.dtype.kind in "fiub" and array.size:
+      numbers = True
+      array = array.astype(np.float64)
+      finite = np.isfinite(array)
+      nonfinite += int((~finite).sum())
+      low = min(low, float(np.min(array, where=finite, initial=np.inf)))
+      high = max(high, float(np.max(array, where=finite, initial=-np.inf)))
+    elif array.dtype.kind in "US" and len(seen) <= _SAMPLE:
+      key = str(array.item() if array.ndim == 0 else array)
+      seen[key] = seen.get(key, 0) + 1
+  if numbers:
+    return {
+      "min": low if low <= high else None,
+      "max": high if low <= high else None,
+      "nonfinite": nonfinite,
+    }
+  if len(seen) > _SAMPLE:
+    return {"distinct": f"more than {_SAMPLE}", "first": next(iter(seen))}
+  return {"distinct": len(seen), "values": seen}
+
+
+def describe_table(path: pathlib.Path) -> dict[str, Any]:
+  """Describes the columns of a table of text."""
+  table = table_files.open_table(path)
+  seen: dict[str, dict[str, int]] = {}
+  rows = 0
+  for row in table.rows(()):
+    rows += 1
+    for column, value in row.cells.items():
+      values = seen.setdefault(column, {})
+      if len(values) <= _SAMPLE:
+        key = "" if value is None else str(value)[:60]
+        values[key] = values.get(key, 0) + 1
+  columns = {}
+  for column, values in seen.items():
+    if len(values) > _SAMPLE:
+      columns[column] = {
+        "distinct": f"more than {_SAMPLE}",
+        "first": next(iter(values)),
+      }
+    else:
+      columns[column] = {"distinct": len(values), "values": values}
+  return {"kind": "table", "rows": rows, "columns": columns}
+
+
+def describe_hdf5(path: pathlib.Path) -> dict[str, Any]:
+  """Describes the data sets of an HDF5 file."""
+  columns: dict[str, dict[str, Any]] = {}
+
+  def visit(name: str, item: Any) -> None:
+    if isinstance(item, h5py.Dataset):
+      columns[name] = {"shape": list(item.shape), "dtype": str(item.dtype)}
+      if item.dtype.kind in "fiub" and item.shape:
+        columns[name].update(
+          _summary(
+            item[start : start + _BLOCK]
+            for start in range(0, item.shape[0], _BLOCK)
+          )
+        )
+
+  try:
+    with h5py.File(path, "r") as file:
+      file.visititems(visit)
+  except (OSError, RuntimeError) as error:
+    raise UserError(
+      f"{path} is not a readable HDF5 file: {error}; is it truncated?"
+    ) from error
+  return {"kind": "hdf5", "columns": columns}
+
+
+def describe_pickle(path: pathlib.Path) -> dict[str, Any]:
+  """Describes the arrays and containers of a pickle."""
+  columns: dict[str, dict[str, Any]] = {}
+
+  def visit(name: str, item: Any) -> None:
+    if len(columns) > _SAMPLE:
+      return
+    if isinstance(item, dict):
+      for key, value in item.items():
+        visit(f"{name}/{key}", value)
+    elif isinstance(item, np.ndarray) and item.dtype.kind in "fiub":
+      columns[name] = {
+        "shape": list(item.shape),
+        "dtype": str(item.dtype),
+        **_summary(iter([item])),
+      }
+    elif isinstance(item, (list, tuple)):
+      columns[name] = {"shape": [len(item)], "dtype": type(item).__name__}
+      for index, value in enumerate(item[:3]):
+        visit(f"{name}/{index}", value)
+    elif isinstance(item, np.ndarray):
+      columns[name] = {"shape": list(item.shape), "dtype": str(item.dtype)}
+    else:
+      columns[name] = {"shape": [], "dtype": type(item).__name__}
+
+  visit("", unpickle.load(path))
+  return {"kind": "pickle", "columns": columns}
+
+
+def describe_word_vectors(path: pathlib.Path) -> dict[str, Any]:
+  """Describes a file of word vectors."""
+  count = 0
+  dim = None
+  first: list[str] = []
+  with_spaces = 0
+  for number, line in word_vectors.lines(path):
+    if number == 1 and re.fullmatch(rb"\d+ \d+", line):
+      continue
+    spaces = line.count(b" ")
+    if dim is None:
+      dim = spaces
+    if dim == 0 or spaces < dim:
+      raise UserError(
+        f"{path} line {number}: a word and {dim} numbers expected, got"
+        f" {spaces} numbers"
+      )
+    with_spaces += spaces > dim
+    if count < 5:
+      word_vectors.numbers(line, dim, path, number)
+      first.append(
+        word_vectors.word_of(line, dim).decode("utf-8", errors="replace")
+      )
+    count += 1
+  return {
+    "kind": "word vectors",
+    "words": count,
+    "dim": dim or 0,
+    "words_with_spaces": with_spaces,
+    "first_words": first,
+  }

@@ -1,0 +1,112 @@
+"""Reads what the label files of CMU's processed data mean."""
+
+import numpy as np
+
+from data_prep.readers import hdf5_arrays
+from mmer_jax.base.errors import UserError
+
+EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
+SENTIMENTS = ("negative", "neutral", "positive")
+
+
+class Labels:
+  """Reads the label arrays of CMU's processed data.
+
+  Attributes:
+    names: The emotions, in the order of the labels.
+    label_type: `"single"` or `"multi"`.
+    bins: LOW and HIGH that cut scores into three classes; None for classes.
+    layout: What the arrays hold, in words.
+  """
+
+  def __init__(
+    self,
+    prefix: str,
+    arrays: list[hdf5_arrays.Array],
+    label_type: str,
+    emotions: tuple[str, ...],
+    sentiment_bins: str | None,
+  ) -> None:
+    """Takes the arrays of the splits; see `cmu_processed.build`."""
+    shapes = {array.shape[1:] for array in arrays}
+    first = arrays[0]
+    if len(shapes) > 1:
+      raise UserError(
+        f"{first.path.parent}: the splits' labels have shapes"
+        f" {', '.join(str(array.shape) for array in arrays)}, expected one kind"
+      )
+    (shape,) = shapes
+    self._pairs = len(shape) == 2 and shape[1] == 2
+    if len(shape) > 1 and not self._pairs:
+      raise UserError(
+        f"{first.path}: labels of shape {first.shape}, expected (n,), (n, k) or"
+        " (n, k, 2)"
+      )
+    self._scores = not self._pairs and shape in ((), (1,))
+    self.bins: list[float] | None = None
+    if self._scores:
+      self.bins = _bins(arrays, sentiment_bins)
+    elif sentiment_bins is not None:
+      raise UserError(
+        f"--sentiment_bins cuts scores; {first.path} holds classes of shape"
+        f" {first.shape}"
+      )
+    count = 3 if self._scores else shape[0]
+    self.names = _names(prefix, count, emotions, first)
+    auto = "single" if prefix == "y" else "multi"
+    self.label_type = auto if label_type == "auto" else label_type
+    kind = "sentiment scores" if self._scores else f"{count} classes"
+    self.layout = f"labels {prefix}_*.h5 ({kind})"
+
+  def __call__(self, row: np.ndarray, where: str) -> np.ndarray:
+    """Reads the labels of one row."""
+    if not np.isfinite(row).all():
+      raise UserError(f"{where}: label {np.ravel(row)} is not finite")
+    if self._pairs:
+      return (row[:, 1] > row[:, 0]).astype(np.float32)
+    if not self._scores:
+      return (row > 0).astype(np.float32)
+    low, high = self.bins
+    score = float(np.ravel(row)[0])
+    return np.eye(3, dtype=np.float32)[(score >= low) + (score > high)]
+
+
+def _bins(arrays: list[hdf5_arrays.Array], text: str | None) -> list[float]:
+  if text is not None:
+    try:
+      low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+      raise UserError(
+        f"--sentiment_bins={text!r}, expected LOW,HIGH such as 2.5,3.5"
+      ) from error
+    if not low <= high:
+      raise UserError(f"--sentiment_bins={text!r}: LOW must not exceed HIGH")
+    return [low, high]
+  for array in arrays:
+    scores = array.read(0, array.shape[0])
+    if np.nanmin(scores) < 1 or np.nanmax(scores) > 5:
+      raise UserError(
+        f"{array.path} holds scores from {np.nanmin(scores):g} to"
+        f" {np.nanmax(scores):g}; give --sentiment_bins=LOW,HIGH (the default"
+        " 2.5,3.5 is for scores from 1 to 5)"
+      )
+  return [2.5, 3.5]
+
+
+def _names(
+  prefix: str, count: int, emotions: tuple[str, ...], first: hdf5_arrays.Array
+) -> tuple[str, ...]:
+  if emotions:
+    if len(emotions) != count or len(set(emotions)) != count:
+      raise UserError(
+        f"--emotions names {len(set(emotions))}, {first.path} has {count} label"
+        " columns"
+      )
+    return emotions
+  fixed = {("ey", 6): EMOTIONS, ("y", 3): SENTIMENTS}
+  if (prefix, count) not in fixed:
+    raise UserError(
+      f"{first.path} has {count} label columns, which the layout does not name;"
+      " give --emotions=A,B,..."
+    )
+  return fixed[prefix, count]

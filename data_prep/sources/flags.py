@@ -1,0 +1,295 @@
+"""Defines the command line of a conversion and builds the corpus it names.
+
+Some flags belong to some sources only: each source lists its own, and one that
+does nothing with the chosen source is refused.
+"""
+
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from absl import flags
+from ml_collections import config_flags
+
+from data_prep.corpus import columns, nonfinite, text
+from data_prep.corpus import corpus as corpus_lib
+from data_prep.readers import sound
+from data_prep.sources import (
+  cmu_processed,
+  recordings,
+  synthetic,
+  synthetic_presets,
+  utterances,
+  word_aligned,
+)
+from data_prep.writing import examples
+from mmer_jax.base.errors import UserError
+
+# The flags are those of the command that defines them; --help lists them there.
+flags.disclaim_key_flags()
+
+
+class _Source(NamedTuple):
+  """Describes a source of the command line.
+
+  Attributes:
+    build: Builds its corpus from the flags.
+    flags: The flags that belong to some sources only, this one among them.
+  """
+
+  build: Callable[[flags.FlagValues], corpus_lib.Corpus]
+  flags: frozenset[str]
+
+
+def _utterances(values: flags.FlagValues) -> corpus_lib.Corpus:
+  if values.spec is None:
+    raise UserError(
+      "--source=utterances needs --spec=FILE, a description of the columns;"
+      " see data_prep/specs"
+    )
+  return utterances.build(
+    values.spec, _input(values), _word_vectors(values), values.oov
+  )
+
+
+def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
+  return cmu_processed.build(
+    _input(values),
+    word_vectors=_word_vectors(values),
+    label_file=values.labels,
+    label_type=values.label_type,
+    emotions=tuple(values.emotions or ()),
+    sentiment_bins=values.sentiment_bins,
+  )
+
+
+def _recordings(values: flags.FlagValues) -> corpus_lib.Corpus:
+  if values.word_vectors is None:
+    raise UserError(
+      "--source=recordings needs --word_vectors=FILE for the text;"
+      " --word_vectors= goes without"
+    )
+  return recordings.build(
+    _input(values),
+    acoustic=values.acoustic,
+    word_vectors=_word_vectors(values),
+    oov=values.oov,
+    emotions=tuple(values.emotions or ()),
+  )
+
+
+def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
+  return synthetic.build(values.preset, values.seed, values.num_examples)
+
+
+def _word_aligned(values: flags.FlagValues) -> corpus_lib.Corpus:
+  return word_aligned.build(_input(values))
+
+
+_DROP = ("drop_columns", "drop_preset")
+_SOURCES = {
+  "utterances": _Source(
+    _utterances, frozenset({"input", "spec", "word_vectors", "oov", *_DROP})
+  ),
+  "cmu_processed": _Source(
+    _cmu_processed,
+    frozenset(
+      {
+        *("input", "word_vectors", "labels", "label_type", "emotions"),
+        *("sentiment_bins", *_DROP),
+      }
+    ),
+  ),
+  "recordings": _Source(
+    _recordings,
+    frozenset({"input", "word_vectors", "oov", "emotions", "acoustic", *_DROP}),
+  ),
+  "synthetic": _Source(
+    _synthetic, frozenset({"preset", "seed", "num_examples"})
+  ),
+  "word_aligned": _Source(_word_aligned, frozenset({"input", *_DROP})),
+}
+
+
+def build(values: flags.FlagValues) -> corpus_lib.Corpus:
+  """Builds the corpus of the source that the flags name."""
+  return _SOURCES[values.source].build(values)
+
+
+def required(values: flags.FlagValues, name: str) -> str:
+  """Returns a flag's value; a `UserError` where it was not given."""
+  if not values[name].value:
+    raise UserError(f"--{name} is missing; see --help for examples")
+  return values[name].value
+
+
+def refuse_foreign(values: flags.FlagValues) -> None:
+  """Raises a `UserError` for a flag that the chosen source does not read."""
+  own = _SOURCES[values.source].flags
+  every = frozenset().union(*(source.flags for source in _SOURCES.values()))
+  for name in sorted(every - own):
+    if values[name].present:
+      owners = " and ".join(k for k, v in _SOURCES.items() if name in v.flags)
+      raise UserError(
+        f"--{name} does nothing with --source={values.source}; it belongs to"
+        f" {owners}"
+      )
+
+
+def _input(values: flags.FlagValues) -> pathlib.Path:
+  path = pathlib.Path(required(values, "input"))
+  if not path.exists():
+    raise UserError(f"--input={path} does not exist")
+  return path
+
+
+def _word_vectors(values: flags.FlagValues) -> pathlib.Path | None:
+  return pathlib.Path(values.word_vectors) if values.word_vectors else None
+
+
+def define(values: flags.FlagValues) -> None:
+  """Defines every flag of a conversion."""
+  _define_common(values)
+  _define_features(values)
+  _define_labels(values)
+  _define_synthetic(values)
+
+
+def _define_common(values: flags.FlagValues) -> None:
+  """Defines the flags of every source."""
+  flags.DEFINE_enum(
+    "source",
+    None,
+    list(_SOURCES),
+    "What the input is.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "input",
+    None,
+    "The corpus: a file or a folder. Not for synthetic.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "output",
+    None,
+    "The folder to create. Must not exist, or be empty.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "nonfinite",
+    "zero",
+    nonfinite.POLICIES,
+    "What becomes of NaN and infinite values: 0; the nearest finite value of"
+    " the column (training split where there is one; NaN becomes 0); the frame"
+    " is dropped; the conversion ends. Counted by column in the manifest.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "num_shards", 0, "0 chooses by size.", lower_bound=0, flag_values=values
+  )
+  flags.DEFINE_enum(
+    "file_format",
+    "tfrecord",
+    examples.FILE_FORMATS,
+    "tfrecord is written with TensorFlow, array_record without, up to 1 GB of"
+    " examples: TFDS sorts more than that with TensorFlow's file system.",
+    flag_values=values,
+  )
+
+
+def _define_features(values: flags.FlagValues) -> None:
+  """Defines the flags of text and features."""
+  config_flags.DEFINE_config_file(
+    "spec",
+    None,
+    "utterances: the columns' meaning, FILE[:VARIANT].",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "word_vectors",
+    None,
+    "utterances, cmu_processed, recordings: vectors in GloVe's text format, .gz"
+    " allowed.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "oov",
+    "skip",
+    text.OOV_POLICIES,
+    "utterances, recordings: a word without a vector is left out, or a row of"
+    " zeros.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "acoustic",
+    "is10",
+    list(sound.ACOUSTIC),
+    "recordings: openSMILE's functionals of Interspeech 2010, or descriptors"
+    " and deltas of Interspeech 2013 each 10 ms.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "drop_columns",
+    None,
+    "utterances, cmu_processed: features to leave out,"
+    " visual:Anger,visual:Joy.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "drop_preset",
+    None,
+    list(columns.PRESETS),
+    "utterances, cmu_processed: a named set of features to leave out."
+    " facet_emotion_scores: FACET's own guesses of the emotions.",
+    flag_values=values,
+  )
+
+
+def _define_labels(values: flags.FlagValues) -> None:
+  """Defines the flags of labels that a layout does not name."""
+  flags.DEFINE_enum(
+    "labels",
+    "auto",
+    cmu_processed.LABEL_FILES,
+    "cmu_processed: ey_*.h5 (emotions) or y_*.h5; auto prefers ey.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "label_type",
+    "auto",
+    ["auto", "single", "multi"],
+    "cmu_processed: auto is multi for ey_*.h5, single for y_*.h5.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "emotions",
+    None,
+    "cmu_processed: the label columns' names, where the layout does not fix"
+    " them. recordings: all emotions, where the labels are not to say.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "sentiment_bins",
+    None,
+    "cmu_processed: LOW,HIGH. A score below LOW is negative, above HIGH"
+    " positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores are"
+    " in 1..5.",
+    flag_values=values,
+  )
+
+
+def _define_synthetic(values: flags.FlagValues) -> None:
+  """Defines the flags of the synthetic corpora."""
+  flags.DEFINE_string(
+    "preset",
+    "tiny",
+    f"synthetic: {', '.join(synthetic_presets.PRESETS)}.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "seed", 0, "synthetic: the seed of every draw.", flag_values=values
+  )
+  flags.DEFINE_integer(
+    "num_examples", 0, "synthetic: 0 for the preset's own.", flag_values=values
+  )

@@ -1,0 +1,184 @@
+"""Checks specs: what the columns of a table of utterances mean.
+
+A spec is a Python file with `get_config(variant)` that returns a `ConfigDict`
+with exactly these keys:
+
+- `name`: lower-case letters, digits, underscores;
+- `label_type`: `"single"` or `"multi"`;
+- `files`: () where the input is one file; else pairs (key, file name) below the
+  input folder, read in this order, the key being the column `{file}`;
+- `id`, `speaker`, `session`, `dialogue`, `split`, `text`, `label`: templates in
+  which `{column}` stands for the row's value, `""` where the corpus has none;
+- `split_values`: pairs (value, `"train"`, `"validation"` or `"test"`) for the
+  values of `split`;
+- `emotions`: their names, in the order of the labels;
+- `label_values`: pairs (value of `label`, emotion);
+- `unlabelled`: values of `label` that mean an unlabelled row;
+- `label_columns`: for multi-label corpora without `label`, pairs (emotion,
+  column): present where the number is above 0; unlabelled where all are empty
+  or not a number. A spec with neither `label` nor `label_columns` describes an
+  unlabelled corpus;
+- `features`: modality to `columns` (each a vector, or a number, or a prefix as
+  `"mfcc_*"`; together they make the vector; in .npz and .jsonl a single column
+  may hold frames (t, d)), `names` (of the features; () derives them) and
+  `padding` (`"none"`, or `"zero_rows"` where all-zero frames are padding);
+- `emotion_words`: pairs (emotion, words in order of preference), the first with
+  a vector standing for the emotion;
+- `crop`: `min_words`, below which a row is silence and left out, and
+  `max_words`, to which a longer text is cut around a word drawn by the row's
+  id; 0 for neither. Tags and marks are no words. Only for rows without
+  features, which would be of the whole.
+
+`text` becomes the lexical modality through a file of word vectors.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_collections
+
+from data_prep.corpus import corpus
+from mmer_jax.base.errors import UserError
+from mmer_jax.data import schema
+
+# In these, `{column}` stands for a row's value.
+TEMPLATES = (
+  "id",
+  "speaker",
+  "session",
+  "dialogue",
+  "split",
+  "text",
+  "label",
+)
+_PAIRS = (
+  "files",
+  "split_values",
+  "label_values",
+  "label_columns",
+  "emotion_words",
+)
+_KEYS = (
+  *("name", "label_type", "emotions", "unlabelled", "features", "crop"),
+  *TEMPLATES,
+  *_PAIRS,
+)
+_FEATURE_KEYS = ("columns", "names", "padding")
+_CROP_KEYS = ("min_words", "max_words")
+
+
+def check_spec(spec: ml_collections.ConfigDict) -> None:
+  """Raises a `UserError` for what is wrong with a spec before any row."""
+  _check_keys("spec", spec.keys(), _KEYS)
+  _check_kinds(spec)
+  if not spec.id:
+    raise UserError("spec.id is empty; every utterance needs an id")
+  if spec.label and spec.label_columns:
+    raise UserError("spec.label and spec.label_columns exclude each other")
+  if spec.label_columns and spec.label_type != "multi":
+    raise UserError("spec.label_columns needs spec.label_type 'multi'")
+  _check_emotions(spec)
+  for value, split in spec.split_values:
+    if split not in corpus.SPLITS:
+      raise UserError(
+        f"spec.split_values maps {value!r} to {split!r}, expected one of"
+        f" {', '.join(corpus.SPLITS)}"
+      )
+  for modality, entry in spec.features.items():
+    _check_features(modality, entry)
+  _check_crop(spec)
+  if spec.text and "lexical" in spec.features:
+    raise UserError(
+      "spec.text and spec.features.lexical are both the lexical modality;"
+      " keep one"
+    )
+
+
+def _check_keys(
+  what: str, got: Iterable[str], expected: tuple[str, ...]
+) -> None:
+  for key in got:
+    if key not in expected:
+      raise UserError(
+        f"{what} has an unknown key {key!r}; the keys are"
+        f" {', '.join(sorted(expected))}"
+      )
+  for key in expected:
+    if key not in got:
+      raise UserError(
+        f"{what} lacks the key {key!r}; every key is written out, '' or ()"
+        " where the corpus has no such thing"
+      )
+
+
+def _check_kinds(spec: ml_collections.ConfigDict) -> None:
+  """Checks the name, the label type, and that templates and pairs are such."""
+  if not re.fullmatch(r"[a-z][a-z0-9_]*", spec.name):
+    raise UserError(
+      f"spec.name {spec.name!r} must be a lower-case letter and then lower-case"
+      " letters, digits and underscores"
+    )
+  if spec.label_type not in ("single", "multi"):
+    raise UserError(
+      f"spec.label_type is {spec.label_type!r}, expected 'single' or 'multi'"
+    )
+  for key in TEMPLATES:
+    if not isinstance(spec[key], str):
+      raise UserError(
+        f"spec.{key} is {spec[key]!r}, expected a template such as"
+        " '{column}', or ''"
+      )
+  for key in _PAIRS:
+    for pair in spec[key]:
+      if not isinstance(pair, tuple) or len(pair) != 2:
+        raise UserError(f"spec.{key} has {pair!r}, expected pairs")
+
+
+def _check_emotions(spec: ml_collections.ConfigDict) -> None:
+  """Checks the emotions, and that other keys name no others."""
+  emotions = tuple(spec.emotions)
+  if not emotions or len(set(emotions)) != len(emotions):
+    raise UserError(f"spec.emotions {emotions} must be names, each once")
+  named = {
+    "label_values": [emotion for _, emotion in spec.label_values],
+    "label_columns": [emotion for emotion, _ in spec.label_columns],
+    "emotion_words": [emotion for emotion, _ in spec.emotion_words],
+  }
+  for key, names in named.items():
+    for name in names:
+      if name not in emotions:
+        raise UserError(
+          f"spec.{key} names {name!r}, which is not one of spec.emotions"
+          f" {emotions}"
+        )
+  for key in ("label_columns", "emotion_words"):
+    if spec[key] and sorted(named[key]) != sorted(emotions):
+      raise UserError(f"spec.{key} must name each of {emotions} once")
+
+
+def _check_features(modality: str, entry: Mapping[str, Any]) -> None:
+  if modality not in schema.MODALITIES:
+    raise UserError(
+      f"spec.features has {modality!r}, expected {', '.join(schema.MODALITIES)}"
+    )
+  _check_keys(f"spec.features.{modality}", entry.keys(), _FEATURE_KEYS)
+  if entry["padding"] not in (corpus.NO_PADDING, corpus.ZERO_ROWS):
+    raise UserError(
+      f"spec.features.{modality}.padding is {entry['padding']!r}, expected"
+      " 'none' or 'zero_rows'"
+    )
+
+
+def _check_crop(spec: ml_collections.ConfigDict) -> None:
+  _check_keys("spec.crop", spec.crop.keys(), _CROP_KEYS)
+  for key, value in spec.crop.items():
+    if not isinstance(value, int) or value < 0:
+      raise UserError(
+        f"spec.crop.{key} is {value!r}, expected a number of words, 0 for none"
+      )
+    if value and (spec.features or not spec.text):
+      raise UserError(
+        f"spec.crop.{key} is {value}, but only rows of text alone can be"
+        " cropped; set it to 0"
+      )
