@@ -97,10 +97,28 @@ def read_json(path: pathlib.Path) -> Any:
     raise errors.UserError(
       f"{path} is missing, expected a workdir of `python -m mmer_jax.train`"
     ) from None
-  except json.JSONDecodeError as error:
+  except ValueError as error:  # Not JSON, or not UTF-8.
     raise errors.UserError(
       f"{path} is not JSON ({error}); train into a new workdir"
     ) from None
+
+
+# Section to the keys that were added after workdirs had been written, each with
+# the value under which everything is computed as it was without the key.
+ADDED_KEYS = {"model.matching": {"block_size": 0}}
+
+
+def drop_added(config: dict[str, Any], section: str = "") -> dict[str, Any]:
+  """Drops keys of `ADDED_KEYS` that have the value which changes nothing."""
+  neutral = ADDED_KEYS.get(section, {})
+  kept = {}
+  for key, value in config.items():
+    if isinstance(value, dict):
+      inner = f"{section}.{key}" if section else key
+      kept[key] = drop_added(value, inner)
+    elif key not in neutral or value != neutral[key]:
+      kept[key] = value
+  return kept
 
 
 class _Saved(ml_collections.ConfigDict):
@@ -126,13 +144,14 @@ def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
   """Reads `config.json`; JSON's lists are the config's tuples.
 
   A key that is not there raises a UserError where it is read: its default may
-  not be what the workdir was trained with.
+  not be what the workdir was trained with. Those of `ADDED_KEYS` are filled in.
   """
   path = folder / "config.json"
 
   def saved(value: Any, section: str) -> Any:
     if isinstance(value, dict):
       items = {key: saved(v, f"{section}{key}.") for key, v in value.items()}
+      items = {**ADDED_KEYS.get(section.removesuffix("."), {}), **items}
       return _Saved(path, section, items)
     if isinstance(value, list):
       return tuple(saved(item, section) for item in value)

@@ -1,10 +1,7 @@
-"""Statistics of a whole batch: how far apart sets of vectors are.
-
-Nothing here is a mean of values per example: the sums run over pairs of rows.
-Under `jit` over a mesh they run over those of the global batch.
-"""
+"""Maximum mean discrepancy with memory that grows linearly with the rows."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -25,61 +22,100 @@ def blockwise_mmd(
   biased: bool = False,
   block_size: int = 1024,
 ) -> Float[Array, ""]:
-  """`mmd`, with memory that grows linearly with the rows.
+  """Computes `mmd.mmd`, with memory that grows linearly with the rows.
 
   Kernel values exist for `block_size` x `block_size` pairs at a time, in the
   value and in the gradient, which makes them a second time. Of a set with
   itself only the blocks on and above the diagonal are made.
 
-  Source: as `mmd`.
-  Deviation: as `mmd`.
+  Source: as `mmd.mmd`.
+  Deviation: as `mmd.mmd`.
 
   Args:
-    p: As for `mmd`.
-    q: As for `mmd`.
-    sigma: As for `mmd`.
-    p_mask: As for `mmd`.
-    q_mask: As for `mmd`.
-    biased: As for `mmd`.
+    p: One set, as for `mmd.mmd`.
+    q: The other set.
+    sigma: Bandwidths, as for `mmd.mmd`.
+    p_mask: Rows of p that count.
+    q_mask: Rows of q that count.
+    biased: Which estimator, as for `mmd.mmd`.
     block_size: Rows of a block.
 
   Returns:
-    As `mmd`.
+    A scalar, as `mmd.mmd`.
   """
   x, y = mmd.as_sample_set(p, p_mask), mmd.as_sample_set(q, q_mask)
-  sigma = mmd.squared_bandwidths(sigma, x.rows.dtype)
+  sigma = mmd.as_bandwidths(sigma, x.rows.dtype)
   shift = mmd.choose_shift((x, y), sigma)
 
   def total(a: mmd.SampleSet, b: mmd.SampleSet) -> Float[Array, ""]:
-    constants = _Constants(
-      _in_blocks(a.groups, block_size),
-      _in_blocks(b.groups, block_size),
-      mmd.pooled_centre(a, b),
-      sigma,
-      shift,
-    )
-    return _scan_sum(
-      _in_blocks(a.rows, block_size),
-      _in_blocks(b.rows, block_size),
-      constants,
-      a is b,
-    )
+    return block_sums(a, b, a is b, sigma, shift, block_size)[0, 0]
 
   at_zero = mmd.gaussian_kernel(jnp.zeros((), x.rows.dtype), sigma, shift)
-  value, _ = mmd.estimate_mmd(
-    total(x, x),
-    total(y, y),
-    total(x, y),
-    x.groups.sum(),
-    y.groups.sum(),
-    at_zero,
-    biased,
+  m, n = x.groups.sum(), y.groups.sum()
+  sums = total(x, x), total(y, y), total(x, y)
+  return mmd.estimate_mmd(*sums, m, n, at_zero, biased)[0]
+
+
+def block_sums(
+  x: mmd.SampleSet,
+  y: mmd.SampleSet,
+  same: bool,
+  sigma: Float[Array, " s"],
+  shift: Float[Array, " s"],
+  block_size: int,
+) -> Float[Array, "g h"]:
+  """Computes `mmd.dense_sums` of the distances of two sets in blocks."""
+  constants = _Constants(
+    _in_blocks(x.groups, block_size),
+    _in_blocks(y.groups, block_size),
+    mmd.pooled_centre(x, y),
+    sigma,
+    shift,
   )
-  return value
+  rows = _in_blocks(x.rows, block_size), _in_blocks(y.rows, block_size)
+  sums = _scan_sum(*rows, constants, same)
+  # Of a set with itself each pair of blocks was seen from one side.
+  return 0.5 * (sums + sums.T) if same else sums
+
+
+def sum_over_blocks(
+  x: mmd.SampleSet,
+  y: mmd.SampleSet,
+  block_size: int,
+  fn: Callable[[Array, Array], Array],
+) -> Array:
+  """Sums `fn` of the squared distances of blocks of pairs; no gradient.
+
+  Args:
+    x: One set.
+    y: Another set.
+    block_size: Rows of a block.
+    fn: (squared distances, which pairs are two real rows) -> numbers.
+  """
+  x, y = jax.lax.stop_gradient((x, y))
+  centre = mmd.pooled_centre(x, y)
+  parts = [
+    mmd.SampleSet(*(_in_blocks(each, block_size) for each in part))
+    for part in (x, y)
+  ]
+
+  def one(i: Array, j: Array) -> Array:
+    a, b = (
+      mmd.SampleSet(part.rows[at], part.groups[at])
+      for part, at in zip(parts, (i, j), strict=True)
+    )
+    distances = mmd.squared_distances(a.rows, b.rows, centre)
+    return fn(distances, mmd.real_rows(a)[:, None] & mmd.real_rows(b)[None, :])
+
+  i, j, _ = _block_pairs(parts[0].rows, parts[1].rows, False)
+  start = jnp.zeros_like(one(i[0], j[0]))
+  return jax.lax.scan(
+    lambda total, at: (total + one(*at), None), start, (i, j)
+  )[0]
 
 
 class _Constants(NamedTuple):
-  """What a blockwise sum depends on beside its rows."""
+  """Holds what a blockwise sum depends on beside its rows."""
 
   x_groups: Float[Array, "i n g"]
   y_groups: Float[Array, "j n g"]
@@ -100,8 +136,8 @@ def _scan_sum(
   y: Float[Array, "j n d"],
   constants: _Constants,
   same: bool,
-) -> Float[Array, ""]:
-  """Sum of the kernel over pairs of rows, one pair of blocks at a time."""
+) -> Float[Array, "g h"]:
+  """Sums the kernel over pairs of rows, one pair of blocks at a time."""
 
   def step(totals: Array, at: tuple[Array, ...]) -> tuple[Array, None]:
     i, j, weight = at
@@ -110,9 +146,10 @@ def _scan_sum(
 
   # One total for each block of x: few numbers enter each sum, and little is
   # rounded away.
-  totals = jnp.zeros(x.shape[0], x.dtype)
+  groups = constants.x_groups.shape[-1], constants.y_groups.shape[-1]
+  totals = jnp.zeros((x.shape[0], *groups), x.dtype)
   totals, _ = jax.lax.scan(step, totals, _block_pairs(x, y, same))
-  return totals.sum()
+  return totals.sum(axis=0)
 
 
 def _scan_sum_forward(
@@ -145,7 +182,7 @@ _scan_sum.defvjp(_scan_sum_forward, _scan_sum_backward)
 
 
 def _block_pairs(x: Array, y: Array, same: bool) -> tuple[Array, ...]:
-  """Pairs of block numbers and what each counts for."""
+  """Lists pairs of block numbers and the weight of each."""
   shape = (x.shape[0], y.shape[0])
   i, j = (
     np.triu_indices(*shape[:1]) if same else np.indices(shape).reshape(2, -1)
@@ -165,11 +202,10 @@ def _block_sum(
   i: Int[Array, ""],
   j: Int[Array, ""],
   same: bool,
-) -> Float[Array, ""]:
+) -> Float[Array, "g h"]:
   distances = mmd.squared_distances(x, y, constants.centre)
   kernel = mmd.gaussian_kernel(distances, constants.sigma, constants.shift)
   if same:
     itself = (i == j) & jnp.eye(kernel.shape[0], dtype=bool)
     kernel = jnp.where(itself, 0.0, kernel)
-  sums = mmd.group_sums(kernel, constants.x_groups[i], constants.y_groups[j])
-  return sums[0, 0]
+  return mmd.group_sums(kernel, constants.x_groups[i], constants.y_groups[j])

@@ -1,4 +1,4 @@
-"""The stages that teach a trained model new emotions from few samples.
+"""Stages that teach a trained model new emotions from few samples.
 
 Source: Dai et al. 2020, section 4.2.
 """
@@ -16,14 +16,17 @@ from mmer_jax.systems import interface
 def stages(
   config: ml_collections.ConfigDict, loss: interface.LossFn
 ) -> tuple[interface.Stage, ...]:
-  """Source training, then one stage for each new emotion.
+  """Makes a stage of source training, then one for each new emotion.
 
-  What tells the methods apart is the rows of a batch (see
-  `experiment.Experiment.epoch`) and, for GEM, the gradient.
+  Fine-tuning, joint training and GEM differ in the rows of a batch (see
+  `experiment.build`) and GEM in the gradient as well.
 
   Args:
-    config: Of a system.
-    loss: Its supervised loss.
+    config: A system's config; `config.few_shot.method` names the method.
+    loss: The system's supervised loss.
+
+  Returns:
+    The stages of the system.
   """
   settings = config.few_shot
   source = interface.Stage("supervised", loss)
@@ -53,7 +56,7 @@ def stages(
 def gem(
   loss: interface.LossFn, slots: int, *, margin: float, eps: float
 ) -> interface.GradientFn:
-  """The gradient that does not raise the loss of what a memory keeps.
+  """Makes the gradient that does not raise the loss of any memory.
 
   Source: Lopez-Paz and Ranzato 2017, Eq. 11 and 12, as Dai et al. use it.
   Deviation: the projected gradient is clipped and goes through Adam, as any
@@ -61,11 +64,11 @@ def gem(
   `config.few_shot.optimizer` `sgd` it is.
 
   Args:
-    loss: Of a batch.
+    loss: The loss of a batch.
     slots: Rows of a group. The batch is the new samples' group and then one
       group for each task of the memory.
-    margin: See `projection.project`.
-    eps: See `projection.project`.
+    margin: See `core.gem.project`.
+    eps: See `core.gem.project`.
 
   Returns:
     A stage's gradient. The loss is the new samples'; the term `projected`
@@ -105,7 +108,7 @@ def gem(
 
 
 def _logging(loss: interface.LossFn) -> interface.LossFn:
-  """Names the term that the gradient fills in; validation has none."""
+  """Adds the term that the gradient fills in; 0 in validation."""
 
   def logging(
     params: interface.Params,

@@ -1,4 +1,33 @@
-"""What training asks of a system: the contract that every paper fulfils."""
+"""What a system gives and what it gets: read this to add another system.
+
+A system is a paper's model with the way it is trained. To add one, make
+
+  systems/NAME/system.py    build(config) -> System, with its stages
+  systems/NAME/model.py     its networks, as Flax modules
+  systems/NAME/loss.py      its loss, where cross-entropy is not all of it
+  systems/registry.py       one line in `SYSTEMS`
+  configs/NAME/             its configs; `config.model` is the system's own
+
+Data, folds, runs, selection, checkpoints, evaluation and export are shared and
+ask for nothing but a `System`. The smallest one is a network, whose module maps
+(batch, emotions, key=) to logits, and the loss that most systems share:
+
+  network = network_lib.Network(model.MyModel(**config.model))
+  loss = supervised.make_loss(config.protocol.decision, network.apply)
+  return interface.System(
+    init=network.init,
+    stages=(interface.Stage("supervised", loss),),
+    predict=network.predict,
+    open_vocabulary=False,
+  )
+
+`tests/systems/conformance_test.py` runs every system of `SYSTEMS` through what
+all must do: padding, the order of a batch and absent modalities change nothing,
+gradients are finite.
+
+Axes: r runs, b rows of a batch, s roles of rows, k emotions, e columns of a
+word vector, d features.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,9 +37,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 
 from mmer_jax.data import schema
 
+# A dict of parts; its leaves are arrays.
 Params = Any
 
-# The part of a system's parameters that is not descended: see `LossFn`.
+# A part of the parameters that is not trained but follows the batches, such as
+# the running mean of a batch norm: see `LossFn`.
 STATISTICS = "statistics"
 
 # What may step along a gradient: see `Stage.optimizer`.
@@ -19,29 +50,31 @@ OPTIMIZERS = ("adam", "sgd")
 
 @flax.struct.dataclass
 class RunSettings:
-  """The settings in which the runs of one program differ.
+  """Holds the settings in which the runs of one program differ.
 
-  Inside a step the leading axis is gone: a loss sees the settings of one run.
+  All runs of a sweep are trained in one program, along an axis of runs. A loss
+  sees the settings of one run: the axis is gone there.
 
   Attributes:
     seed: Root of every random stream of the run.
     fold: Which fold of the protocol the run trains on, from 0.
-    learning_rate: Before any plateau.
+    learning_rate: The rate before any plateau.
     weight_decay: L2, added to the gradient after the clip.
     clip_norm: Largest global norm of a gradient; 0 for none.
-    known: Role to the emotions whose labels its rows have. Roles are numbered
-      by the stage that brings the rows, from 0, the source; after them comes
-      one for each emotion, of source rows with that emotion's label alone.
+    known: Role to the emotions whose labels its rows have. A role is the
+      number of the stage that brings the rows, from 0; after them comes one
+      for each emotion, of rows with that emotion's label alone.
     class_weight: Per role and emotion; its meaning is the loss's (`pos_weight`
       of a binary decision, the weight of a class under a softmax).
     mean: Modality name to the mean of the run's training rows.
     scale: Modality name to 1 / standard deviation of the same.
-    vectors: The word vectors of the emotions.
+    vectors: Word vectors of the emotions; of width 0 where there are none.
     keep: Modality name to whether the run sees it; empty where all runs see
       all.
-    epoch: Of the stage, from 0, as a loss sees it; None outside of training.
-    repair: What the modality check and the proxies in front of the system were
-      fitted to; None where there are none.
+    epoch: Epoch of the stage, from 0, as a loss sees it; None outside of
+      training.
+    repair: What the input transform of the run was fitted to, which no system
+      reads; None where there is none.
   """
 
   seed: Int[Array, "*r"]
@@ -60,68 +93,34 @@ class RunSettings:
 
 
 class Prediction(NamedTuple):
-  """What a system says of a batch.
+  """Holds what a system predicts for a batch.
 
   Attributes:
-    logits: Before the sigmoid or the softmax of the protocol.
+    logits: Scores before the sigmoid or the softmax of the protocol.
     per_modality: Modality name to its own scores; empty where the system
       has none.
-    weights: Modality name to what it counts for in each utterance, summing to
-      one; empty where the system has no such thing.
+    weights: Modality name to its share in the fusion of each utterance, which
+      sum to one; empty where the system has none.
   """
 
   logits: Float[Array, "b k"]
-  per_modality: dict[str, Float[Array, "b k"]]
+  per_modality: dict[str, Float[Array, "b k"]] = {}  # noqa: RUF012
   weights: dict[str, Float[Array, " b"]] = {}  # noqa: RUF012
 
 
-class WordMaps(NamedTuple):
-  """What a system says of the words of a batch; zeros where there is none.
-
-  Attributes:
-    attention: What each word counts for; the sum over an utterance is 1.
-    acoustic: How much of each word was acoustic, from 0 to 1; None where the
-      system does not weigh modalities.
-  """
-
-  attention: Float[Array, "b w"]
-  acoustic: Float[Array, "b w"] | None
-
-
-@flax.struct.dataclass
-class Explanation:
-  """Something a system can say of how it came to a prediction.
-
-  Attributes:
-    values: One entry per utterance.
-    axes: What each axis after the first is: the name of a modality for its
-      frames, `emotion`, or any other word.
-  """
-
-  values: Float[Array, "b ..."]
-  axes: tuple[str, ...] = flax.struct.field(pytree_node=False)
-
-
-# (source, run, batch, whether it is trained on) -> what the system sees.
-InputTransform = Callable[[Any, RunSettings, schema.Batch, bool], schema.Batch]
-# (key, batch, emotions) -> params
+# (key, batch, emotions) -> params. The emotions are their word vectors (k e),
+# and k is the number of outputs.
 InitFn = Callable[[PRNGKeyArray, schema.Batch, Array], Params]
 # (params, batch, emotions) -> Prediction. Sees no label and no key.
 PredictFn = Callable[[Params, schema.Batch, Array], Prediction]
 # (params, batch, run, key) -> (mean loss, terms to log). The emotions are
 # `run.vectors`. The key is None where nothing is to be random: validation. A
-# term named `STATISTICS` is no scalar and not logged: it takes the place of
-# that part of the parameters after a step.
+# term named `STATISTICS` is not logged: it takes the place of that part of the
+# parameters after a step.
 LossFn = Callable[
   [Params, schema.Batch, RunSettings, PRNGKeyArray | None],
   tuple[Scalar, dict[str, Any]],
 ]
-# (params, emotions) -> modality name to the emotions' places (k d) there.
-SpacesFn = Callable[[Params, Array], dict[str, Array]]
-# (params, batch, emotions) -> WordMaps.
-WordsFn = Callable[[Params, schema.Batch, Array], WordMaps]
-# (params, batch, emotions) -> name to what the system can say of a batch.
-ExplainFn = Callable[[Params, schema.Batch, Array], dict[str, Explanation]]
 # The arguments of a loss -> ((loss, terms), gradient).
 GradientFn = Callable[
   [Params, schema.Batch, RunSettings, PRNGKeyArray | None],
@@ -130,25 +129,25 @@ GradientFn = Callable[
 
 
 class Stage(NamedTuple):
-  """A part of a system's training that has a loss of its own.
+  """Describes a part of a system's training that has a loss of its own.
 
   Attributes:
-    name: For people, and for its random stream.
-    loss: Of a batch.
+    name: Shown to people, and the name of the stage's random stream.
+    loss: The loss of a batch.
     section: The part of the config with its epochs and early stopping.
-    rate: Of the run's learning rate.
+    rate: Factor of the run's learning rate.
     gradient: What is descended, where it is not the loss's own gradient.
     optimizer: `adam`, or `sgd`, which steps along the gradient itself.
     fresh: Whether it begins with new parameters, and not with those that the
       stage before selected.
-    unlabelled: Whether unlabelled rows stand behind those of each batch, as
-      many: see `data.unlabelled`.
-    following: Whether the rows of the next batch stand behind them all.
-    negatives: Whether a negative of each row stands behind them all: pairs of
+    unlabelled: Whether as many unlabelled rows are appended to each batch: see
+      `data.unlabelled`.
+    following: Whether the rows of the next batch are appended after them.
+    negatives: Whether a negative of each row is appended after them: pairs of
       emotions, empty for any other; None for no negatives. See
       `data.negatives`.
-    frozen: Names of the parts of the parameters that it leaves as they are.
-    predict: What validation judges; None for the system's.
+    frozen: Names of the parts of the parameters that it does not change.
+    predict: What validation scores; None for the system's `predict`.
   """
 
   name: str
@@ -165,21 +164,55 @@ class Stage(NamedTuple):
   predict: PredictFn | None = None
 
 
-class System(NamedTuple):
-  """All that the verbs may ask of a paper.
+class WordMaps(NamedTuple):
+  """Holds what a system reads from each word; zeros where there is no word.
 
   Attributes:
-    init: (key, batch, emotions) -> params.
-    stages: Run in order.
-    predict: (params, batch, emotions) -> Prediction.
+    attention: Weight of each word; the sum over an utterance is 1.
+    acoustic: Share of each word that is acoustic, from 0 to 1; None where the
+      system does not weigh modalities.
+  """
+
+  attention: Float[Array, "b w"]
+  acoustic: Float[Array, "b w"] | None
+
+
+@flax.struct.dataclass
+class Explanation:
+  """Holds an array that explains a prediction, such as attention or a gate.
+
+  Attributes:
+    values: One entry per utterance.
+    axes: What each axis after the first is: the name of a modality for its
+      frames, `emotion`, or any other word.
+  """
+
+  values: Float[Array, "b ..."]
+  axes: tuple[str, ...] = flax.struct.field(pytree_node=False)
+
+
+# (params, emotions) -> modality name to the emotions' places (k d) there.
+SpacesFn = Callable[[Params, Array], dict[str, Array]]
+# (params, batch, emotions) -> WordMaps.
+WordsFn = Callable[[Params, schema.Batch, Array], WordMaps]
+# (params, batch, emotions) -> name of an explanation to it.
+ExplainFn = Callable[[Params, schema.Batch, Array], dict[str, Explanation]]
+
+
+class System(NamedTuple):
+  """Gives all that training, evaluation and export may ask of a paper.
+
+  Attributes:
+    init: Draws the parameters.
+    stages: Parts of the training, run in order.
+    predict: Predicts a batch after the last stage.
     open_vocabulary: Whether `predict` takes emotions it was not trained on.
     spaces: Where the system puts the emotions; None where it has no place
       for them.
-    words: What it looks at, word by word; None where it does not.
-    explain: What it can say of a prediction beside `Prediction`, such as
-      attention or gates; None for nothing.
+    words: What it reads from each word; None where it does not.
+    explain: Explanations beside those of `Prediction`; None for none.
     aligned: Whether streams of more than one frame have to be of one length.
-    acoustic_word: Whether `predict` reads the words of a batch's frames.
+    acoustic_word: Whether `predict` reads which word a frame belongs to.
   """
 
   init: InitFn
@@ -193,20 +226,27 @@ class System(NamedTuple):
   acoustic_word: bool = False
 
 
+# What follows is no business of a system's: what experiment, training and
+# robustness agree on.
+
+# (source, run, batch, whether it is trained on) -> what the system sees.
+InputTransform = Callable[[Any, RunSettings, schema.Batch, bool], schema.Batch]
+
+
 class TrainingRules(NamedTuple):
-  """What all runs of a program share.
+  """Holds what all runs of a program share.
 
   Attributes:
     decision: `"binary"` or `"softmax"`.
-    threshold: Of a binary decision.
+    threshold: Threshold of a binary decision.
     select: The validation metric that picks the checkpoint; `"loss"`, or
       `"last"` for the last epoch's.
-    factor: Of the learning rate at a plateau.
+    factor: Factor of the learning rate at a plateau.
     patience: Epochs without a lower validation loss that a plateau takes.
     early_stopping: Epochs without a better selection value that end a run;
       0 for never.
     curve_thresholds: Of binary decisions: every epoch logs the metrics of
-      `CURVES` at each of them.
+      `training.selection.CURVES` at each of them.
   """
 
   decision: str

@@ -16,13 +16,14 @@ CONFIDENCES = ("likeliest", "entropy")
 
 
 class Settings(NamedTuple):
-  """`config.model.multiplicative`.
+  """Holds `config.model.multiplicative`.
 
   Attributes:
-    beta: As of `core.fusion.multiplicative`.
+    beta: How much the weights count, see `core.multiplicative`.
     form: `boost`, Eq. 3, or `suppress`, Eq. 2.
-    detach_weight: As there.
-    confidence: What the fusion weighs by: see `core.fusion.log_confidence`.
+    detach_weight: Whether the weights are constants of the gradient.
+    confidence: What the fusion weighs by: see
+      `core.multiplicative.log_confidence`.
   """
 
   beta: float
@@ -38,12 +39,9 @@ def check(settings: Settings) -> None:
     UserError: Such a value.
   """
   for key, allowed in (("form", FORMS), ("confidence", CONFIDENCES)):
-    value = getattr(settings, key)
-    if value not in allowed:
-      raise errors.UserError(
-        f"config.model.multiplicative.{key} is {value!r}, expected one of"
-        f" {', '.join(allowed)}"
-      )
+    errors.check_choices(
+      f"model.multiplicative.{key}", getattr(settings, key), allowed
+    )
   if not settings.beta >= 0:
     raise errors.UserError(
       f"config.model.multiplicative.beta is {settings.beta}, expected at least"
@@ -56,10 +54,10 @@ def check_beta(
 ) -> None:
   """Refuses a beta under which Eq. 3 rewards wrong answers from the start.
 
-  Source: see `core.fusion.beta_bound`.
+  Source: see `core.multiplicative.beta_bound`.
 
   Args:
-    settings: Checked here.
+    settings: The settings that are checked.
     decision: `binary` or `softmax`.
     modalities: How many the system has.
     emotions: How many it tells apart.
@@ -98,14 +96,14 @@ def loss(
   batch: schema.Batch,
   run: interface.RunSettings,
 ) -> Scalar:
-  """c(y) of a batch, weighted and averaged as `supervised.classification`.
+  """Computes c(y) of a batch, averaged as `supervised.classification` is.
 
   Args:
-    settings: Of the loss.
+    settings: The settings of the loss.
     decision: `binary` or `softmax`.
     per_modality: Modality name to its scores.
-    batch: With the modalities that each sample has.
-    run: With the class weights.
+    batch: The batch, with the modalities that each sample has.
+    run: The run, with its class weights.
   """
   labels, real = batch.labels, batch.example_mask & batch.labelled
   weight = run.class_weight[batch.role]
@@ -136,7 +134,7 @@ def fuse(
   per_modality: dict[str, Float[Array, "b k"]],
   batch: schema.Batch,
 ) -> dict[str, Float[Array, " b"]]:
-  """What each modality counts for in each sample."""
+  """Computes the weight of each modality in each sample."""
   return multiplicative.modality_weights(
     {
       name: multiplicative.log_confidence(each, decision, settings.confidence)

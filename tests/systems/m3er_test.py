@@ -10,7 +10,8 @@ from configs import quickstart
 from configs.m3er import ablation, comparison, noise, robust
 from mmer_jax.base import errors
 from mmer_jax.data import normalise, schema
-from mmer_jax.experiment import input_repair
+from mmer_jax.robustness import noise as noise_lib
+from mmer_jax.robustness import settings as settings_lib
 from mmer_jax.systems import registry
 from mmer_jax.systems.m3er import model
 from tests.core import multiplicative_test
@@ -275,7 +276,8 @@ def test_every_row_of_a_table_has_a_system_and_a_number_per_column(module):
     table = module.get_table(module.get_config(variant))
     for program in table.programs.values():
       registry.SYSTEMS[program.system](program)
-      input_repair.check(program)
+      noise_lib.check(noise_lib.Noise.from_config(program))
+      settings_lib.RepairSettings.from_config(program)
     for section in table.sections:
       for row in section.rows:
         assert not row.program or row.program in table.programs

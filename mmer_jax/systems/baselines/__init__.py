@@ -1,0 +1,1 @@
+"""EF-LSTM and LF-LSTM, the baselines of Dai et al. 2020."""

@@ -10,10 +10,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from mmer_jax.base import errors
 from mmer_jax.core import layers, lstm
 from mmer_jax.data import schema
+from mmer_jax.systems import interface
 
 
 class EarlyFusion(nn.Module):
-  """One LSTM over the concatenation of the modalities, step by step.
+  """Reads the modalities side by side, step by step, with one LSTM.
 
   Source: Dai et al. 2020, section 5.4 (EF-LSTM); published code.
   Deviation: a step is padding where every modality is; the published code
@@ -22,11 +23,10 @@ class EarlyFusion(nn.Module):
   Attributes:
     hidden: Width of one direction.
     layers: LSTM layers.
-    dropout: Between them.
+    dropout: Rate of the dropout between them.
     bidirectional: Whether the LSTM runs both ways.
-    modalities: Concatenated in this order.
-    emotions: How many outputs.
-    dtype: Of the matmuls.
+    modalities: Those that are concatenated, in this order.
+    dtype: Dtype of the matmuls.
   """
 
   hidden: int
@@ -34,14 +34,17 @@ class EarlyFusion(nn.Module):
   dropout: float
   bidirectional: bool
   modalities: tuple[str, ...]
-  emotions: int
   dtype: str
 
   @nn.compact
   def __call__(
-    self, batch: schema.Batch, *, key: PRNGKeyArray | None
-  ) -> Float[Array, "b k"]:
-    """Returns one logit per emotion."""
+    self,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    *,
+    key: PRNGKeyArray | None,
+  ) -> interface.Prediction:
+    """Scores as many emotions as `emotions` has rows."""
     frames, mask = align(batch, self.modalities)
     read = lstm.BiLSTM(
       hidden=self.hidden,
@@ -53,11 +56,12 @@ class EarlyFusion(nn.Module):
       name="encoder",
     )(frames, mask, key=key)
     joined = jnp.concatenate([read.forward, read.backward], axis=-1)
-    return layers.Linear(self.emotions, name="out")(joined)
+    out = layers.Linear(emotions.shape[0], name="out")
+    return interface.Prediction(out(joined))
 
 
 class LateFusion(nn.Module):
-  """One LSTM per modality; a linear layer reads them side by side.
+  """Reads each modality with its own LSTM; a linear layer reads them all.
 
   Source: Dai et al. 2020, section 5.4 (LF-LSTM); published code.
   Deviation: an absent modality reads as zeros.
@@ -65,24 +69,26 @@ class LateFusion(nn.Module):
   Attributes:
     hidden: Modality name to the width of one direction.
     layers: LSTM layers.
-    dropout: Between them.
+    dropout: Rate of the dropout between them.
     bidirectional: Whether the LSTMs run both ways.
-    emotions: How many outputs.
-    dtype: Of the matmuls.
+    dtype: Dtype of the matmuls.
   """
 
   hidden: Mapping[str, int]
   layers: int
   dropout: float
   bidirectional: bool
-  emotions: int
   dtype: str
 
   @nn.compact
   def __call__(
-    self, batch: schema.Batch, *, key: PRNGKeyArray | None
-  ) -> Float[Array, "b k"]:
-    """Returns one logit per emotion."""
+    self,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    *,
+    key: PRNGKeyArray | None,
+  ) -> interface.Prediction:
+    """Scores as many emotions as `emotions` has rows."""
     parts = []
     for index, (modality, width) in enumerate(sorted(self.hidden.items())):
       stream = batch.streams[modality]
@@ -101,7 +107,8 @@ class LateFusion(nn.Module):
       )
       parts += [read.forward, read.backward]
     joined = jnp.concatenate(parts, axis=-1)
-    return layers.Linear(self.emotions, name="out")(joined)
+    out = layers.Linear(emotions.shape[0], name="out")
+    return interface.Prediction(out(joined))
 
 
 def align(

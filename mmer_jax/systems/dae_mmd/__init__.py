@@ -1,0 +1,1 @@
+"""DAE + MMD (Liang et al. 2020)."""

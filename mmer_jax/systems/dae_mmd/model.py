@@ -14,10 +14,10 @@ from mmer_jax.data import schema
 
 
 class Output(NamedTuple):
-  """What the networks make of a batch.
+  """Holds what the networks compute of a batch.
 
   Attributes:
-    logits: Of the emotions.
+    logits: Scores of the emotions.
     latents: Modality name to one vector a video; zeros where it is absent.
     errors: Modality name to the reconstruction's mean squared error, Eq. 2;
       0 where it is absent.
@@ -29,7 +29,7 @@ class Output(NamedTuple):
 
 
 class Convolution(NamedTuple):
-  """A row of Table 3: square kernels over the (time, feature) plane."""
+  """Holds a row of Table 3: square kernels over the (time, feature) plane."""
 
   kernel: int
   stride: int
@@ -38,7 +38,7 @@ class Convolution(NamedTuple):
 
 
 class DaeMmd(nn.Module):
-  """Auto-encoders, whose latent vectors side by side are classified.
+  """Encodes modalities, and classifies their latent vectors side by side.
 
   Source: Liang et al. 2020, section 3.1, Table 3 and the classifier of Eq. 5.
   Deviation: the paper's features are always all there; here an absent
@@ -48,16 +48,15 @@ class DaeMmd(nn.Module):
     dense: Modality name to the sizes of a `DenseAutoEncoder`.
     sequence: Modality name to the `steps`, `convolutions` and `sizes` of a
       `SequenceAutoEncoder`.
-    heads: Of every transformer.
-    blocks: Of each of its sides.
-    dropout: In it.
-    classifier: Width of its hidden layer.
-    emotions: How many outputs.
+    heads: Number of heads of every transformer.
+    blocks: Blocks of each side of it.
+    dropout: Rate of its dropout.
+    classifier: Width of the classifier's hidden layer.
     padding: `masked`, or `literal` for the paper's: a sequence that is there
       counts as real to its end.
     decoder: What the transformer's second side reads, see
       `SequenceAutoEncoder`.
-    dtype: Of the matmuls.
+    dtype: Dtype of the matmuls.
   """
 
   dense: Mapping[str, tuple[int, ...]]
@@ -66,19 +65,22 @@ class DaeMmd(nn.Module):
   blocks: int
   dropout: float
   classifier: int
-  emotions: int
   padding: str
   decoder: str
   dtype: str
 
   @nn.compact
   def __call__(
-    self, batch: schema.Batch, *, key: PRNGKeyArray | None
+    self,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    *,
+    key: PRNGKeyArray | None,
   ) -> Output:
     """Encodes, reconstructs and classifies."""
     latents, errors = {}, {}
     for index, modality in enumerate(sorted(batch.streams)):
-      stream, there = batch.streams[modality], batch.present[modality]
+      stream, present = batch.streams[modality], batch.present[modality]
       mask = stream.mask
       if modality in self.dense:
         coder = DenseAutoEncoder(
@@ -95,28 +97,28 @@ class DaeMmd(nn.Module):
           name=modality,
         )
         if self.padding == "literal":
-          mask = jnp.broadcast_to(there[:, None], mask.shape)
+          mask = jnp.broadcast_to(present[:, None], mask.shape)
       at = None if key is None else jax.random.fold_in(key, index)
       features = jnp.where(stream.mask[..., None], stream.features, 0.0)
       latent, error = coder(features, mask, key=at)
-      latents[modality] = jnp.where(there[:, None], latent, 0.0)
-      errors[modality] = jnp.where(there, error, 0.0)
+      latents[modality] = jnp.where(present[:, None], latent, 0.0)
+      errors[modality] = jnp.where(present, error, 0.0)
     joined = jnp.concatenate([latents[m] for m in sorted(latents)], axis=-1)
     hidden = layers.Linear(self.classifier, dtype=self.dtype, name="hidden")
-    out = layers.Linear(self.emotions, name="out")
+    out = layers.Linear(len(emotions), name="out")
     return Output(out(jax.nn.relu(hidden(joined))), latents, errors)
 
 
 class DenseAutoEncoder(nn.Module):
-  """Linear layers down to the latent vector and the same ones back.
+  """Encodes by linear layers down to the latent vector, and back.
 
   Source: Liang et al. 2020, Table 3, row A, and Figure 3.
   Deviation: features of single frames are averaged over the real ones first;
     the paper's are of the whole utterance.
 
   Attributes:
-    sizes: Of the encoder's layers, the latent vector's last.
-    dtype: Of the matmuls.
+    sizes: Sizes of the encoder's layers, the latent vector's last.
+    dtype: Dtype of the matmuls.
   """
 
   sizes: tuple[int, ...]
@@ -141,7 +143,7 @@ class DenseAutoEncoder(nn.Module):
 
 
 class SequenceAutoEncoder(nn.Module):
-  """A transformer, convolutions and linear layers to the latent, and back.
+  """Encodes by a transformer, convolutions and linear layers, and back.
 
   Source: Liang et al. 2020, Table 3, rows V and L, and Figure 4; the target is
     the input reversed (section 3.1).
@@ -153,16 +155,16 @@ class SequenceAutoEncoder(nn.Module):
     part, rectified units, 4e, sines as positions: ours.
 
   Attributes:
-    steps: The plane's; what is shorter is padded and what is longer cut.
-    heads: Of the attention.
-    blocks: Of the transformer, on either side.
-    dropout: In it.
+    steps: Steps of the plane; what is shorter is padded, what is longer cut.
+    heads: Number of heads of the attention.
+    blocks: Blocks of the transformer, on either side.
+    dropout: Rate of its dropout.
     decoder: `plane`, where the deconvolved plane is both queries and memory,
       or `teacher_forcing`, where it is the memory alone, and the frame before
       the one that is wanted is the query, which sees no later one.
-    convolutions: On the way to the latent vector.
-    sizes: Of the linear layers after them, the latent vector's last.
-    dtype: Of the matmuls.
+    convolutions: Those on the way to the latent vector.
+    sizes: Sizes of the linear layers after them, the latent vector's last.
+    dtype: Dtype of the matmuls.
   """
 
   steps: int
@@ -222,6 +224,7 @@ class SequenceAutoEncoder(nn.Module):
     key: PRNGKeyArray | None,
     memory: Float[Array, "b t e"] | None = None,
   ) -> Float[Array, "b t e"]:
+    """Runs one side of the transformer; with a memory, the decoder's."""
     places = attention.positions(*x.shape[1:])[None].astype(x.dtype)
     x = jnp.where(mask[..., None], x + places, 0.0)
     reads, offset = (), 0
@@ -241,7 +244,7 @@ class SequenceAutoEncoder(nn.Module):
 
 
 class PlaneConvolution(nn.Module):
-  """A convolution over a plane, at least one cell wide on either side.
+  """Convolves a plane; the result has at least one cell on either side.
 
   A product of matrices, of the patches and the kernel: under the runs axis it
   is one product a run, where a convolution would become a grouped one. The
@@ -250,7 +253,7 @@ class PlaneConvolution(nn.Module):
 
   Attributes:
     setting: Kernel, stride, padding and channels.
-    dtype: Of the product.
+    dtype: Dtype of the product.
   """
 
   setting: Convolution
@@ -284,7 +287,7 @@ class PlaneConvolution(nn.Module):
 
 
 class PlaneDeconvolution(nn.Module):
-  """The transposed convolution, back to a plane of a given size.
+  """Applies the transposed convolution, back to a plane of a given size.
 
   The kernel's columns are in the order of a `PlaneConvolution`'s rows.
 
@@ -292,7 +295,7 @@ class PlaneDeconvolution(nn.Module):
     setting: Kernel, stride and padding of the way there; channels here.
     size: Steps and columns. Beyond what the kernels reach is the bias alone,
       which is PyTorch's output padding.
-    dtype: Of the product.
+    dtype: Dtype of the product.
   """
 
   setting: Convolution
@@ -301,7 +304,7 @@ class PlaneDeconvolution(nn.Module):
 
   @nn.compact
   def __call__(self, plane: Float[Array, "b u f o"]) -> Float[Array, "b t e c"]:
-    """Every cell adds its patch where the convolution would have read it."""
+    """Adds the patch of every cell where the convolution would have read it."""
     kernel, stride, padding, channels = self.setting
     batch, rows, columns, depth = plane.shape
     shape = (depth, kernel * kernel * channels)
@@ -337,14 +340,14 @@ class PlaneDeconvolution(nn.Module):
 
 
 def _covered(setting: Convolution) -> list[tuple[int, int]]:
-  """The blocks below a kernel along an axis, and how many cells of each."""
+  """Lists the blocks below a kernel along an axis, and the cells of each."""
   kernel, stride = setting.kernel, setting.stride
   starts = range(0, kernel, stride)
   return [(start // stride, min(stride, kernel - start)) for start in starts]
 
 
 def _blocks(setting: Convolution, count: int) -> int:
-  """Blocks along an axis that `count` kernels cover together."""
+  """Counts the blocks along an axis that `count` kernels cover together."""
   return count - 1 + len(_covered(setting))
 
 
@@ -375,7 +378,7 @@ def reverse(
 def _layers(
   name: str, sizes: tuple[int, ...], dtype: str, x: Float[Array, "b d"]
 ) -> Float[Array, "b e"]:
-  """Linear layers of the module that calls, rectified in between."""
+  """Applies linear layers of the calling module, rectified in between."""
   for index, size in enumerate(sizes):
     x = x if index == 0 else jax.nn.relu(x)
     x = layers.Linear(size, dtype=dtype, name=f"{name}_{index}")(x)

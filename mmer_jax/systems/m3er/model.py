@@ -15,12 +15,12 @@ from mmer_jax.systems import interface, multiplicative
 
 
 class Encoded(NamedTuple):
-  """What the memory fusion network reads out.
+  """Holds what the memory fusion network reads out.
 
   Attributes:
     states: Modality name to the last state of its LSTM; zeros where it is
       absent.
-    memory: What the gated memory holds in the end.
+    memory: The gated memory after the last step.
   """
 
   states: dict[str, Float[Array, "b h"]]
@@ -28,7 +28,7 @@ class Encoded(NamedTuple):
 
 
 class MemoryFusion(nn.Module):
-  """LSTMs, whose cells at consecutive steps are attended to and remembered.
+  """Runs LSTMs, and attends to and remembers their consecutive cells.
 
   Source: Zadeh et al. 2018a (MFN), as Mittal et al. 2020, section 4.2, use it.
   Deviation: the memory does not feed the LSTMs, as in MFN; the text of section
@@ -42,10 +42,10 @@ class MemoryFusion(nn.Module):
     hidden: Width of every LSTM.
     memory: Width of the memory.
     attention: Hidden units of the attention's network.
-    proposal: Of the network that proposes what to remember.
-    gate: Of the networks of the two gates.
-    dropout: Inside these networks.
-    dtype: Of the matmuls.
+    proposal: Hidden units of the network that proposes what to remember.
+    gate: Hidden units of the networks of the two gates.
+    dropout: Rate of the dropout inside these networks.
+    dtype: Dtype of the matmuls.
   """
 
   hidden: int
@@ -70,8 +70,8 @@ class MemoryFusion(nn.Module):
       mask = jnp.pad(stream.mask, ((0, 0), (0, more)))
       frames = jnp.pad(stream.features, ((0, 0), (0, more), (0, 0)))
       lstm = lstm_lib.Lstm(self.hidden, self.dtype, name=f"lstm_{name}")
-      found, cell = lstm(frames, mask)
-      states[name] = found[-1]
+      hidden, cell = lstm(frames, mask)
+      states[name] = hidden[-1]
       cells.append(cell)
       masks.append(mask)
     now = jnp.concatenate(cells, axis=-1)
@@ -114,8 +114,8 @@ class MemoryFusion(nn.Module):
     offset = jnp.stack(bias)
 
     def step(memory: Array, at: tuple[Array, ...]) -> tuple[Array, None]:
-      given, scale, new, there = at
-      hidden = given + jnp.einsum(
+      from_cells, scale, new, present = at
+      hidden = from_cells + jnp.einsum(
         "bu,ugh->bgh",
         memory.astype(self.dtype),
         recur.astype(self.dtype),
@@ -132,7 +132,7 @@ class MemoryFusion(nn.Module):
         + offset[None]
       )
       changed = gates[:, 0] * memory + gates[:, 1] * new
-      return jnp.where(there[:, None], changed, memory), None
+      return jnp.where(present[:, None], changed, memory), None
 
     start = jnp.zeros((attended.shape[1], self.memory), attended.dtype)
     return jax.lax.scan(step, start, (before, scale, proposal, real))[0]
@@ -162,51 +162,51 @@ class MemoryFusion(nn.Module):
 
 
 class Mfn(nn.Module):
-  """The memory fusion network with its own classifier: states side by side.
+  """Classifies the states and the memory of the memory fusion network.
 
   Source: Zadeh et al. 2018a.
-  Deviation: as of `MemoryFusion`; sizes are those of M3ER.
+  Deviation: that of `MemoryFusion`; sizes are those of M3ER.
 
   Attributes:
-    encoder: Of `MemoryFusion`.
+    encoder: The memory fusion network.
     classifier: Width of the hidden layer.
-    emotions: How many outputs.
   """
 
   encoder: MemoryFusion
   classifier: int
-  emotions: int
 
   @nn.compact
   def __call__(
-    self, batch: schema.Batch, *, key: PRNGKeyArray | None
+    self,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    *,
+    key: PRNGKeyArray | None,
   ) -> interface.Prediction:
-    """Scores every emotion."""
+    """Scores as many emotions as `emotions` has rows."""
     keys = [None] * 2 if key is None else jax.random.split(key, 2)
     encoded = self.encoder(batch.streams, key=keys[0])
     parts = [encoded.states[name] for name in sorted(encoded.states)]
     joined = jnp.concatenate([*parts, encoded.memory], axis=-1)
     return interface.Prediction(
-      _classify(self.encoder, self.classifier, self.emotions, joined, keys[1]),
-      {},
+      _classify(self.encoder, self.classifier, len(emotions), joined, keys[1])
     )
 
 
 class M3er(nn.Module):
-  """The memory fusion network, its last states fused by their confidence.
+  """Fuses the last states of the memory fusion network by confidence.
 
   Source: Mittal et al. 2020, section 4.2 and Eq. 3.
   Deviation: the paper does not say how the states become one vector: their sum
-    by the weights of `core.fusion.modality_weights`, or their element-wise
-    product. One linear layer predicts from each state alone.
+    by the weights of `core.multiplicative.modality_weights`, or their
+    element-wise product. One linear layer predicts from each state alone.
 
   Attributes:
-    encoder: Of `MemoryFusion`.
+    encoder: The memory fusion network.
     fusion: `weighted_sum` or `product`.
-    settings: Of the multiplicative loss, whose beta the weights share.
+    settings: Those of the multiplicative loss, whose beta the weights share.
     decision: `binary` or `softmax`.
     classifier: Width of the hidden layer.
-    emotions: How many outputs.
   """
 
   encoder: MemoryFusion
@@ -214,17 +214,20 @@ class M3er(nn.Module):
   settings: multiplicative.Settings
   decision: str
   classifier: int
-  emotions: int
 
   @nn.compact
   def __call__(
-    self, batch: schema.Batch, *, key: PRNGKeyArray | None
+    self,
+    batch: schema.Batch,
+    emotions: Float[Array, "k e"],
+    *,
+    key: PRNGKeyArray | None,
   ) -> interface.Prediction:
     """Scores every emotion, fused and by modality."""
     keys = [None] * 2 if key is None else jax.random.split(key, 2)
     states, memory = self.encoder(batch.streams, key=keys[0])
     scores = {
-      name: layers.Linear(self.emotions, name=f"head_{name}")(states[name])
+      name: layers.Linear(len(emotions), name=f"head_{name}")(states[name])
       for name in sorted(states)
     }
     weights = multiplicative.fuse(self.settings, self.decision, scores, batch)
@@ -235,7 +238,7 @@ class M3er(nn.Module):
       fused = multiplicative_lib.weighted_sum(states, weights)
     joined = jnp.concatenate([fused, memory], axis=-1)
     logits = _classify(
-      self.encoder, self.classifier, self.emotions, joined, keys[1]
+      self.encoder, self.classifier, len(emotions), joined, keys[1]
     )
     return interface.Prediction(logits, scores, weights)
 
@@ -247,6 +250,7 @@ def _classify(
   x: Array,
   key: PRNGKeyArray | None,
 ) -> Array:
+  """Applies the classifier: one hidden layer."""
   hidden = layers.Linear(width, dtype=encoder.dtype, name="hidden")(x)
   hidden = layers.dropout(jax.nn.relu(hidden), encoder.dropout, key)
   return layers.Linear(emotions, name="out")(hidden)

@@ -1,4 +1,4 @@
-"""The network of MTEE."""
+"""The network of MTEE: encoders, maps of the emotions, their fusion."""
 
 from collections.abc import Mapping
 
@@ -14,27 +14,27 @@ from mmer_jax.systems import interface, multiplicative
 
 
 class Mtee(nn.Module):
-  """Dot products of a sequence with emotions, fused by one weight a modality.
+  """Compares sequences with emotions, fused by one weight a modality.
 
   Source: Dai et al. 2020, Eq. 1 to 4; there the modalities are t, a and v.
   Deviation: a modality that an utterance lacks drops out of Eq. 4; the
     published code would encode its zeros. Read-out: see
-    `recurrent.BiLSTM`; the paper says no more than "a vector representation",
+    `lstm.BiLSTM`; the paper says no more than "a vector representation",
     the published code sums both directions at the last position.
 
   Attributes:
     hidden: Modality name to the LSTM's width. The lexical one is that of the
       emotions' word vectors, with which its read-out is compared.
     layers: LSTM layers.
-    dropout: Between them.
-    readout: `last` or `final`, see `recurrent.BiLSTM`.
+    dropout: Rate of the dropout between them.
+    readout: `last` or `final`, see `lstm.BiLSTM`.
     absent: Where a modality is absent: `drop` keeps the other weights as they
       are; `reference` replaces them by 1 / (number present), as the published
       code does when it evaluates a subset.
     fusion: None for the weighted sum of Eq. 4; or the multiplicative loss
       (Mittal et al. 2020) whose weights take its place, per utterance.
-    decision: `binary` or `softmax`, of those weights.
-    dtype: Of the matmuls.
+    decision: `binary` or `softmax`, which those weights are computed for.
+    dtype: Dtype of the matmuls.
   """
 
   hidden: Mapping[str, int]
@@ -98,13 +98,13 @@ def spaces(
   hidden: Mapping[str, int],
   emotions: Float[Array, "k e"],
 ) -> dict[str, Float[Array, "k d"]]:
-  """Where the emotions are in the space of each modality.
+  """Maps the emotions into the space of each modality.
 
   Source: Dai et al. 2020, Eq. 1 and 2; Figure 3 shows their distances.
 
   Args:
-    params: Of `Mtee`.
-    hidden: Its attribute.
+    params: The parameters of `Mtee`.
+    hidden: The attribute of `Mtee`.
     emotions: Word vectors, the lexical space.
   """
   mapped = {
@@ -129,7 +129,7 @@ def fuse(
   Deviation: see `Mtee.absent`.
 
   Args:
-    scores: Of every modality and emotion.
+    scores: Modality name to the scores of every emotion.
     weights: One per modality, of any sign; nothing makes them sum to one.
     present: Which modalities each utterance has.
     absent: `drop` or `reference`.

@@ -1,4 +1,4 @@
-r"""Turns a published PyTorch MTEE into a workdir of ours.
+r"""Reads the weights of a published PyTorch MTEE.
 
 Example:
   python -c "import numpy, torch; \
@@ -27,6 +27,34 @@ _ORDER = ("lexical", "acoustic", "visual")
 _MAPS = {"acoustic": "affineAudio", "visual": "affineVisual"}
 
 
+class _State:
+  """Takes arrays out of a state dict one by one.
+
+  Attributes:
+    left: Name to the arrays that nothing has taken yet.
+  """
+
+  def __init__(self, state: dict[str, np.ndarray]):
+    self.left = dict(state)
+
+  def pop(self, name: str, *shape: int) -> np.ndarray:
+    """Takes a finite float32 array of a shape, or raises a UserError."""
+    if name not in self.left:
+      raise errors.UserError(
+        f"the state dict has no {name}, expected an array of shape {shape};"
+        " does the config have the model's layers and modalities?"
+      )
+    value = np.asarray(self.left.pop(name), np.float32)
+    if value.shape != shape:
+      raise errors.UserError(
+        f"{name} has shape {value.shape}, the config expects {shape}; set"
+        " config.model.hidden to the model's"
+      )
+    if not np.isfinite(value).all():
+      raise errors.UserError(f"{name} is not finite, expected trained weights")
+    return value
+
+
 def params_from_torch(
   state: dict[str, np.ndarray], config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
@@ -51,73 +79,70 @@ def params_from_torch(
       f"config.system is {config.system!r}, expected 'mtee': no other system"
       " can be imported"
     )
-  left = dict(state)
-
-  def pop(name: str, *shape: int) -> np.ndarray:
-    if name not in left:
-      raise errors.UserError(
-        f"the state dict has no {name}, expected an array of shape {shape};"
-        " does the config have the model's layers and modalities?"
-      )
-    value = np.asarray(left.pop(name), np.float32)
-    if value.shape != shape:
-      raise errors.UserError(
-        f"{name} has shape {value.shape}, the config expects {shape}; set"
-        " config.model.hidden to the model's"
-      )
-    if not np.isfinite(value).all():
-      raise errors.UserError(f"{name} is not finite, expected trained weights")
-    return value
-
+  arrays = _State(state)
   hidden = config.model.hidden.to_dict()
   modalities = [m for m in _ORDER if m in config.data.modalities]
   params: dict[str, Any] = {}
   for modality in modalities:
-    index, h = _ORDER.index(modality), hidden[modality]
-    encoder = {}
-    for layer in range(config.model.layers):
-      first = f"RNNs.{index}.weight_ih_l0"
-      inputs = 2 * h
-      if layer == 0:
-        inputs = left[first].shape[-1] if first in left else 0
-      for direction, suffix in (("forward", ""), ("backward", "_reverse")):
-        at = f"RNNs.{index}.{{}}_l{layer}{suffix}"
-        w_h = pop(at.format("weight_hh"), 4 * h, h).T
-        top = layer == config.model.layers - 1
-        key = f"l{layer}_{direction}"
-        encoder[f"{key}_w_x"] = pop(at.format("weight_ih"), 4 * h, inputs).T
-        encoder[f"{key}_b"] = pop(at.format("bias_ih"), 4 * h) + pop(
-          at.format("bias_hh"), 4 * h
-        )
-        unused = top and direction == "backward"
-        if not (unused and config.model.readout == "last"):
-          encoder[f"{key}_w_h"] = w_h
-    params[f"encoder_{modality}"] = encoder
+    params[f"encoder_{modality}"] = _encoder(
+      arrays, _ORDER.index(modality), hidden[modality], config.model
+    )
     if modality in _MAPS:
       name, width = _MAPS[modality], hidden["lexical"]
       params[f"map_{modality}"] = {
-        "kernel": pop(f"{name}.weight", h, width).T,
-        "bias": pop(f"{name}.bias", h),
+        "kernel": arrays.pop(f"{name}.weight", hidden[modality], width).T,
+        "bias": arrays.pop(f"{name}.bias", hidden[modality]),
       }
-  weights = np.asarray(left.get("modality_weights.weight", [])).reshape(-1)
-  left["modality_weights.weight"] = weights
-  weights = pop("modality_weights.weight", len(modalities))
+  name = "modality_weights.weight"
+  arrays.left[name] = np.asarray(arrays.left.get(name, [])).reshape(-1)
+  weights = arrays.pop(name, len(modalities))
   for modality, weight in zip(modalities, weights, strict=True):
     params[f"weight_{modality}"] = weight
-  left.pop("textEmoEmbs.weight", None)
+  _check_all_taken(arrays, modalities)
+  return params
+
+
+def _encoder(
+  arrays: _State, index: int, hidden: int, model: ml_collections.ConfigDict
+) -> dict[str, np.ndarray]:
+  """Takes the LSTM layers of the modality of a number."""
+  encoder = {}
+  for layer in range(model.layers):
+    inputs = 2 * hidden
+    if layer == 0:
+      first = f"RNNs.{index}.weight_ih_l0"
+      inputs = arrays.left[first].shape[-1] if first in arrays.left else 0
+    for direction, suffix in (("forward", ""), ("backward", "_reverse")):
+      at = f"RNNs.{index}.{{}}_l{layer}{suffix}"
+      w_h = arrays.pop(at.format("weight_hh"), 4 * hidden, hidden).T
+      key = f"l{layer}_{direction}"
+      w_x = arrays.pop(at.format("weight_ih"), 4 * hidden, inputs)
+      encoder[f"{key}_w_x"] = w_x.T
+      encoder[f"{key}_b"] = arrays.pop(
+        at.format("bias_ih"), 4 * hidden
+      ) + arrays.pop(at.format("bias_hh"), 4 * hidden)
+      top = layer == model.layers - 1
+      unused = top and direction == "backward" and model.readout == "last"
+      if not unused:
+        encoder[f"{key}_w_h"] = w_h
+  return encoder
+
+
+def _check_all_taken(arrays: _State, modalities: list[str]) -> None:
+  """Refuses arrays that the config has no place for, as a UserError."""
+  arrays.left.pop("textEmoEmbs.weight", None)
   # The published model makes all encoders, whatever it is trained on.
-  unseen = tuple(
+  unused = tuple(
     f"RNNs.{i}." for i, m in enumerate(_ORDER) if m not in modalities
   ) + tuple(f"{_MAPS[m]}." for m in _MAPS if m not in modalities)
   unknown = sorted(
-    name for name in left if not (unseen and name.startswith(unseen))
+    name for name in arrays.left if not (unused and name.startswith(unused))
   )
   if unknown:
     raise errors.UserError(
       f"the state dict has {', '.join(unknown)}, which the config has no place"
       " for; set config.model.layers and config.data.modalities to the model's"
     )
-  return params
 
 
 def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -132,6 +157,7 @@ def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def check_shape(mine: Any, expected: Any) -> None:
+  """Refuses a matrix whose shape is not that of the shards' features."""
   if np.shape(mine) != expected.shape:
     raise errors.UserError(
       f"an input matrix has shape {np.shape(mine)}, the shards make it"

@@ -1,4 +1,4 @@
-"""Multimodal models by words, and acoustic ones that learn from them.
+"""The losses of one view, and of two of which one teaches the other.
 
 Source: Aguilar, Rozgic, Wang and Wang, "Multimodal and Multi-view Models for
 Emotion Recognition", ACL 2019.
@@ -7,25 +7,25 @@ Emotion Recognition", ACL 2019.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
-from mmer_jax.core import contrastive
-from mmer_jax.data import negatives
-from mmer_jax.systems import interface
-
-# The views, as they are named in the parameters.
-FIRST, SECOND = "first", "second"
+from mmer_jax.core import contrastive, losses, masked
+from mmer_jax.data import negatives, schema
+from mmer_jax.systems import interface, supervised
+from mmer_jax.systems.multiview import model
+from mmer_jax.systems.multiview import views as views_lib
 
 
 class Weights(NamedTuple):
-  """What the parts of the loss of two views count for.
+  """Holds the weights of the parts of the loss of two views.
 
   Attributes:
-    contrastive: Of Eq. 2; the paper has it without a weight.
-    first: beta_a, of the first view's cross-entropy, Eq. 3.
-    second: beta_m, of the second's, Eq. 4.
-    teacher: Of the first view's divergence from the second, Eq. 5.
+    contrastive: Weight of Eq. 2, to which the paper gives none.
+    first: beta_a, that of the first view's cross-entropy, Eq. 3.
+    second: beta_m, that of the second's, Eq. 4.
+    teacher: Weight of the first view's divergence from the second, Eq. 5.
     decay_first: rho of beta_a: beta / (1 + rho epoch), appendix B.
     decay_second: rho of beta_m.
   """
@@ -39,7 +39,7 @@ class Weights(NamedTuple):
 
 
 class Contrast(NamedTuple):
-  """How views are contrasted.
+  """Says how views are contrasted.
 
   Attributes:
     margin: m of Eq. 2.
@@ -56,13 +56,13 @@ class Contrast(NamedTuple):
 
 
 class Teaching(NamedTuple):
-  """How a second view teaches the first.
+  """Says how a second view teaches the first.
 
   Attributes:
-    weights: Of the parts of the loss.
+    weights: The weights of the parts of the loss.
     contrast: How views are contrasted.
     frozen: Whether the second is trained before, and not any more.
-    temperature: Of Eq. 5.
+    temperature: The temperature of Eq. 5.
   """
 
   weights: Weights
@@ -71,13 +71,113 @@ class Teaching(NamedTuple):
   temperature: float
 
 
-def view_terms(
+def make_view_loss(
+  decision: str, views: views_lib.Views, name: str
+) -> interface.LossFn:
+  """Makes the cross-entropy of one view."""
+
+  def loss(
+    params: interface.Params,
+    batch: schema.Batch,
+    run: interface.RunSettings,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Scalar, dict[str, Any]]:
+    output, statistics = views.apply(name, params, batch, run.vectors, key)
+    value = supervised.classification(decision, output.logits, batch, run)
+    return value, with_statistics(params, {}, statistics, key)
+
+  return loss
+
+
+def make_teaching_loss(
+  decision: str,
+  views: views_lib.Views,
+  teaching: Teaching,
+  names: tuple[str, ...],
+) -> interface.LossFn:
+  """Makes the loss of two views, of which the second teaches the first.
+
+  Source: Aguilar et al. 2019, Eq. 2 to 5 and Algorithm 1.
+
+  Args:
+    decision: `"softmax"`; the cross-entropies are of it.
+    views: The two views.
+    teaching: How the second teaches the first.
+    names: The emotions by name; `()` for all in their order.
+  """
+  contrast = teaching.contrast
+
+  def loss(
+    params: interface.Params,
+    batch: schema.Batch,
+    run: interface.RunSettings,
+    key: PRNGKeyArray | None,
+  ) -> tuple[Scalar, dict[str, Any]]:
+    keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
+    first, second, statistics = _apply_both(
+      views, teaching.frozen, params, batch, run.vectors, keys[:2]
+    )
+    both = views.present(batch) & batch.labelled
+    # Their negatives stand behind the rows of a batch.
+    behind = key is not None and contrast.negatives == "corpus"
+    size = len(both) // 2 if behind else len(both)
+    distance = contrast_term(
+      (first.vector, second.vector),
+      batch.labels,
+      both,
+      size,
+      contrast,
+      names or range(len(run.vectors)),
+      keys[2],
+    )
+    batch, first, second, both = jax.tree.map(
+      lambda leaf: leaf[:size], (batch, first, second, both)
+    )
+    terms = {
+      "contrastive": distance,
+      "first": supervised.classification(decision, first.logits, batch, run),
+      "second": supervised.classification(decision, second.logits, batch, run),
+      "teacher": masked.mean(
+        losses.distillation(second.logits, first.logits, teaching.temperature),
+        both,
+      ),
+    }
+    value = jnp.zeros(())
+    weights = betas(teaching.weights, run.epoch, teaching.frozen)
+    for name, factor in weights.items():
+      value = value + factor * terms[name]
+    return value, with_statistics(params, terms, statistics, key)
+
+  return loss
+
+
+def _apply_both(
+  views: views_lib.Views,
+  frozen: bool,
+  params: interface.Params,
+  batch: schema.Batch,
+  emotions: Float[Array, "k e"],
+  keys: list[PRNGKeyArray | None],
+) -> tuple[model.Output, model.Output, dict[str, Any]]:
+  """Runs both views; a frozen second one is a constant, as in prediction."""
+  first, statistics = views.apply(
+    views_lib.FIRST, params, batch, emotions, keys[0]
+  )
+  second, more = views.apply(
+    views_lib.SECOND, params, batch, emotions, None if frozen else keys[1]
+  )
+  if frozen:
+    return first, jax.lax.stop_gradient(second), statistics
+  return first, second, statistics | more
+
+
+def with_statistics(
   params: interface.Params,
   terms: dict[str, Scalar],
   statistics: dict[str, Any],
   key: PRNGKeyArray | None,
 ) -> dict[str, Any]:
-  """The terms, and the statistics where this is training."""
+  """Adds the views' statistics to the terms, where this is training."""
   if key is None or not statistics:
     return terms
   before = params[interface.STATISTICS]
@@ -93,7 +193,18 @@ def contrast_term(
   emotions: Sequence[str | int],
   key: PRNGKeyArray | None,
 ) -> Scalar:
-  """Eq. 2 of the first `size` rows, whose negatives are the rest if any."""
+  """Computes Eq. 2 of a batch.
+
+  Args:
+    views: The vectors of both views.
+    labels: One-hot.
+    both: Rows that count: both views have something of them.
+    size: How many rows have a negative. The rows behind them, if any, are
+      their negatives; else negatives are drawn among the rows themselves.
+    contrast: How views are contrasted.
+    emotions: The emotions, as `contrast.confusable` names them.
+    key: Of the draw; None for the mean over draws.
+  """
   own = [vectors[:size] for vectors in views]
   if size < len(both):
     return contrastive.contrastive(
@@ -112,7 +223,7 @@ def contrast_term(
 def betas(
   weights: Weights, epoch: Array | None, frozen: bool
 ) -> dict[str, float | Array]:
-  """What each term of the loss counts for in an epoch.
+  """Computes the weight of each term of the loss in an epoch.
 
   Source: Aguilar et al. 2019, Eq. 3 and 4 and appendix B:
     beta = beta_0 / (1 + rho epoch).

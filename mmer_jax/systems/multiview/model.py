@@ -20,10 +20,10 @@ from mmer_jax.data import schema
 
 
 class Kind(NamedTuple):
-  """What tells the models of section 4.2 apart.
+  """Holds what tells the models of section 4.2 apart.
 
   Attributes:
-    modalities: That it reads.
+    modalities: Modalities that it reads.
     words: Whether frames become acoustic words first (hierarchical).
     silence: Whether frames of no word take part.
     gated: Whether words are fused by the gated unit, or side by side.
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
 
   @property
   def aligned(self) -> bool:
-    """Whether it needs to know which word a frame belongs to."""
+    """Whether it reads which word a frame belongs to."""
     return "acoustic" in self.modalities and not self.silence
 
 
@@ -59,14 +59,14 @@ KINDS = {
 
 
 class Output(NamedTuple):
-  """What a network makes of a batch.
+  """Holds what a network computes of a batch.
 
   Attributes:
-    logits: Of the emotions.
-    vector: Of the utterance, before the last dropout; zeros where nothing is
+    logits: Scores of the emotions.
+    vector: The utterance before the last dropout; zeros where nothing is
       present.
-    weights: Of the steps of the pooled sequence; their sum is 1, or 0 where
-      there is none. Under mean pooling they are equal.
+    weights: Weights of the steps of the pooled sequence; their sum is 1, or 0
+      for no step. Under mean pooling they are equal.
     gate: Mean over columns of the acoustic share of every word; None without
       a gated unit.
   """
@@ -78,7 +78,7 @@ class Output(NamedTuple):
 
 
 class View(nn.Module):
-  """One of the models of section 4.2.
+  """Scores emotions by one of the models of section 4.2.
 
   Source: Aguilar et al. 2019, sections 3.2, 3.3 and 4.2; Figure 1.
   Deviation: dropout stands before every BLSTM layer but those on the features
@@ -90,15 +90,15 @@ class View(nn.Module):
   Attributes:
     kind: Key of `KINDS`.
     hidden: Width of one direction of every BLSTM.
-    layers: Of every BLSTM.
-    dropout: Rate.
+    layers: Layers of every BLSTM.
+    dropout: Rate of the dropout.
     gate: Columns of the gated unit.
     attention: Width of the attention layer.
-    reading: Of acoustic words, see `words.AcousticWords`.
-    words: How many, where there is no lexical stream.
-    word_frames: See `words.AcousticWords`.
-    emotions: How many outputs.
-    dtype: Of the matmuls.
+    reading: How acoustic words are read, see `acoustic_words.AcousticWords`.
+    words: Number of words, where there is no lexical stream.
+    word_frames: Most frames of a word, see `acoustic_words.AcousticWords`.
+    emotions: Number of outputs.
+    dtype: Dtype of the matmuls.
   """
 
   kind: str
@@ -167,7 +167,7 @@ class View(nn.Module):
   def _acoustic_words(
     self, batch: schema.Batch, key: PRNGKeyArray | None
   ) -> tuple[Float[Array, "b w h"], Bool[Array, "b w"]]:
-    """Acoustic words, and which of them have a frame."""
+    """Encodes acoustic words, and tells which of them have a frame."""
     stream = batch.streams["acoustic"]
     lexical = None
     if "lexical" in KINDS[self.kind].modalities:
@@ -175,7 +175,7 @@ class View(nn.Module):
     whole = batch.acoustic_word is None and stream.mask.shape[1] == 1
     word = frame_words(batch, stream.mask)
     count = self.words if lexical is None else lexical.shape[1]
-    found = acoustic_words.AcousticWords(
+    vectors = acoustic_words.AcousticWords(
       hidden=self.hidden,
       layers=self.layers,
       dropout=self.dropout,
@@ -186,22 +186,22 @@ class View(nn.Module):
       name="acoustic_words",
     )(stream.features, word, key=key)
     if not whole:
-      return found, acoustic_words.membership(word, count).any(axis=2)
+      return vectors, acoustic_words.membership(word, count).any(axis=2)
     if lexical is None:
-      return found, stream.mask
-    # Of all words; where there is none, of one.
+      return vectors, stream.mask
+    # The one vector is that of all words, or of one where there is no word.
     alone = ~lexical.any(axis=1, keepdims=True)
     first = alone & (jnp.arange(count) == 0)[None, :]
     mask = (lexical | first) & stream.mask
-    found = jnp.broadcast_to(found, (*mask.shape, found.shape[-1]))
-    return jnp.where(mask[..., None], found, 0.0), mask
+    vectors = jnp.broadcast_to(vectors, (*mask.shape, vectors.shape[-1]))
+    return jnp.where(mask[..., None], vectors, 0.0), mask
 
   def _fused(
     self, batch: schema.Batch, keys: list[PRNGKeyArray | None]
   ) -> tuple[
     Float[Array, "b w h"], Bool[Array, "b w"], Float[Array, "b w"] | None
   ]:
-    """BLSTM outputs over the words of both modalities, and the gates."""
+    """Encodes the words of both modalities as one, and returns the gates."""
     stream = batch.streams["lexical"]
     acoustic, acoustic_mask = self._acoustic_words(batch, keys[0])
     lexical = self._blstm("lexical", stream.features, stream.mask, keys[1])
@@ -222,7 +222,7 @@ class View(nn.Module):
 def frame_words(
   batch: schema.Batch, mask: Bool[Array, "b t"]
 ) -> Int[Array, "b t"]:
-  """The word of every acoustic frame, -1 for none and for padding.
+  """Finds the word of every acoustic frame, -1 for none and for padding.
 
   Where none of an utterance's frames is in a word, all are in the first.
 

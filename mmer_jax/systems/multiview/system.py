@@ -4,106 +4,14 @@ Source: Aguilar, Rozgic, Wang and Wang, "Multimodal and Multi-view Models for
 Emotion Recognition", ACL 2019.
 """
 
-import dataclasses
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import ml_collections
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
 from mmer_jax.base import errors
-from mmer_jax.core import acoustic_words, fusion, losses, masked
-from mmer_jax.data import schema
-from mmer_jax.systems import interface, supervised
+from mmer_jax.core import acoustic_words
+from mmer_jax.systems import interface
 from mmer_jax.systems.multiview import loss as loss_lib
 from mmer_jax.systems.multiview import model
-
-
-# Hashed by identity: its methods are what jit is given.
-@dataclasses.dataclass(frozen=True, eq=False)
-class Views:
-  """The networks of a config, as functions of one tree of parameters.
-
-  Attributes:
-    kinds: Name of a view to its kind, a key of `model.KINDS`.
-    parts: The attributes that the views share.
-  """
-
-  kinds: dict[str, str]
-  parts: dict[str, Any]
-
-  def init(
-    self, key: PRNGKeyArray, batch: schema.Batch, emotions: Float[Array, "k e"]
-  ) -> interface.Params:
-    """The parameters of every view, and the statistics of those that have."""
-    params, statistics = {}, {}
-    for index, name in enumerate(self.kinds):
-      variables = self._module(name, emotions).init(
-        jax.random.fold_in(key, index), batch, key=None
-      )
-      params[name] = variables["params"]
-      if fusion.STATISTICS in variables:
-        statistics[name] = variables[fusion.STATISTICS]
-    if statistics:
-      params[interface.STATISTICS] = statistics
-    return params
-
-  def apply(
-    self,
-    name: str,
-    params: interface.Params,
-    batch: schema.Batch,
-    emotions: Float[Array, "k e"],
-    key: PRNGKeyArray | None,
-  ) -> tuple[model.Output, dict[str, Any]]:
-    """A view's output, and its statistics afterwards if it has any."""
-    module = self._module(name, emotions)
-    found = params.get(interface.STATISTICS, {}).get(name)
-    if found is None:
-      return module.apply({"params": params[name]}, batch, key=key), {}
-    output, changed = module.apply(
-      {"params": params[name], fusion.STATISTICS: found},
-      batch,
-      key=key,
-      mutable=[fusion.STATISTICS],
-    )
-    return output, {name: changed[fusion.STATISTICS]}
-
-  def predictor(self, name: str) -> interface.PredictFn:
-    """What a view says."""
-
-    def predict(
-      params: interface.Params,
-      batch: schema.Batch,
-      emotions: Float[Array, "k e"],
-    ) -> interface.Prediction:
-      output, _ = self.apply(name, params, batch, emotions, None)
-      return interface.Prediction(output.logits, {})
-
-    return predict
-
-  def words(
-    self,
-    params: interface.Params,
-    batch: schema.Batch,
-    emotions: Float[Array, "k e"],
-  ) -> interface.WordMaps:
-    """What the first view looks at."""
-    output, _ = self.apply(loss_lib.FIRST, params, batch, emotions, None)
-    return interface.WordMaps(output.weights, output.gate)
-
-  def present(self, batch: schema.Batch) -> Bool[Array, " b"]:
-    """Which utterances every view has something of."""
-    both = batch.example_mask
-    for kind in self.kinds.values():
-      flags = [batch.present[name] for name in model.KINDS[kind].modalities]
-      both = both & jnp.stack(flags).any(axis=0)
-    return both
-
-  def _module(self, name: str, emotions: Float[Array, "k e"]) -> model.View:
-    count = emotions.shape[0]
-    return model.View(**self.parts, kind=self.kinds[name], emotions=count)
+from mmer_jax.systems.multiview import views as views_lib
 
 
 def build(config: ml_collections.ConfigDict) -> interface.System:
@@ -121,15 +29,15 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
     frozen=parts.pop("second_view") == "frozen",
     temperature=parts.pop("temperature"),
   )
-  views = Views(
-    {loss_lib.FIRST: view} | ({loss_lib.SECOND: second} if second else {}),
+  views = views_lib.Views(
+    {views_lib.FIRST: view} | ({views_lib.SECOND: second} if second else {}),
     {**parts, "dtype": config.compute_dtype},
   )
   kind = model.KINDS[view]
   return interface.System(
     init=views.init,
     stages=_stages(config, views, teaching),
-    predict=views.predictor(loss_lib.FIRST),
+    predict=views.predictor(views_lib.FIRST),
     open_vocabulary=False,
     words=views.words if kind.words and "lexical" in kind.modalities else None,
     acoustic_word="acoustic" in kind.modalities
@@ -137,109 +45,40 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
   )
 
 
-def _alone(decision: str, views: Views, name: str) -> interface.LossFn:
-  """The cross-entropy of one view."""
-
-  def loss(
-    params: interface.Params,
-    batch: schema.Batch,
-    run: interface.RunSettings,
-    key: PRNGKeyArray | None,
-  ) -> tuple[Scalar, dict[str, Any]]:
-    output, statistics = views.apply(name, params, batch, run.vectors, key)
-    value = supervised.classification(decision, output.logits, batch, run)
-    return value, loss_lib.view_terms(params, {}, statistics, key)
-
-  return loss
-
-
-def _together(
-  config: ml_collections.ConfigDict, views: Views, teaching: loss_lib.Teaching
-) -> interface.LossFn:
-  """Eq. 2 to 5, as the weights have them."""
-  decision, contrast = config.protocol.decision, teaching.contrast
-
-  def loss(
-    params: interface.Params,
-    batch: schema.Batch,
-    run: interface.RunSettings,
-    key: PRNGKeyArray | None,
-  ) -> tuple[Scalar, dict[str, Any]]:
-    keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
-    emotions = run.vectors
-    first, statistics = views.apply(
-      loss_lib.FIRST, params, batch, emotions, keys[0]
-    )
-    if teaching.frozen:
-      second, _ = views.apply(loss_lib.SECOND, params, batch, emotions, None)
-      second = jax.lax.stop_gradient(second)
-    else:
-      second, more = views.apply(
-        loss_lib.SECOND, params, batch, emotions, keys[1]
-      )
-      statistics = statistics | more
-    both = views.present(batch) & batch.labelled
-    # Their negatives stand behind the rows of a batch.
-    behind = key is not None and contrast.negatives == "corpus"
-    size = len(both) // 2 if behind else len(both)
-    distance = loss_lib.contrast_term(
-      (first.vector, second.vector),
-      batch.labels,
-      both,
-      size,
-      contrast,
-      config.data.emotions or range(emotions.shape[0]),
-      keys[2],
-    )
-    batch, first, second, both = jax.tree.map(
-      lambda leaf: leaf[:size], (batch, first, second, both)
-    )
-    divergence = losses.distillation(
-      second.logits, first.logits, teaching.temperature
-    )
-    terms = {
-      "contrastive": distance,
-      "first": supervised.classification(decision, first.logits, batch, run),
-      "second": supervised.classification(decision, second.logits, batch, run),
-      "teacher": masked.mean(divergence, both),
-    }
-    value = jnp.zeros(())
-    for name, factor in loss_lib.betas(
-      teaching.weights, run.epoch, teaching.frozen
-    ).items():
-      value = value + factor * terms[name]
-    return value, loss_lib.view_terms(params, terms, statistics, key)
-
-  return loss
-
-
 def _stages(
-  config: ml_collections.ConfigDict, views: Views, teaching: loss_lib.Teaching
+  config: ml_collections.ConfigDict,
+  views: views_lib.Views,
+  teaching: loss_lib.Teaching,
 ) -> tuple[interface.Stage, ...]:
-  """One view; two at once; or a teacher and then its student."""
+  """Makes one view; two at once; or a teacher and then its student."""
   decision, contrast = config.protocol.decision, teaching.contrast
-  if loss_lib.SECOND not in views.kinds:
+  if views_lib.SECOND not in views.kinds:
     return (
-      interface.Stage("supervised", _alone(decision, views, loss_lib.FIRST)),
+      interface.Stage(
+        "supervised", loss_lib.make_view_loss(decision, views, views_lib.FIRST)
+      ),
     )
-  loss = _together(config, views, teaching)
+  loss = loss_lib.make_teaching_loss(
+    decision, views, teaching, tuple(config.data.emotions)
+  )
   pairs = contrast.confusable if contrast.negatives == "corpus" else None
   if not teaching.frozen:
     return (interface.Stage("multiview", loss, negatives=pairs),)
   return (
     interface.Stage(
       "teacher",
-      _alone(decision, views, loss_lib.SECOND),
-      frozen=(loss_lib.FIRST,),
-      predict=views.predictor(loss_lib.SECOND),
+      loss_lib.make_view_loss(decision, views, views_lib.SECOND),
+      frozen=(views_lib.FIRST,),
+      predict=views.predictor(views_lib.SECOND),
     ),
     interface.Stage(
-      "student", loss, frozen=(loss_lib.SECOND,), negatives=pairs
+      "student", loss, frozen=(views_lib.SECOND,), negatives=pairs
     ),
   )
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
+  """Refuses what the system does not have, as a UserError."""
   settings = config.model
   choices = [
     ("view", settings.view, tuple(model.KINDS)),
@@ -250,11 +89,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
   if settings.second:
     choices.append(("second", settings.second, tuple(model.KINDS)))
   for key, value, expected in choices:
-    if value not in expected:
-      raise errors.UserError(
-        f"config.model.{key} is {value!r}, expected one of"
-        f" {', '.join(expected)}"
-      )
+    errors.check_choices(f"model.{key}", value, expected)
   for key in ("view", "second"):
     for modality in _modalities(settings[key]):
       if modality not in config.data.modalities:
@@ -273,6 +108,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_two(config: ml_collections.ConfigDict) -> None:
+  """Refuses two views that cannot be compared, as a UserError."""
   settings = config.model
   if config.protocol.decision != "softmax":
     raise errors.UserError(
@@ -304,4 +140,5 @@ def _check_two(config: ml_collections.ConfigDict) -> None:
 
 
 def _modalities(view: str) -> tuple[str, ...]:
+  """Lists the modalities of a view; none for no view."""
   return model.KINDS[view].modalities if view else ()
