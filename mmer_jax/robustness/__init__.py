@@ -1,0 +1,1 @@
+"""Noise on modalities, their check and their proxies, for any system."""

@@ -1,10 +1,4 @@
-"""The modality check and the proxies, in front of any system.
-
-Both are fitted on the training rows of each run as they are without noise, and
-applied to a batch before the system sees it. The check makes a modality that
-does not fit the others absent; a proxy puts features in the place of one that
-is absent or was made so.
-"""
+"""The modality check: how well a modality of an utterance fits the others."""
 
 import itertools
 
@@ -24,7 +18,7 @@ def scores(
   fitted: settings_lib.FittedRepair,
   batch: schema.Batch,
 ) -> dict[tuple[str, str], Float[Array, " b"]]:
-  """How well each modality fits each other one, of both orders."""
+  """Scores how well each modality fits each other one, in both orders."""
   names = sorted(batch.streams)
   reduced = {
     name: cca.reduce(
@@ -32,35 +26,36 @@ def scores(
     )
     for name in names
   }
-  found = {}
+  scored = {}
   for a, b in itertools.combinations(names, 2):
     pair = f"{a}|{b}"
     x = jnp.matmul(reduced[a], fitted.first[pair])
     y = jnp.matmul(reduced[b], fitted.second[pair])
     if settings.score == "pearson":
-      found[a, b] = found[b, a] = cca.pearson(x, y)
+      scored[a, b] = scored[b, a] = cca.pearson(x, y)
     else:
       rho = fitted.correlations[pair]
-      found[a, b] = cca.likelihood(x, y, rho)
-      found[b, a] = cca.likelihood(y, x, rho)
-  return found
+      scored[a, b] = cca.likelihood(x, y, rho)
+      scored[b, a] = cca.likelihood(y, x, rho)
+  return scored
 
 
 def threshold(best: np.ndarray, fails: np.ndarray) -> float:
-  """The score from which a modality is best taken for effective.
+  """Chooses the score from which a modality is taken for effective.
 
   Args:
-    best: The best score of each modality of each row, beside another one.
-    fails: Whether it is one that fails.
+    best: Best score of each modality of each row with another one.
+    fails: Whether the modality is one that fails.
 
   Returns:
-    Of equally good ones the lowest; -inf where nothing fails.
+    The threshold with the best balanced accuracy, of equally good ones the
+    lowest; -inf where nothing fails.
   """
   order = np.argsort(best, kind="stable")
   best, fails = best[order], fails[order]
   if not fails.any() or fails.all():
     return -np.inf
-  # With the threshold at best[i], what is before i is found ineffectual.
+  # With the threshold at best[i], all before i is taken for ineffectual.
   caught = np.concatenate([[0], np.cumsum(fails)]) / fails.sum()
   lost = np.concatenate([[0], np.cumsum(~fails)]) / (~fails).sum()
   edges = np.concatenate([[-np.inf], best[1:], [np.inf]])
@@ -68,14 +63,19 @@ def threshold(best: np.ndarray, fails: np.ndarray) -> float:
   return float(edges[np.argmax(np.where(allowed, caught - lost, -np.inf))])
 
 
-def _best(
+def _best_scores(
   settings: settings_lib.RepairSettings,
   noise: noise_lib.Noise,
   fitted: settings_lib.FittedRepair,
   batch: schema.Batch,
   seed: Array,
 ) -> tuple[Array, Array, Array]:
-  """Of every row and modality: best score, whether it fails, if it counts."""
+  """Scores a batch under noise, for the choice of a threshold.
+
+  Returns:
+    For every modality and row: its best score with another one, whether noise
+    was put on it, and whether it has a score at all.
+  """
   fails = noise_lib.failing(noise, seed, batch)
   noisy = noise_lib.corrupt(noise, seed, batch)
   scored = scores(settings, fitted, noisy)
@@ -88,13 +88,16 @@ def _best(
 
 
 def flatten_frames(stream: schema.Stream) -> Float[Array, "b f"]:
+  """Puts the features of all steps side by side, zeros at padding."""
   features = jnp.where(stream.mask[..., None], stream.features, 0.0)
   return features.reshape(features.shape[0], -1)
 
 
 def reduction_of(fitted: settings_lib.FittedRepair, name: str) -> cca.Reduction:
+  """Returns the principal components of a modality."""
   basis = fitted.basis[name]
   return cca.Reduction(fitted.mean[name], basis, jnp.zeros(basis.shape[-1]))
 
 
-score_block = jax.jit(_best, static_argnums=(0, 1))
+# Compiled once for all runs.
+score_block = jax.jit(_best_scores, static_argnums=(0, 1))

@@ -1,10 +1,4 @@
-"""The modality check and the proxies, in front of any system.
-
-Both are fitted on the training rows of each run as they are without noise, and
-applied to a batch before the system sees it. The check makes a modality that
-does not fit the others absent; a proxy puts features in the place of one that
-is absent or was made so.
-"""
+"""Fits the modality check and the proxies to the training rows of a run."""
 
 import itertools
 
@@ -37,16 +31,16 @@ def fit(
   that fail from the others, on the validation rows under noise.
 
   Args:
-    settings: How.
+    settings: The settings of check and proxies.
     table: The features.
     train: The run's training rows.
     validation: Its validation rows.
     width: Rows of the bank, as many as the longest run needs.
-    mean: Of the run's normalisation.
-    scale: Likewise.
+    mean: Means of the run's normalisation.
+    scale: Scales of the run's normalisation.
     keep: The modalities that the run sees; empty for all.
-    noise: What tau is chosen under; of no noise, white noise is taken.
-    seed: The run's.
+    noise: The noise that tau is chosen under; white noise for none.
+    seed: The seed of the run.
 
   Returns:
     Arrays without the runs axis.
@@ -65,10 +59,10 @@ def fit(
     noise = noise._replace(kind="gaussian")
   best, fails = [], []
   for part in batches.in_batches(validation, settings_lib.BLOCK_ROWS):
-    found = check.score_block(settings, noise, fitted, take(part), seed)
-    values, failed, there = jax.device_get(found)
-    best.append(values[there])
-    fails.append(failed[there])
+    scored = check.score_block(settings, noise, fitted, take(part), seed)
+    values, failed, counted = jax.device_get(scored)
+    best.append(values[counted])
+    fails.append(failed[counted])
   tau = check.threshold(np.concatenate(best), np.concatenate(fails))
   return fitted.replace(tau=np.float32(tau))
 
@@ -76,15 +70,16 @@ def fit(
 def _fit(
   settings: settings_lib.RepairSettings, batch: schema.Batch, rows: np.ndarray
 ) -> settings_lib.FittedRepair:
+  """Fits all but tau to a batch of all training rows."""
   names = sorted(batch.streams)
   # The arrays are numbers to be kept, and placed on the mesh by the caller.
   mean, basis, reduced, there = {}, {}, {}, {}
   for name in names:
     flat = check.flatten_frames(batch.streams[name])
     there[name] = np.asarray(batch.present[name])
-    found = _principal(flat, there[name], settings.components)
-    mean[name], basis[name] = found.mean, found.basis
-    reduced[name] = cca.reduce(found, flat)
+    reduction = _principal(flat, there[name], settings.components)
+    mean[name], basis[name] = reduction.mean, reduction.basis
+    reduced[name] = cca.reduce(reduction, flat)
   first, second, correlations, linear = {}, {}, {}, {}
   for a, b in itertools.combinations(names, 2):
     maps = _maps(

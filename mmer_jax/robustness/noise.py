@@ -1,4 +1,4 @@
-"""Modalities that fail: noise or silence on some of a corpus, by seed.
+"""Noise: corrupts or drops modalities of some utterances, by seed.
 
 Which modalities of an utterance fail, and the noise itself, depend on the run's
 seed and on the utterance alone: not on the batch, the epoch or the program.
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mmer_jax.base import errors
 from mmer_jax.data import schema
@@ -21,13 +21,13 @@ KINDS = ("none", "gaussian", "dropped")
 
 
 class Noise(NamedTuple):
-  """What fails, and how: `config.noise`.
+  """Holds `config.noise`: what is corrupted, and how.
 
   Attributes:
     kind: `gaussian` adds white noise to the features that the systems see;
       `dropped` takes the modality away.
     snr: Power of a modality's features over that of the noise.
-    share: Of the utterances of which something fails.
+    share: Share of the utterances of which some modality fails.
   """
 
   kind: str
@@ -41,15 +41,12 @@ class Noise(NamedTuple):
 
 
 def check(noise: Noise) -> None:
-  """Refuses what cannot be drawn.
+  """Refuses noise that cannot be drawn.
 
   Raises:
     UserError: A value is out of its range.
   """
-  if noise.kind not in KINDS:
-    raise errors.UserError(
-      f"config.noise.kind is {noise.kind!r}, expected one of {', '.join(KINDS)}"
-    )
+  errors.check_choices("noise.kind", noise.kind, KINDS)
   if not noise.snr > 0:
     raise errors.UserError(
       f"config.noise.snr is {noise.snr}, expected a ratio of powers above 0"
@@ -71,9 +68,9 @@ def failing(
     emotion by. An utterance with one modality keeps it.
 
   Args:
-    noise: With the share.
-    seed: The run's.
-    batch: With row numbers.
+    noise: The noise, with the share of utterances.
+    seed: The seed of the run.
+    batch: A batch with row numbers.
   """
   names = sorted(batch.streams)
   subsets = np.asarray(
@@ -101,7 +98,7 @@ def failing(
 def corrupt(
   noise: Noise, seed: Int[Array, ""], batch: schema.Batch
 ) -> schema.Batch:
-  """Lets the modalities of `failing` fail.
+  """Corrupts the modalities drawn by `failing`.
 
   Source: Mittal et al. 2020, section 5.4: white Gaussian noise at a
     signal-to-noise ratio of 0.01.
@@ -109,43 +106,60 @@ def corrupt(
     frames of the utterance, normalised as the systems see them.
 
   Args:
-    noise: What fails, and how.
-    seed: The run's.
-    batch: With row numbers, normalised.
+    noise: The noise.
+    seed: The seed of the run.
+    batch: A normalised batch with row numbers.
   """
   if noise.kind == "none":
     return batch
   fails = failing(noise, seed, batch)
   streams, present = dict(batch.streams), dict(batch.present)
   for name, failed in fails.items():
-    stream = streams[name]
     if noise.kind == "dropped":
-      kept = ~failed
-      streams[name] = schema.Stream(
-        jnp.where(kept[:, None, None], stream.features, 0.0),
-        stream.mask & kept[:, None],
-      )
-      present[name] = present[name] & kept
+      streams[name] = _drop(streams[name], ~failed)
+      present[name] = present[name] & ~failed
       continue
-    shape = stream.features.shape[1:]
-    white = jax.vmap(
-      lambda row, name=name, shape=shape: jax.random.normal(
-        _key(seed, f"noise {name}", row), shape
-      )
-    )(batch.row)
-    power = jnp.square(stream.features).sum(axis=(1, 2))
-    count = jnp.maximum(stream.mask.sum(axis=1), 1) * shape[1]
-    level = jnp.sqrt(power / count.astype(power.dtype) / noise.snr)
-    added = jnp.where(
-      stream.mask[..., None] & failed[:, None, None],
-      white * level[:, None, None],
-      0.0,
-    )
-    streams[name] = stream.replace(features=stream.features + added)
+    white = _white_noise(seed, name, batch.row, streams[name])
+    streams[name] = _add_noise(streams[name], failed, white, noise.snr)
   return batch.replace(streams=streams, present=present)
 
 
+def _drop(stream: schema.Stream, kept: Bool[Array, " b"]) -> schema.Stream:
+  """Makes a modality absent from the rows that are not kept."""
+  features = jnp.where(kept[:, None, None], stream.features, 0.0)
+  return schema.Stream(features, stream.mask & kept[:, None])
+
+
+def _white_noise(
+  seed: Int[Array, ""],
+  name: str,
+  rows: Int[Array, " b"],
+  stream: schema.Stream,
+) -> Float[Array, "b t d"]:
+  """Draws noise of power 1 by the number of the row."""
+  shape = stream.features.shape[1:]
+  return jax.vmap(
+    lambda row: jax.random.normal(_key(seed, f"noise {name}", row), shape)
+  )(rows)
+
+
+def _add_noise(
+  stream: schema.Stream,
+  failed: Bool[Array, " b"],
+  white: Float[Array, "b t d"],
+  snr: float,
+) -> schema.Stream:
+  """Adds noise to the real frames of the rows that fail."""
+  power = jnp.square(stream.features).sum(axis=(1, 2))
+  count = jnp.maximum(stream.mask.sum(axis=1), 1) * stream.features.shape[2]
+  level = jnp.sqrt(power / count.astype(power.dtype) / snr)
+  where = stream.mask[..., None] & failed[:, None, None]
+  added = jnp.where(where, white * level[:, None, None], 0.0)
+  return stream.replace(features=stream.features + added)
+
+
 def _key(seed: Array, stream: str, row: Array) -> Array:
+  """Makes the key of one random stream for one row."""
   number = zlib.crc32(stream.encode()) & 0x7FFFFFFF
   root = jax.random.fold_in(jax.random.key(seed), number)
   return jax.random.fold_in(root, row)

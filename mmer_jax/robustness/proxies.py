@@ -1,10 +1,4 @@
-"""The modality check and the proxies, in front of any system.
-
-Both are fitted on the training rows of each run as they are without noise, and
-applied to a batch before the system sees it. The check makes a modality that
-does not fit the others absent; a proxy puts features in the place of one that
-is absent or was made so.
-"""
+"""Proxies: features for a modality, made from the others of the utterance."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,7 +21,7 @@ def neighbour_proxies(
   checked: schema.Batch,
   lookup: Any,
 ) -> dict[str, Float[Array, "b t d"]]:
-  """Proxies of every modality, from nearest neighbours.
+  """Makes proxies of every modality from nearest neighbours.
 
   Source: Mittal et al. 2020, section 3.4.
   Deviation: vectors are relative to their training means; distances and the
@@ -37,7 +31,8 @@ def neighbour_proxies(
   parts: dict[str, list[Array]] = {name: [] for name in names}
   weight: dict[str, list[Array]] = {name: [] for name in names}
   count = fitted.bank.shape[0]
-  pairs, found, problems = list(itertools.permutations(names, 2)), [], []
+  pairs = list(itertools.permutations(names, 2))
+  indices, problems = [], []
   for source, target in pairs:
     query = cca.reduce(
       check.reduction_of(fitted, source),
@@ -50,11 +45,11 @@ def neighbour_proxies(
       neighbours=min(settings.neighbours, count),
     )
     near = jnp.take(fitted.reduced[source], index, axis=0)
-    found.append(index)
+    indices.append(index)
     problems.append((near, valid, query))
   amounts = jnp.split(_coefficients(problems), len(pairs)) if pairs else []
   for (source, target), index, amount in zip(
-    pairs, found, amounts, strict=True
+    pairs, indices, amounts, strict=True
   ):
     paired = lookup(jnp.take(fitted.bank, index, axis=0)).streams[target]
     shape = paired.features.shape[-2:]
@@ -70,7 +65,7 @@ def neighbour_proxies(
 def _coefficients(
   problems: Sequence[tuple[Array, Array, Array]],
 ) -> Float[Array, "n k"]:
-  """`canonical.coefficients` of all problems together, one after another.
+  """Solves `cca.coefficients` of all problems together, one after another.
 
   On a CPU an eigendecomposition waits on a thread of XLA's pool for others of
   that pool: two at once stopped a machine of two cores for good.
@@ -92,14 +87,14 @@ def _coefficients(
 def linear_proxies(
   fitted: settings_lib.FittedRepair, checked: schema.Batch
 ) -> dict[str, Float[Array, "b t d"]]:
-  """Proxies of every modality, from one linear map of each other's frames.
+  """Makes proxies of every modality by linear maps of the others' frames.
 
   Source: Mittal et al. 2020, section 3.4, p_i = T f_i.
   Deviation: T is fitted on all training rows at once, and maps a frame and the
     mean of all to the frame at the same part of the sequence.
   """
   names = sorted(checked.streams)
-  found = {}
+  proxies = {}
   for target in names:
     sources = [name for name in names if name != target]
     steps = checked.streams[target].mask.shape[1]
@@ -111,14 +106,14 @@ def linear_proxies(
       for source in sources
     ]
     weight = [checked.present[source] for source in sources]
-    found[target] = average_proxies(parts, weight)
-  return found
+    proxies[target] = average_proxies(parts, weight)
+  return proxies
 
 
 def average_proxies(
   parts: list[Array], weight: list[Array]
 ) -> Float[Array, "b t d"]:
-  """Over the modalities that are effective."""
+  """Averages proxies over the modalities that are effective."""
   values, there = jnp.stack(parts), jnp.stack(weight)
   total = jnp.where(there[:, :, None, None], values, 0.0).sum(axis=0)
   count = jnp.maximum(there.sum(axis=0), 1).astype(total.dtype)
@@ -126,14 +121,14 @@ def average_proxies(
 
 
 def frame_overlap(to: int, steps: int) -> np.ndarray:
-  """(to, steps) bool: which steps share a part of the sequence with which."""
+  """Tells which of `to` steps overlap which of `steps` in time, (to, steps)."""
   begin, end = np.arange(to) * steps, (np.arange(to) + 1) * steps
   first, last = np.arange(steps) * to, (np.arange(steps) + 1) * to
   return (begin[:, None] < last[None, :]) & (first[None, :] < end[:, None])
 
 
 def proxy_mask(batch: schema.Batch, target: str) -> Bool[Array, "b t"]:
-  """The steps of a modality at which another one has a real frame."""
+  """Tells at which steps of a modality another one has a real frame."""
   steps = batch.streams[target].mask.shape[1]
   real = jnp.zeros(batch.streams[target].mask.shape, bool)
   for name, stream in batch.streams.items():
@@ -147,7 +142,7 @@ def proxy_mask(batch: schema.Batch, target: str) -> Bool[Array, "b t"]:
 
 
 def _predictors(stream: schema.Stream, steps: int) -> Float[Array, "b s p"]:
-  """For each of `steps`: the frames at that part, the mean of all, and 1."""
+  """Joins, for each of `steps`, the frames at that time, their mean, and 1."""
   share = frame_overlap(steps, stream.mask.shape[1])
   mask = stream.mask.astype(stream.features.dtype)
   frames = jnp.where(stream.mask[..., None], stream.features, 0.0)
@@ -165,7 +160,7 @@ def fit_linear_map(
   source: schema.Stream,
   target: schema.Stream,
 ) -> Array:
-  """The linear map of all rows that have both, a block of them at a time."""
+  """Fits the linear map on all rows that have both modalities, in blocks."""
   total: Any = None
   for start in range(0, len(source.mask), settings_lib.BLOCK_ROWS):
     at = slice(start, start + settings_lib.BLOCK_ROWS)
@@ -175,7 +170,7 @@ def fit_linear_map(
 
 
 def _sums(source: schema.Stream, target: schema.Stream) -> tuple[Array, Array]:
-  """X'X and X'Y of `_regress`, of a block."""
+  """Computes the X'X and X'Y of a block, for `cca.regress`."""
   x = _predictors(source, target.mask.shape[1])
   real = target.mask & source.mask.any(axis=1, keepdims=True)
   x = jnp.where(real[..., None], x, 0.0)

@@ -1,10 +1,4 @@
-"""The modality check and the proxies, in front of any system.
-
-Both are fitted on the training rows of each run as they are without noise, and
-applied to a batch before the system sees it. The check makes a modality that
-does not fit the others absent; a proxy puts features in the place of one that
-is absent or was made so.
-"""
+"""The settings of the modality check and the proxies, and what is fitted."""
 
 from typing import NamedTuple
 
@@ -23,20 +17,21 @@ BLOCK_ROWS = 1024
 
 
 class RepairSettings(NamedTuple):
-  """`config.repair`.
+  """Holds `config.repair`.
 
   Attributes:
     training: What is done to the rows that are trained on: `none`; `check`,
       ineffectual modalities are made absent; `proxy`, and are regenerated
       then, as are those that were absent.
-    inference: Likewise, of all other rows.
-    score: `pearson` or `likelihood`, see `core.canonical`.
+    inference: What is done to all other rows: one of the same.
+    score: `pearson` or `likelihood`, see `core.cca`.
     tau_from: `validation`, or `config` for `tau`.
-    tau: Of Eq. 1.
+    tau: The threshold of Eq. 1.
     proxy: `knn` or `linear`.
-    components: Of the reduction and of the canonical correlations.
-    ridge: Of the covariances and of the linear map, relative.
-    neighbours: Of `knn`.
+    components: How many the reduction and the canonical correlations have.
+    ridge: Added to the diagonal of covariances and of X'X, relative to its
+      mean.
+    neighbours: How many `knn` takes.
   """
 
   training: str
@@ -50,7 +45,7 @@ class RepairSettings(NamedTuple):
   neighbours: int
 
   @classmethod
-  def from_config(cls, config: ml_collections.ConfigDict) -> "Settings":
+  def from_config(cls, config: ml_collections.ConfigDict) -> "RepairSettings":
     """Reads and checks `config.repair`.
 
     Raises:
@@ -64,12 +59,7 @@ class RepairSettings(NamedTuple):
       ("proxy", PROXIES),
       ("tau_from", ("validation", "config")),
     ):
-      value = getattr(settings, key)
-      if value not in expected:
-        raise errors.UserError(
-          f"config.repair.{key} is {value!r}, expected one of"
-          f" {', '.join(expected)}"
-        )
+      errors.check_choices(f"repair.{key}", getattr(settings, key), expected)
     for key in ("components", "neighbours"):
       if getattr(settings, key) < 1:
         raise errors.UserError(
@@ -97,13 +87,13 @@ class RepairSettings(NamedTuple):
 
   @property
   def used(self) -> bool:
-    """Whether anything is done at all."""
+    """Whether the check or the proxies are used at all."""
     return self.training != "none" or self.inference != "none"
 
 
 @flax.struct.dataclass
 class FittedRepair:
-  """What was learnt of the training rows.
+  """Holds what was fitted to the training rows of a run.
 
   Pairs are named `first|second`. Flat features are those of all steps of an
   utterance in turn, zeros at padding.
@@ -112,15 +102,15 @@ class FittedRepair:
     mean: Modality name to the mean of its flat features.
     basis: Modality name to their principal components.
     first: Pair, in alphabetical order, to the map of its first modality.
-    second: To that of its second.
-    correlations: To those of the mapped components.
+    second: Pair to the map of its second modality.
+    correlations: Pair to the correlations of the mapped components.
     tau: The threshold of Eq. 1.
     linear: Pair, in both orders, to the linear map from the first modality to
-      a frame of the second: see `_predictors`.
-    bank: Numbers of the training rows, `pipeline.FILLER` beyond them. It and
+      a frame of the second: see `proxies.linear_proxies`.
+    bank: Numbers of the training rows, `schema.PAD_ROW` beyond them. It and
       the next two are of `knn` alone, and may be missing for `linear`.
     reduced: Modality name to the components of the rows of the bank.
-    there: Modality name to whether they have it.
+    there: Modality name to whether the rows of the bank have it.
   """
 
   mean: dict[str, Float[Array, "*r f"]]

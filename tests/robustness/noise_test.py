@@ -8,7 +8,7 @@ from configs import quickstart
 from mmer_jax.base import errors
 from mmer_jax.data import schema, tables
 from mmer_jax.experiment import input_repair
-from mmer_jax.robustness import noise
+from mmer_jax.robustness import noise, settings
 
 GAUSSIAN = noise.Noise("gaussian", 0.01, 0.75)
 DROPPED = noise.Noise("dropped", 0.01, 0.75)
@@ -135,11 +135,13 @@ def test_bad_values_are_refused_in_one_line():
     with config.unlocked():
       config.update_from_flattened_dict(changes)
     with pytest.raises(errors.UserError, match=message) as raised:
-      input_repair.check(config)
+      noise.check(noise.Noise.from_config(config))
+      settings.RepairSettings.from_config(config)
     assert "\n" not in str(raised.value)
-  assert (
-    input_repair.make_input_transform(quickstart.get_config("smoke")) is None
-  )
+  config = quickstart.get_config("smoke")
+  quiet = noise.Noise.from_config(config)
+  repair = settings.RepairSettings.from_config(config)
+  assert input_repair.make_input_transform(quiet, repair) is None
 
 
 def test_a_row_keeps_its_number_through_every_take():
