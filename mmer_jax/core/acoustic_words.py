@@ -1,4 +1,4 @@
-"""Acoustic words: what the frames of a word say, as one vector.
+"""Acoustic words: one vector for the acoustic frames of each word.
 
 `word` is, for every acoustic frame, the number of the word that it belongs to;
 any other number is that of no word: silence, another speaker, padding.
@@ -19,22 +19,22 @@ Count = Any
 
 
 def membership(word: Int[Array, "b t"], words: Count) -> Bool[Array, "b w t"]:
-  """Which frames each word has."""
+  """Tells which frames each word has."""
   return word[:, None, :] == jnp.arange(words)[None, :, None]
 
 
 def segments(
   word: Int[Array, "b t"], words: Count, frames: Count
 ) -> tuple[Int[Array, "b w l"], Bool[Array, "b w l"]]:
-  """The frames of each word, in order, as numbers of the utterance's.
+  """Lists the frames of each word in order.
 
   Args:
-    word: Of every frame.
-    words: How many.
-    frames: At most so many of a word; the rest of a longer one is cut.
+    word: The word of every frame.
+    words: How many words there are.
+    frames: Most frames of a word; the rest of a longer one is cut.
 
   Returns:
-    Numbers of frames, and which of them there are.
+    Positions of frames in the utterance, and which of them are real.
   """
   inside = (word >= 0) & (word < words)
   order = jnp.argsort(jnp.where(inside, word, words), axis=1, stable=True)
@@ -48,7 +48,7 @@ def segments(
 
 
 class AcousticWords(nn.Module):
-  """A vector for every word, by BLSTM layers over its frames.
+  """Encodes the frames of every word as one vector, by BLSTM layers.
 
   Source: Aguilar et al. 2019, section 3.2, "the output of a bidirectional LSTM
     at every segment".
@@ -61,11 +61,11 @@ class AcousticWords(nn.Module):
   Attributes:
     hidden: Width of one direction.
     layers: BLSTM layers.
-    dropout: On the input of every layer but the first.
+    dropout: Rate on the input of every layer but the first.
     reading: One of `READINGS`.
-    words: How many an utterance has at most.
-    word_frames: Under `segment`, frames of a word; a longer one is cut.
-    dtype: Of the matmuls.
+    words: Most words of an utterance.
+    word_frames: Under `segment`, most frames of a word; a longer one is cut.
+    dtype: Dtype of the matmuls.
   """
 
   hidden: int
@@ -94,7 +94,7 @@ class AcousticWords(nn.Module):
     }
     if self.reading == "segment":
       encoder = lstm.BiLSTM(**parts, readout="final", bidirectional=True)
-      return self._apart(encoder, frames, word, key)
+      return self._segments(encoder, frames, word, key)
     inside = (word >= 0) & (word < self.words)
     states = lstm.BiLSTMStates(**parts)(frames, inside, key=key)
     member = membership(word, self.words)
@@ -117,13 +117,14 @@ class AcousticWords(nn.Module):
       axis=-1,
     )
 
-  def _apart(
+  def _segments(
     self,
     encoder: lstm.BiLSTM,
     frames: Float[Array, "b t d"],
     word: Int[Array, "b t"],
     key: PRNGKeyArray | None,
   ) -> Float[Array, "b w h"]:
+    """Encodes every word as a sequence of its own."""
     # The smaller of the two, were time a symbol too.
     size = word[:, : self.word_frames].shape[1]
     index, real = segments(word, self.words, size)

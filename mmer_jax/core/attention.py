@@ -17,15 +17,15 @@ def attend(
   values: Float[Array, "b s h c"],
   mask: Bool[Array, "b t s"],
 ) -> Float[Array, "b t h c"]:
-  """Means of values, weighted by how well their keys fit each query.
+  """Averages values, weighted by how well their keys fit each query.
 
   Source: Vaswani et al. 2017, Eq. 1, once for each head.
   Deviation: none.
 
   Args:
     queries: One row a step and head.
-    keys: Of the steps that are attended to.
-    values: Of the same.
+    keys: Keys of the steps that are attended to.
+    values: Values of the same steps.
     mask: Which steps each query may see. One that may see none gets zeros.
 
   Returns:
@@ -40,7 +40,7 @@ def attend(
 
 
 def positions(steps: int, width: int) -> Float[Array, "t e"]:
-  """Sines and cosines of the steps, in turn.
+  """Encodes positions as sines and cosines, in turn.
 
   Source: Vaswani et al. 2017, section 3.5.
   Deviation: of an odd width the last column is a sine without its cosine.
@@ -52,15 +52,15 @@ def positions(steps: int, width: int) -> Float[Array, "t e"]:
 
 
 class MultiHeadAttention(nn.Module):
-  """Attention in several heads, whose outputs one layer maps back.
+  """Attends in several heads, whose outputs one layer maps back.
 
   Source: Vaswani et al. 2017, section 3.2.2.
   Deviation: a head has floor(e / h) columns, one at least. Keys
     have no bias: a softmax does not see it.
 
   Attributes:
-    heads: h.
-    dtype: Of the matmuls.
+    heads: Number of heads, h.
+    dtype: Dtype of the matmuls.
   """
 
   heads: int
@@ -73,7 +73,7 @@ class MultiHeadAttention(nn.Module):
     memory: Float[Array, "b s e"],
     mask: Bool[Array, "b t s"],
   ) -> Float[Array, "b t e"]:
-    """Every query reads the steps of the memory that its mask allows."""
+    """Reads, for every query, the steps of the memory that its mask allows."""
     width = max(queries.shape[-1] // self.heads, 1)
 
     def project(name: str, x: Array, use_bias: bool) -> Array:
@@ -83,18 +83,19 @@ class MultiHeadAttention(nn.Module):
       heads = layer(x).reshape(*x.shape[:2], self.heads, width)
       return heads.astype(self.dtype)
 
-    found = attend(
+    attended = attend(
       project("query", queries, True),
       project("key", memory, False),
       project("value", memory, True),
       mask,
     )
-    found = found.reshape(*found.shape[:2], -1).astype(queries.dtype)
-    return layers.Linear(queries.shape[-1], dtype=self.dtype, name="out")(found)
+    joined = attended.reshape(*attended.shape[:2], -1).astype(queries.dtype)
+    out = layers.Linear(queries.shape[-1], dtype=self.dtype, name="out")
+    return out(joined)
 
 
 class Block(nn.Module):
-  """A block of a transformer: an encoder's, or a decoder's with a memory.
+  """Computes a block of a transformer: an encoder's, or a decoder's.
 
   Attention to the steps themselves, to the memory where there is one, and a
   layer of 4e rectified units; after each, dropout, the residual and the norm.
@@ -104,9 +105,9 @@ class Block(nn.Module):
   Deviation: a decoder too may see later steps, where it gets all at once.
 
   Attributes:
-    heads: Of the attention.
-    dropout: On what each part adds.
-    dtype: Of the matmuls.
+    heads: Number of heads of the attention.
+    dropout: Rate on what each part adds.
+    dtype: Dtype of the matmuls.
     causal: Whether a step attends to none of the steps after it; the memory
       is open to all.
   """
@@ -126,7 +127,15 @@ class Block(nn.Module):
     *,
     key: PRNGKeyArray | None,
   ) -> Float[Array, "b t e"]:
-    """Returns zeros at padding."""
+    """Transforms a sequence; with a memory it is a decoder's block.
+
+    Args:
+      x: The sequence.
+      mask: Its real steps; padding comes out as zeros.
+      memory: What a decoder reads.
+      memory_mask: The real steps of the memory.
+      key: Of the dropout; None for none.
+    """
     width = x.shape[-1]
     keys = [None] * 3 if key is None else jax.random.split(key, 3)
 
@@ -157,8 +166,8 @@ class ContextAttention(nn.Module):
   Deviation: b has d_a columns, those of W h_i; the paper says d_h.
 
   Attributes:
-    width: d_a.
-    dtype: Of the matmuls.
+    width: Columns of the layer, d_a.
+    dtype: Dtype of the matmuls.
   """
 
   width: int

@@ -16,12 +16,12 @@ _RANK = 1e-6
 
 
 class Reduction(NamedTuple):
-  """Principal components.
+  """Holds principal components.
 
   Attributes:
-    mean: Of the rows that were seen.
+    mean: Mean of the rows that were seen.
     basis: Orthonormal columns, the largest variance first.
-    variance: Of each component; 0 beyond the rank of the rows.
+    variance: Variance of each component; 0 beyond the rank of the rows.
   """
 
   mean: Float[Array, " f"]
@@ -30,12 +30,13 @@ class Reduction(NamedTuple):
 
 
 class Maps(NamedTuple):
-  """What makes two sets of vectors correlate.
+  """Holds the maps that make two sets of vectors correlate.
 
   Attributes:
     first: Maps vectors of the first set.
     second: Maps vectors of the second.
-    correlations: Of their components, the largest first; 0 beyond the rank.
+    correlations: Those of the mapped components, the largest first; 0 beyond
+      the rank.
   """
 
   first: Float[Array, "p c"]
@@ -46,7 +47,7 @@ class Maps(NamedTuple):
 def principal(
   rows: Float[Array, "n f"], mask: Bool[Array, " n"], components: int
 ) -> Reduction:
-  """Principal components of the real rows, exactly.
+  """Computes the principal components of the real rows, exactly.
 
   Of fewer rows than columns the Gram matrix is taken in the place of the
   covariance.
@@ -54,7 +55,7 @@ def principal(
   Args:
     rows: Any finite values; those of masked rows do not matter.
     mask: Which rows count.
-    components: At most so many; never more than rows or columns.
+    components: Most components; never more than rows or columns.
 
   Returns:
     The reduction.
@@ -80,7 +81,7 @@ def principal(
 def reduce(
   reduction: Reduction, rows: Float[Array, "n f"]
 ) -> Float[Array, "n p"]:
-  """The components of rows."""
+  """Computes the components of rows."""
   return _product(rows - reduction.mean[None, :], reduction.basis)
 
 
@@ -92,7 +93,7 @@ def fit(
   ridge: float,
   components: int,
 ) -> Maps:
-  """Canonical correlation analysis of paired rows.
+  """Fits a canonical correlation analysis to paired rows.
 
   Source: Mittal et al. 2020, section 3.3 (Hotelling 1936).
   Deviation: the covariances are regularised, and directions without variance
@@ -100,10 +101,10 @@ def fit(
 
   Args:
     first: Rows with a mean of about 0; their mean is not taken off.
-    second: Likewise, in the same order.
+    second: The paired rows, with a mean of about 0 too.
     mask: Which rows count.
     ridge: Added to the diagonal of each covariance, relative to its mean.
-    components: At most so many.
+    components: Most components.
 
   Returns:
     The maps. The mapped vectors of each set have, but for the ridge, the unit
@@ -126,15 +127,15 @@ def fit(
 def pearson(
   first: Float[Array, "b c"], second: Float[Array, "b c"]
 ) -> Float[Array, " b"]:
-  """The correlation of two mapped vectors of one sample, over components.
+  """Correlates the two mapped vectors of a sample over their components.
 
   Source: Mittal et al. 2020, section 3.3, rho(f_i', f_j').
   Deviation: none; the paper does not say over what covariance and deviations
     are taken, and a sample has nothing else.
 
   Args:
-    first: A row per sample.
-    second: Likewise.
+    first: The first mapped vector of each sample.
+    second: The second.
 
   Returns:
     From -1 to 1; 0 where a vector is constant.
@@ -153,7 +154,7 @@ def likelihood(
   second: Float[Array, "b c"],
   correlations: Float[Array, " c"],
 ) -> Float[Array, " b"]:
-  """How likely the first mapped vector is, given the second.
+  """Computes how likely the first mapped vector is, given the second.
 
   The mean over components of log N(x; rho y, 1 - rho^2) without its constant:
   mapped vectors have unit variance, and rho is a component's correlation.
@@ -162,9 +163,9 @@ def likelihood(
     is a hundred times the signal is ten times as long.
 
   Args:
-    first: A row per sample.
-    second: Likewise.
-    correlations: Of `Maps`.
+    first: The first mapped vector of each sample.
+    second: The second.
+    correlations: Those of `Maps`.
 
   Returns:
     Below 0 by about one half for what fits, far below for what does not.
@@ -181,7 +182,7 @@ def effective(
   present: dict[str, Bool[Array, " b"]],
   tau: Float[Array, ""],
 ) -> dict[str, Bool[Array, " b"]]:
-  """Which modalities fit another one: the indicator of Eq. 1.
+  """Tells which modalities fit another one: the indicator of Eq. 1.
 
   Source: Mittal et al. 2020, Eq. 1: ineffectual is what scores below tau with
     every other modality.
@@ -208,7 +209,7 @@ def best_score(
   scores: dict[tuple[str, str], Float[Array, " b"]],
   present: dict[str, Bool[Array, " b"]],
 ) -> Float[Array, " b"]:
-  """A modality's best score beside another one; -inf where there is none."""
+  """Takes a modality's best score with another one; -inf without another."""
   best = jnp.full(present[name].shape, -jnp.inf)
   for other in sorted(present):
     if other != name:
@@ -226,15 +227,15 @@ def nearest(
   neighbours: int,
   block_size: int = 2048,
 ) -> tuple[Int[Array, "b k"], Bool[Array, "b k"]]:
-  """The nearest rows of a bank by L2, a block of the bank at a time.
+  """Finds the nearest rows of a bank by L2, a block of the bank at a time.
 
   Source: Mittal et al. 2020, section 3.4, step 1.
   Deviation: several neighbours; the paper finds one and then uses a basis of
     p vectors.
 
   Args:
-    bank: Rows to be found.
-    valid: Which of them may be.
+    bank: The rows that are searched.
+    valid: Which of them may be taken.
     queries: Whose neighbours are wanted.
     neighbours: k, at most n.
     block_size: Rows of the bank per step.
@@ -243,21 +244,13 @@ def nearest(
     Row numbers of the bank, the nearest first, and whether each is one: where
     fewer than k rows are valid the rest is not.
   """
-  n = bank.shape[0]
-  size = max(min(block_size, n), neighbours)
-  fill = -n % size
-  centre = jnp.where(valid[:, None], bank, 0.0).sum(axis=0)
-  centre = centre / jnp.maximum(valid.sum(), 1).astype(bank.dtype)
-  rows = jnp.pad(
-    jnp.where(valid[:, None], bank - centre[None, :], 0.0), ((0, fill), (0, 0))
-  )
-  rows = rows.reshape(-1, size, bank.shape[1])
-  real = jnp.pad(valid, (0, fill)).reshape(-1, size)
+  size = max(min(block_size, bank.shape[0]), neighbours)
+  rows, real, centre = _centred_blocks(bank, valid, size)
   queries = queries - centre[None, :]
   shape = (queries.shape[0], neighbours)
 
   def step(
-    found: tuple[Array, Array], at: tuple[Array, Array, Array]
+    nearest: tuple[Array, Array], at: tuple[Array, Array, Array]
   ) -> tuple[tuple[Array, Array], None]:
     block, kept, first = at
     # Less the queries' own squares, which order nothing.
@@ -266,8 +259,8 @@ def nearest(
     )
     distance = jnp.where(kept[None, :], distance, jnp.inf)
     index = jnp.broadcast_to(first + jnp.arange(size), distance.shape)
-    distance = jnp.concatenate([found[0], distance], axis=1)
-    index = jnp.concatenate([found[1], index], axis=1)
+    distance = jnp.concatenate([nearest[0], distance], axis=1)
+    index = jnp.concatenate([nearest[1], index], axis=1)
     best, place = jax.lax.top_k(-distance, neighbours)
     return (-best, jnp.take_along_axis(index, place, axis=1)), None
 
@@ -277,8 +270,26 @@ def nearest(
   )
   firsts = size * jnp.arange(rows.shape[0])
   (distance, index), _ = jax.lax.scan(step, start, (rows, real, firsts))
-  found = jnp.isfinite(distance)
-  return jnp.where(found, index, 0), found
+  is_row = jnp.isfinite(distance)
+  return jnp.where(is_row, index, 0), is_row
+
+
+def _centred_blocks(
+  bank: Float[Array, "n p"], valid: Bool[Array, " n"], size: int
+) -> tuple[Float[Array, "i m p"], Bool[Array, "i m"], Float[Array, " p"]]:
+  """Cuts a bank into blocks, less the mean of its valid rows.
+
+  Returns:
+    The blocks, which of their rows are valid, and the mean.
+  """
+  fill = -bank.shape[0] % size
+  centre = jnp.where(valid[:, None], bank, 0.0).sum(axis=0)
+  centre = centre / jnp.maximum(valid.sum(), 1).astype(bank.dtype)
+  rows = jnp.pad(
+    jnp.where(valid[:, None], bank - centre[None, :], 0.0), ((0, fill), (0, 0))
+  )
+  real = jnp.pad(valid, (0, fill)).reshape(-1, size)
+  return rows.reshape(-1, size, bank.shape[1]), real, centre
 
 
 def coefficients(
@@ -286,7 +297,7 @@ def coefficients(
   valid: Bool[Array, "b k"],
   vectors: Float[Array, "b p"],
 ) -> Float[Array, "b k"]:
-  """What makes each vector of its basis: minimum-norm least squares.
+  """Solves for each vector as a sum over its basis, by least squares.
 
   Source: Mittal et al. 2020, section 3.4, step 2: f = sum_i a_i v_i.
   Deviation: the closest that the basis comes to f, where it does not span it.
@@ -297,7 +308,7 @@ def coefficients(
     vectors: One per sample.
 
   Returns:
-    The a_i.
+    The a_i of the least norm.
   """
   basis = jnp.where(valid[..., None], basis, 0.0)
   high = jax.lax.Precision.HIGHEST
@@ -313,7 +324,7 @@ def coefficients(
 def regress(
   gram: Float[Array, "p p"], cross: Float[Array, "p q"], *, ridge: float
 ) -> Float[Array, "p q"]:
-  """The linear map of least squares, from X'X and X'Y.
+  """Solves for the linear map of least squares, from X'X and X'Y.
 
   Args:
     gram: X'X; it may be of any rank.
@@ -340,7 +351,7 @@ def _largest(x: Array) -> Array:
 def _whiten(
   rows: Float[Array, "n p"], count: Float[Array, ""], ridge: float
 ) -> Float[Array, "p p"]:
-  """A map after which the rows' covariance is the unit, on their span."""
+  """Makes a map after which the rows' covariance is the unit, on their span."""
   size = rows.shape[1]
   covariance = _product(rows.T, rows) / count
   strength = ridge * jnp.trace(covariance) / size

@@ -1,7 +1,7 @@
-"""Statistics of a whole batch: how far apart sets of vectors are.
+"""The contrastive loss of two views, and its negatives in the batch.
 
-Nothing here is a mean of values per example: the sums run over pairs of rows.
-Under `jit` over a mesh they run over those of the global batch.
+It is a statistic of a whole batch: under `jit` over a mesh negatives are those
+of the global batch.
 """
 
 import jax
@@ -18,7 +18,7 @@ def choose_negatives(
   *,
   key: PRNGKeyArray | None,
 ) -> Float[Array, "b b"]:
-  """Another utterance of the batch for each, of a class that is wanted there.
+  """Chooses a negative for each utterance, another one of the batch.
 
   Source: Aguilar et al. 2019, Algorithm 1, GETNEGSAMPLES.
   Deviation: drawn from the batch, not from the whole training set. Without a
@@ -28,7 +28,7 @@ def choose_negatives(
     labels: One-hot.
     wanted: For each class (row) those that its negatives may have.
     mask: Rows that are False have no negative and are none.
-    key: Of the draw.
+    key: Key of the draw; None for the mean over draws.
 
   Returns:
     Weights of the negatives (columns) of each row; they sum to 1, or to 0
@@ -55,7 +55,7 @@ def contrastive(
   first_others: Float[Array, "n d"] | None = None,
   second_others: Float[Array, "n d"] | None = None,
 ) -> Float[Array, ""]:
-  """How far the views of an utterance are from each other, against a negative.
+  """Computes how much nearer two views of an utterance are than a negative.
 
   All distances come from one product of matrices: negatives among the batch's
   own vectors cost no second pass.
@@ -64,14 +64,15 @@ def contrastive(
   Deviation: an utterance without a negative contributes 0.
 
   Args:
-    first: A view's vectors.
-    second: The other's, of the same utterances.
+    first: The vectors of one view.
+    second: The vectors of the other view, of the same utterances.
     negatives: Weights of the negatives of each row, see `choose_negatives`;
       both directions take the same.
     mask: Rows that are False enter neither sum nor count.
-    margin: m.
-    first_others: What the columns of `negatives` are; None for `first`.
-    second_others: The same of the other view.
+    margin: The margin, m.
+    first_others: The vectors that are negatives, by the columns of
+      `negatives`; None for `first`.
+    second_others: Those of the other view; None for `second`.
 
   Returns:
     A scalar: half of the sum of the two directions' means; 0 for no row.
@@ -87,7 +88,7 @@ def contrastive(
 
 
 def _unit(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-  """Rows of length 1; zeros, without a gradient, stay zeros."""
+  """Scales rows to length 1; zeros, without a gradient, stay zeros."""
   square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
   some = square > 0
   length = jnp.sqrt(jnp.where(some, square, 1.0))

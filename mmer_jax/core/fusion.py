@@ -1,10 +1,4 @@
-"""How what several modalities say becomes one.
-
-A gated unit weighs the vectors of two against each other, word by word. The
-multiplicative losses and weights are of samples: a modality's `log_probs` are
-of the class that is true, or of the one that it finds most likely, and an
-absent modality has no part in anything.
-"""
+"""Gated fusion: weighs the vectors of two modalities, word by word."""
 
 from typing import NamedTuple
 
@@ -24,11 +18,11 @@ _RATE = 0.1
 
 
 class Gated(NamedTuple):
-  """What the gated unit makes of a word.
+  """Holds the words that the gated unit fused.
 
   Attributes:
-    fused: h of Eq. 1.
-    gate: z: the acoustic share of every column.
+    fused: The fused word, h of Eq. 1.
+    gate: z of Eq. 1: the acoustic share of every column.
   """
 
   fused: Float[Array, "b t h"]
@@ -36,7 +30,7 @@ class Gated(NamedTuple):
 
 
 class GatedMultimodalUnit(nn.Module):
-  """Two modalities, weighted against each other column by column.
+  """Weighs two modalities against each other, column by column.
 
   h_a = tanh(BN(W_a x_a)), h_l = tanh(BN(W_l x_l)), z = sigma(W_z [x_a, x_l] +
   b_z), h = z h_a + (1 - z) h_l. The norm's shift is the equation's b.
@@ -48,8 +42,8 @@ class GatedMultimodalUnit(nn.Module):
     modality takes the other's vector alone, with a gate of 0 or 1.
 
   Attributes:
-    features: Columns of h.
-    dtype: Of the matmuls.
+    features: Number of columns of h.
+    dtype: Dtype of the matmuls.
   """
 
   features: int
@@ -85,7 +79,7 @@ class GatedMultimodalUnit(nn.Module):
   def _hidden(
     self, name: str, x: Array, mask: Bool[Array, "b t"], train: bool
   ) -> Float[Array, "b t h"]:
-    """Tanh of the normalised projection; zeros where the mask is False."""
+    """Computes tanh of the normalised projection, zeros at padding."""
     projected = layers.Linear(
       self.features, dtype=self.dtype, use_bias=False, name=name
     )(x)
@@ -97,8 +91,8 @@ class GatedMultimodalUnit(nn.Module):
     if train:
       used = masked.moments(projected, mask)
       rate = jnp.where(mask.any(), _RATE, 0.0)
-      for running, found in zip((mean, variance), used, strict=True):
-        running.value = running.value + rate * (found - running.value)
+      for running, seen in zip((mean, variance), used, strict=True):
+        running.value = running.value + rate * (seen - running.value)
     scale, shift = (
       self.param(f"{name}_{what}", initial, (self.features,))
       for what, initial in (

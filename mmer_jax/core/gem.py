@@ -1,5 +1,6 @@
 """Gradient episodic memory: a gradient along which no memory's loss rises."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,10 +14,10 @@ _LARGEST_EXPONENT = 126
 
 
 class Projection(NamedTuple):
-  """A projected gradient.
+  """Holds a projected gradient.
 
   Attributes:
-    gradient: In the shapes and dtypes of the one projected.
+    gradient: The projection, in the shapes and dtypes of what was projected.
     dual: v of Eq. 11, the weight of each memory's gradient in `gradient`;
       zeros where nothing is violated. What is past float32 is its largest.
     violated: Whether a step against the gradient raises a memory's loss.
@@ -70,26 +71,74 @@ def project(
   leaves, tree = jax.tree.flatten(gradient)
   rows = tree.flatten_up_to(memory_gradients)
 
-  # Powers of two that bring g, G and the larger of g and margin G near 1:
-  # the squares of 1e-20 and 1e20 are no float32, and these round nothing.
+  of_gradient, of_rows, of_result = units = _units(leaves, rows, margin)
+  rows = [_scale(leaf, -of_rows) for leaf in rows]
+  scaled = [_scale(leaf, -of_gradient) for leaf in leaves]
+  violated = jnp.any(_products(rows, scaled) < 0)
+  result, dual = _solve(scaled, rows, units, margin, eps, violated)
+
+  projected = [
+    jnp.where(violated, _scale(new, of_result).astype(old.dtype), old)
+    for new, old in zip(result, leaves, strict=True)
+  ]
+  dual = jnp.ldexp(dual, of_result - of_rows)
+  dual = jnp.minimum(dual, jnp.finfo(jnp.float32).max)
+  dual = jnp.where(violated, dual, 0.0)
+  return Projection(tree.unflatten(projected), dual, violated)
+
+
+class _Units(NamedTuple):
+  """Holds the powers of two that bring numbers near 1.
+
+  The squares of 1e-20 and 1e20 are no float32, and powers of two round nothing.
+
+  Attributes:
+    gradient: The exponent of g.
+    rows: The exponent of G.
+    result: That of the larger of g and margin G.
+  """
+
+  gradient: Int[Array, ""]
+  rows: Int[Array, ""]
+  result: Int[Array, ""]
+
+
+def _units(
+  leaves: Sequence[Array], rows: Sequence[Array], margin: Float[Array, ""]
+) -> _Units:
   of_gradient, of_rows = _exponent(leaves), _exponent(rows)
   of_result = jnp.where(
     margin > 0,
     jnp.maximum(of_gradient, of_rows + jnp.frexp(margin)[1]),
     of_gradient,
   )
-  of_result = jnp.minimum(of_result, _LARGEST_EXPONENT)
-  rows = [_scale(leaf, -of_rows) for leaf in rows]
-  scaled = [_scale(leaf, -of_gradient) for leaf in leaves]
+  return _Units(of_gradient, of_rows, jnp.minimum(of_result, _LARGEST_EXPONENT))
 
-  violated = jnp.any(_products(rows, scaled) < 0)
+
+def _solve(
+  gradient: Sequence[Array],
+  rows: Sequence[Array],
+  units: _Units,
+  margin: Float[Array, ""],
+  eps: Float[Array, ""],
+  violated: Bool[Array, ""],
+) -> tuple[list[Array], Float[Array, " t"]]:
+  """Finds the projection and v, both in units of `units.result`.
+
+  Args:
+    gradient: The leaves of g, in units of `units.gradient`.
+    rows: The leaves of G, in units of `units.rows`.
+    units: See `_Units`.
+    margin: See `project`.
+    eps: See `project`.
+    violated: If not, v stays at its margin.
+  """
   gram = sum(_contract(leaf, leaf) for leaf in rows)
   mean_square = jnp.mean(jnp.diagonal(gram))
   mean_square = jnp.where(mean_square > 0, mean_square, 1.0)
   hessian = gram / mean_square + eps * jnp.eye(len(gram), dtype=gram.dtype)
-
-  # From here on in units of `of_result`, and v is `lower` + `above`.
-  lower = jnp.ldexp(margin, of_rows - of_result)
+  # v is `lower` + `above`.
+  lower = jnp.ldexp(margin, units.rows - units.result)
 
   def correct(_: Array, at: tuple) -> tuple:
     result, above, free = at
@@ -98,26 +147,18 @@ def project(
     above = jnp.where(free, jnp.maximum(above + change, 0.0), 0.0)
     return _add_rows(result, change, rows), above, free
 
-  scaled = [_scale(leaf, of_gradient - of_result) for leaf in scaled]
+  start = [_scale(leaf, units.gradient - units.result) for leaf in gradient]
   nothing = jnp.zeros_like(gram[0])
-  start = _add_rows(scaled, nothing + lower, rows), nothing, nothing > 0
+  start = _add_rows(start, nothing + lower, rows), nothing, nothing > 0
   # Once solves the problem as GG' tells it, with its rounding: at t = 64 and
   # eps = 1e-3 more than 1e-4 of the projection. The second time starts at the
   # slope of the projection itself, where little is left to be rounded.
   result, above, _ = jax.lax.fori_loop(0, 2, correct, start)
-
-  projected = [
-    jnp.where(violated, _scale(new, of_result).astype(old.dtype), old)
-    for new, old in zip(result, leaves, strict=True)
-  ]
-  dual = jnp.ldexp(lower + above, of_result - of_rows)
-  dual = jnp.minimum(dual, jnp.finfo(jnp.float32).max)
-  dual = jnp.where(violated, dual, 0.0)
-  return Projection(tree.unflatten(projected), dual, violated)
+  return result, lower + above
 
 
 def _exponent(leaves: Sequence[Array]) -> Int[Array, ""]:
-  """The power of two above the largest magnitude, as far as it can scale."""
+  """Finds the power of two above the largest magnitude, within its bounds."""
   largest = jnp.stack([jnp.max(jnp.abs(x), initial=0.0) for x in leaves])
   exponent = jnp.frexp(jnp.max(largest).astype(jnp.float32))[1]
   return jnp.clip(exponent, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
@@ -128,7 +169,7 @@ def _scale(x: Array, exponent: Int[Array, ""]) -> Array:
 
 
 def _contract(a: Array, b: Array) -> Array:
-  """Inner products over all axes but the first."""
+  """Multiplies a and b, summed over all axes but the first."""
   axes = tuple(range(1, a.ndim))
   return jnp.tensordot(
     a,
@@ -142,7 +183,7 @@ def _contract(a: Array, b: Array) -> Array:
 def _products(
   rows: Sequence[Array], vector: Sequence[Array]
 ) -> Float[Array, " t"]:
-  """G x, leaf by leaf."""
+  """Computes G x, leaf by leaf."""
   pairs = zip(rows, vector, strict=True)
   return sum(_contract(row, leaf[None])[:, 0] for row, leaf in pairs)
 
@@ -164,8 +205,16 @@ def _matvec(
   return jnp.matmul(matrix, vector, precision=jax.lax.Precision.HIGHEST)
 
 
+class _Problem(NamedTuple):
+  """Holds what `_descend` minimises: d'Hd / 2 + slope'd over d >= -above."""
+
+  hessian: Float[Array, "t t"]
+  slope: Float[Array, " t"]
+  above: Float[Array, " t"]
+
+
 class _Search(NamedTuple):
-  """Where the search for the free set stands."""
+  """Holds the state of the search for the free set."""
 
   change: Float[Array, " t"]
   free: Bool[Array, " t"]
@@ -182,7 +231,7 @@ def _descend(
   free: Bool[Array, " t"],
   wanted: Bool[Array, ""],
 ) -> tuple[Float[Array, " t"], Bool[Array, " t"]]:
-  """The d >= -above that minimises d'Hd / 2 + slope'd, and where it is free.
+  """Finds the d >= -above that minimises d'Hd / 2 + slope'd, and its free set.
 
   Lawson and Hanson's active sets (Solving Least Squares Problems, 1974,
   chapter 23): free the bound entry along which the objective falls fastest,
@@ -194,7 +243,7 @@ def _descend(
 
   Args:
     hessian: Positive semidefinite, with a diagonal of about 1.
-    slope: At d = 0.
+    slope: The gradient at d = 0.
     above: How far below 0 each entry of d may go; 0 where not free.
     free: Entries to begin with that may be off their bound.
     wanted: If not, d = 0 without a search.
@@ -202,50 +251,60 @@ def _descend(
   Returns:
     d, and which of its entries are not at their bound.
   """
-  size = slope.shape[0]
-
-  def step(at: _Search) -> _Search:
-    both = at.free[:, None] & at.free[None, :]
-    masked = jnp.where(both, hessian, jnp.eye(size, dtype=hessian.dtype))
-    factor = jax.lax.linalg.cholesky(masked, symmetrize_input=False)
-    bound = jnp.where(at.free, 0.0, -above)
-    force = jnp.where(at.free, -slope - _matvec(hessian, bound), 0.0)
-    target = jax.scipy.linalg.cho_solve((factor, True), force)
-    target = jnp.where(at.free, target, bound)
-
-    blocks = at.free & (above + target <= 0)
-    # The factor of what rounding leaves indefinite is NaN.
-    refuse = ~jnp.all(jnp.isfinite(target)) | jnp.any(blocks & at.newest)
-    blocked = jnp.any(blocks)
-    gap = jnp.where(blocks, at.change - target, 1.0)
-    share = (above + at.change) / jnp.where(gap > 0, gap, 1.0)
-    share = jnp.where(blocks, share, jnp.inf)
-    least = jnp.min(share)
-    part = at.change + jnp.where(blocked, least, 1.0) * (target - at.change)
-    change = jnp.where(blocked, jnp.maximum(part, -above), target)
-    stays = at.free & ~(blocks & (share <= least))
-    change = jnp.where(stays, change, -above)
-    change = jnp.where(refuse, at.change, change)
-    stays = jnp.where(refuse, at.free & ~at.newest, stays)
-
-    settled = refuse | ~blocked
-    refused = jnp.where(refuse, at.refused | at.newest, at.refused & blocked)
-    fall = -slope - _matvec(hessian, change)
-    noise = jnp.abs(slope) + _matvec(jnp.abs(hessian), jnp.abs(change))
-    open_ = ~stays & ~refused & (fall > 4 * _ROUNDING * noise)
-    steepest = jnp.argmax(jnp.where(open_, fall, -jnp.inf))
-    newest = open_ & (jnp.arange(size) == steepest) & settled
-    done = settled & ~jnp.any(open_)
-    return _Search(change, stays | newest, newest, refused, done, at.steps + 1)
-
-  def unfinished(at: _Search) -> Array:
-    # About t + 1 steps are the rule and 2 t the most seen. What a search that
-    # stops here returns is within its bounds.
-    return ~at.done & (at.steps < 10 * (size + 1))
-
+  problem = _Problem(hessian, slope, above)
   none = jnp.zeros_like(free)
   start = _Search(
     jnp.zeros_like(slope), free, none, none, ~wanted, jnp.int32(0)
   )
-  end = jax.lax.while_loop(unfinished, step, start)
+
+  def unfinished(at: _Search) -> Array:
+    # About t + 1 steps are the rule and 2 t the most seen. What a search that
+    # stops here returns is within its bounds.
+    return ~at.done & (at.steps < 10 * (slope.shape[0] + 1))
+
+  end = jax.lax.while_loop(
+    unfinished, functools.partial(_search_step, problem), start
+  )
   return end.change, end.free & ~end.newest
+
+
+def _search_step(problem: _Problem, at: _Search) -> _Search:
+  """Moves to the minimum over the free entries, or frees another one."""
+  hessian, slope, above = problem
+  target = _minimum(problem, at.free)
+  blocks = at.free & (above + target <= 0)
+  # The factor of what rounding leaves indefinite is NaN.
+  refuse = ~jnp.all(jnp.isfinite(target)) | jnp.any(blocks & at.newest)
+  blocked = jnp.any(blocks)
+  gap = jnp.where(blocks, at.change - target, 1.0)
+  share = (above + at.change) / jnp.where(gap > 0, gap, 1.0)
+  share = jnp.where(blocks, share, jnp.inf)
+  least = jnp.min(share)
+  part = at.change + jnp.where(blocked, least, 1.0) * (target - at.change)
+  change = jnp.where(blocked, jnp.maximum(part, -above), target)
+  stays = at.free & ~(blocks & (share <= least))
+  change = jnp.where(stays, change, -above)
+  change = jnp.where(refuse, at.change, change)
+  stays = jnp.where(refuse, at.free & ~at.newest, stays)
+
+  settled = refuse | ~blocked
+  refused = jnp.where(refuse, at.refused | at.newest, at.refused & blocked)
+  fall = -slope - _matvec(hessian, change)
+  noise = jnp.abs(slope) + _matvec(jnp.abs(hessian), jnp.abs(change))
+  open_ = ~stays & ~refused & (fall > 4 * _ROUNDING * noise)
+  steepest = jnp.argmax(jnp.where(open_, fall, -jnp.inf))
+  newest = open_ & (jnp.arange(len(slope)) == steepest) & settled
+  done = settled & ~jnp.any(open_)
+  return _Search(change, stays | newest, newest, refused, done, at.steps + 1)
+
+
+def _minimum(problem: _Problem, free: Bool[Array, " t"]) -> Float[Array, " t"]:
+  """Finds the minimum over the free entries, the others at their bound."""
+  hessian, slope, above = problem
+  both = free[:, None] & free[None, :]
+  masked = jnp.where(both, hessian, jnp.eye(len(slope), dtype=hessian.dtype))
+  factor = jax.lax.linalg.cholesky(masked, symmetrize_input=False)
+  bound = jnp.where(free, 0.0, -above)
+  force = jnp.where(free, -slope - _matvec(hessian, bound), 0.0)
+  target = jax.scipy.linalg.cho_solve((factor, True), force)
+  return jnp.where(free, target, bound)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 def uniform(
   inputs: int,
 ) -> Callable[[PRNGKeyArray, tuple[int, ...]], Array]:
-  """Makes what draws a weight of a layer of d inputs, from +-1/sqrt(d)."""
+  """Makes the initialiser of a layer of d inputs, uniform in +-1/sqrt(d)."""
   bound = inputs**-0.5
 
   def draw(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
@@ -21,12 +21,13 @@ def uniform(
 
 
 class Linear(nn.Module):
-  """x W + b, both drawn uniformly from +-1/sqrt(d), as PyTorch's Linear.
+  """Computes x W + b, drawn uniformly from +-1/sqrt(d), as PyTorch's Linear.
 
   Attributes:
     features: Width of the output.
-    dtype: Of the matmul, whose sums are in the input's; None for that one.
-    use_bias: Whether there is a b.
+    dtype: Dtype of the matmul, whose sums are in the input's; None for the
+      input's.
+    use_bias: Whether b is added.
   """
 
   features: int

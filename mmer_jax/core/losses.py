@@ -11,7 +11,7 @@ def binary_cross_entropy(
   pos_weight: Float[Array, "b k"],
   known: Bool[Array, "b k"],
 ) -> Float[Array, " b"]:
-  """Binary cross-entropy per emotion, averaged over the known emotions.
+  """Computes binary cross-entropy, averaged over the known emotions.
 
   Source: Dai et al. 2020's published code, `BCEWithLogitsLoss(pos_weight)`.
   Deviation: none.
@@ -37,7 +37,7 @@ def cross_entropy(
   labels: Float[Array, "b k"],
   class_weight: Float[Array, "b k"],
 ) -> Float[Array, " b"]:
-  """Cross-entropy of a softmax over emotions, weighted by the true class.
+  """Computes cross-entropy of a softmax, weighted by the true class.
 
   The mean over a batch divides by its examples, not by their weights, so that
   the mean over batches is the mean over examples.
@@ -59,7 +59,7 @@ def distillation(
   student_logits: Float[Array, "b k"],
   temperature: float,
 ) -> Float[Array, " b"]:
-  """KL divergence of the student's class probabilities from the teacher's.
+  """Computes the KL divergence of the student from the teacher.
 
   Source: Aguilar et al. 2019, Eq. 5, after Li et al. 2014.
   Deviation: Eq. 5 has the sign of a negative divergence; minimised is

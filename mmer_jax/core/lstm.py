@@ -10,7 +10,6 @@ forget, cell, output along the last axis:
 
 import contextlib
 import functools
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -20,25 +19,21 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mmer_jax.core import layers
 
-_unroll = False
+# Part of the key under which jit keeps a trace: what was traced with loops is
+# not taken for what is to be traced without, and the reverse.
+_unrolled = jax.make_user_context(default_value=False)
 
 
-@contextlib.contextmanager
-def unroll_scans() -> Iterator[None]:
+def unroll_scans() -> contextlib.AbstractContextManager[None]:
   """Unrolls the loops of what is traced inside, for counting its FLOPs.
 
   XLA counts the body of a loop once, whatever its trip count.
   """
-  global _unroll
-  before, _unroll = _unroll, True
-  try:
-    yield
-  finally:
-    _unroll = before
+  return _unrolled(True)
 
 
 class Readout(NamedTuple):
-  """One vector per sequence and direction; zeros where nothing was real."""
+  """Holds one vector per sequence and direction; zeros if nothing was real."""
 
   forward: Float[Array, "b h"]
   backward: Float[Array, "b h"]
@@ -78,9 +73,9 @@ def lstm_with_cells(
   """Runs `lstm` forward for a caller that reads its cells too.
 
   Args:
-    inputs: As of `lstm`.
-    w_h: As of `lstm`.
-    mask: As of `lstm`.
+    inputs: Projected inputs, as for `lstm`.
+    w_h: State to gates, as for `lstm`.
+    mask: Real steps, as for `lstm`.
 
   Returns:
     The state and the cell after every step; zeros before the first real one.
@@ -131,7 +126,11 @@ def _lstm_forward(
     return (h, c), (h, c, jnp.concatenate([i, f, g, o], axis=-1))
 
   _, (states, cells, gates) = jax.lax.scan(
-    step, (zeros, zeros), (inputs, mask), reverse=reverse, unroll=_unroll
+    step,
+    (zeros, zeros),
+    (inputs, mask),
+    reverse=reverse,
+    unroll=_unrolled.value,
   )
   return states, (states, cells, gates, w_h, mask)
 
@@ -145,7 +144,7 @@ def _lstm_backward(
   states, cells, gates, w_h, mask = residuals
   previous_cells = _previous(cells, reverse)
   zeros = jnp.zeros_like(states[0])
-  given = (grad,) if cell_grad is None else (grad, cell_grad)
+  grads = (grad,) if cell_grad is None else (grad, cell_grad)
 
   def step(
     carry: tuple[Array, Array], at: tuple[Any, ...]
@@ -177,9 +176,9 @@ def _lstm_backward(
   _, dz = jax.lax.scan(
     step,
     (zeros, zeros),
-    (given, cells, previous_cells, gates, mask),
+    (grads, cells, previous_cells, gates, mask),
     reverse=not reverse,
-    unroll=_unroll,
+    unroll=_unrolled.value,
   )
   before = _previous(states, reverse)
   dw = jnp.einsum(
@@ -206,7 +205,7 @@ def _activate(z: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _previous(steps: Array, reverse: bool) -> Array:
-  """What the step before saw, zeros for the first."""
+  """Shifts steps by one, so that each holds those of the step before it."""
   zeros = jnp.zeros_like(steps[:1])
   if reverse:
     return jnp.concatenate([steps[1:], zeros])
@@ -216,7 +215,7 @@ def _previous(steps: Array, reverse: bool) -> Array:
 def single_cell(
   frame: Float[Array, "b d"], w_x: Float[Array, "d g"], b: Float[Array, " g"]
 ) -> Float[Array, "b h"]:
-  """The state after one step from rest: `w_h` and the forget gate drop out."""
+  """Runs one step from rest, where `w_h` and the forget gate drop out."""
   z = _matmul(frame, w_x) + b[None, :]
   i, _, g, o = _activate(z)
   return o * jnp.tanh(i * g)
@@ -225,20 +224,20 @@ def single_cell(
 def last_real(
   frames: Float[Array, "t b d"], mask: Bool[Array, "t b"]
 ) -> Float[Array, "b d"]:
-  """The last real frame of each sequence; its first where none is real."""
+  """Takes the last real frame of each sequence; its first where none is."""
   steps = jnp.arange(mask.shape[0])[:, None]
   index = jnp.max(jnp.where(mask, steps, 0), axis=0)
   return jnp.take_along_axis(frames, index[None, :, None], axis=0)[0]
 
 
 class _Directions(nn.Module):
-  """The parameters of LSTM layers and the pass of one direction.
+  """Holds the parameters of LSTM layers and runs one direction.
 
   Attributes:
     hidden: Width of one direction.
-    layers: How many.
-    dropout: On the input of every layer but the first.
-    dtype: Of the matmuls; the state is float32 or the parameters' dtype.
+    layers: Number of layers.
+    dropout: Rate on the input of every layer but the first.
+    dtype: Dtype of the matmuls; the state is float32 or the parameters' dtype.
   """
 
   hidden: int
@@ -259,18 +258,18 @@ class _Directions(nn.Module):
     shapes = {"w_x": (width, 4 * self.hidden)}
     if recurrent:
       shapes["w_h"] = (self.hidden, 4 * self.hidden)
-    found = tuple(
+    weights = tuple(
       self.param(f"l{layer}_{name}_{kind}", _uniform, self.hidden, shape)
       for kind, shape in shapes.items()
     )
     bias = self.param(
       f"l{layer}_{name}_b", _bias, self.hidden, (4 * self.hidden,)
     )
-    return (*found, bias)
+    return (*weights, bias)
 
 
 class BiLSTM(_Directions):
-  """Stacked LSTM layers in both directions, read out as one vector each.
+  """Encodes sequences by stacked LSTM layers in both directions.
 
   Read-outs:
     `last`: both directions at the last real step, as `output[:, -1]` of a
@@ -323,7 +322,7 @@ class BiLSTM(_Directions):
 
 
 class BiLSTMStates(_Directions):
-  """Stacked bidirectional LSTM layers, read at every step.
+  """Encodes sequences by stacked bidirectional LSTM layers, step by step.
 
   Deviation: one bias per gate, see `BiLSTM`.
   """
@@ -358,11 +357,11 @@ class BiLSTMStates(_Directions):
 
 
 class Lstm(nn.Module):
-  """One layer in one direction, with all its states and cells.
+  """Runs one layer in one direction and returns all its states and cells.
 
   Attributes:
-    hidden: Width.
-    dtype: Of the matmuls.
+    hidden: Width of the state.
+    dtype: Dtype of the matmuls.
   """
 
   hidden: int

@@ -1,4 +1,4 @@
-"""Reductions that know what is padding."""
+"""Reductions that leave out padding."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 def mean(
   values: Float[Array, " b"], mask: Bool[Array, " b"]
 ) -> Float[Array, ""]:
-  """Mean over the rows whose mask is True; 0 where there is none.
+  """Averages the rows whose mask is True; 0 where there is none.
 
   Under `jit` over a mesh the sums are those of the global batch.
   """
@@ -18,7 +18,7 @@ def mean(
 def mean_over_steps(
   frames: Float[Array, "b t d"], mask: Bool[Array, "b t"]
 ) -> Float[Array, "b d"]:
-  """Mean over the real steps of each sequence; zeros where there is none."""
+  """Averages the real steps of each sequence; zeros where there is none."""
   total = jnp.sum(jnp.where(mask[..., None], frames, 0.0), axis=1)
   count = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(frames.dtype)
   return total / count[:, None]
@@ -27,7 +27,7 @@ def mean_over_steps(
 def moments(
   frames: Float[Array, "b t d"], mask: Bool[Array, "b t"]
 ) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-  """Mean and population variance of every column over the real steps.
+  """Computes mean and population variance of columns over the real steps.
 
   Under `jit` over a mesh they are those of the global batch. Zeros where no
   step is real.

@@ -1,4 +1,4 @@
-"""Every metric: its formula, its rule for empty classes, its source.
+"""The metrics: formulas, and rules for classes that are empty.
 
 Each is written once, over the array namespace of its input: the same lines
 select checkpoints inside the compiled program (float32, mapped over runs) and
@@ -39,8 +39,8 @@ def check_selectable(key: str, name: str) -> None:
   """Refuses a metric that cannot pick a checkpoint.
 
   Args:
-    key: Of the config, for a message.
-    name: Of the metric.
+    key: The key of the config, for a message.
+    name: The name of the metric.
 
   Raises:
     UserError: The name is of a test metric, or unknown.
@@ -67,7 +67,7 @@ def compute(
   *,
   emotions: Any = None,
 ) -> dict[str, Any]:
-  """All metrics of a set of utterances.
+  """Computes all metrics of a set of utterances.
 
   Args:
     decision: `"binary"`, one decision per emotion; `"softmax"`, the most
@@ -75,8 +75,8 @@ def compute(
     probs: (n, k), NumPy or JAX.
     labels: (n, k), 0 or 1; one-hot under a softmax.
     mask: (n,) bool; False rows are left out.
-    threshold: Of a binary decision: a scalar or (k,).
-    emotions: (k,) bool, those that binary decisions are judged on; None for
+    threshold: Threshold of a binary decision: a scalar or (k,).
+    emotions: (k,) bool, those that binary decisions are scored on; None for
       all.
 
   Returns:
@@ -100,9 +100,9 @@ def compute(
 def per_emotion(
   decision: str, probs: Any, labels: Any, mask: Any, threshold: Any
 ) -> dict[str, Any]:
-  """The metrics of each emotion; NaN where a metric is undefined on it.
+  """Computes the metrics of each emotion; NaN where one is undefined on it.
 
-  Under a softmax an emotion is judged one against the rest by the decision
+  Under a softmax an emotion is scored one against the rest by the decision
   that was made; `unweighted_accuracy` is then its recall.
 
   Args:
@@ -110,7 +110,7 @@ def per_emotion(
     probs: (n, k).
     labels: (n, k).
     mask: (n,) bool.
-    threshold: Of a binary decision: a scalar or (k,).
+    threshold: Threshold of a binary decision: a scalar or (k,).
 
   Returns:
     Metric name to (k,), and `support` to the positives.
@@ -121,7 +121,7 @@ def per_emotion(
 
 
 def decide(decision: str, probs: Any, threshold: Any) -> Any:
-  """(n, k) bool: what is predicted. Ties of a softmax go to the first."""
+  """Decides what is predicted, (n, k) bool; a softmax tie goes to the first."""
   xp = probs.__array_namespace__()
   if decision == "binary":
     threshold = xp.asarray(threshold, dtype=probs.dtype)
@@ -133,7 +133,7 @@ def decide(decision: str, probs: Any, threshold: Any) -> Any:
 def best_thresholds(
   probs: np.ndarray, labels: np.ndarray, seen: np.ndarray
 ) -> np.ndarray:
-  """The thresholds with the best weighted accuracy on some rows.
+  """Chooses the thresholds with the best weighted accuracy on some rows.
 
   A seen emotion has its own. An unseen one has no labels to choose by: it
   takes the one threshold that is best on average over the seen emotions.
@@ -152,7 +152,7 @@ def best_thresholds(
   chosen = np.full(len(seen), 0.5)
 
   def gains(candidates: np.ndarray, column: int) -> np.ndarray:
-    """Recall and specificity, summed, at each candidate."""
+    """Sums recall and specificity at each candidate."""
     positives = np.sort(probs[truth[:, column], column])
     negatives = np.sort(probs[~truth[:, column], column])
     above = 1 - np.searchsorted(positives, candidates, "right") / len(positives)
@@ -175,7 +175,7 @@ def best_thresholds(
 
 
 def confusion(probs: Any, labels: Any, mask: Any) -> Any:
-  """(k, k) counts of a softmax decision: row the truth, column the choice."""
+  """Counts softmax decisions, (k, k): row the truth, column the choice."""
   xp = probs.__array_namespace__()
   chosen = decide("softmax", probs, 0.0) & mask[:, None]
   return xp.matmul(
@@ -186,22 +186,23 @@ def confusion(probs: Any, labels: Any, mask: Any) -> Any:
 def decisions(
   probs: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray
 ) -> np.ndarray:
-  """(k, 2, 2) counts of binary decisions: row the truth, column the answer.
+  """Counts binary decisions, (k, 2, 2): row the truth, column the decision.
 
   Args:
     probs: (n, k).
     labels: (n, k).
-    threshold: One, or (k,).
+    threshold: One for all emotions, or (k,).
   """
-  truth, said = labels > 0, decide("binary", probs, threshold)
+  truth, positive = labels > 0, decide("binary", probs, threshold)
   sides = [
-    [(a & b).sum(axis=0) for b in (~said, said)] for a in (~truth, truth)
+    [(a & b).sum(axis=0) for b in (~positive, positive)]
+    for a in (~truth, truth)
   ]
   return np.moveaxis(np.asarray(sides), -1, 0)
 
 
 def auc(scores: Any, positives: Any, mask: Any) -> Any:
-  """Area under the ROC curve of one emotion, ties counted as one half.
+  """Computes the area under the ROC curve of one emotion; a tie is one half.
 
   Mann and Whitney's U over the number of (positive, negative) pairs, by the
   midranks of the scores.
@@ -236,7 +237,7 @@ def auc(scores: Any, positives: Any, mask: Any) -> Any:
 def score(
   decision: str, probs: np.ndarray, labels: np.ndarray, threshold: Any
 ) -> dict[str, float | None]:
-  """`compute` for results: None where no emotion defines a metric."""
+  """Computes the metrics of results; None where no emotion defines one."""
   mask = np.ones(len(labels), bool)
   each = per_emotion(decision, probs, labels, mask, threshold)
   values = compute(decision, probs, labels, mask, threshold)
@@ -249,7 +250,7 @@ def score(
 def majority_baseline(
   train_labels: np.ndarray, labels: np.ndarray, decision: str
 ) -> dict[str, float | None]:
-  """The metrics of always predicting the training split's majority.
+  """Scores the prediction of the training split's majority for every row.
 
   Under `"binary"` that is per emotion present or absent; under `"softmax"`
   the most frequent emotion. A tie is absence, and the first emotion.
@@ -269,7 +270,7 @@ def majority_baseline(
 
 
 def _counts(xp: Any, chosen: Any, truth: Any, mask: Any, dtype: Any) -> Any:
-  """True and false positives and negatives of each emotion, (k,) each."""
+  """Counts true and false positives and negatives of each emotion."""
   real = mask[:, None]
 
   def count(rows: Any) -> Any:
@@ -284,7 +285,7 @@ def _counts(xp: Any, chosen: Any, truth: Any, mask: Any, dtype: Any) -> Any:
 
 
 def _ratio(xp: Any, top: Any, bottom: Any, empty: float) -> Any:
-  """The quotient, and `empty` where the denominator is 0."""
+  """Divides, and takes `empty` where the denominator is 0."""
   some = bottom > 0
   safe = xp.where(some, bottom, xp.ones_like(bottom))
   return xp.where(some, top / safe, empty * xp.ones_like(safe))
@@ -346,7 +347,7 @@ def _softmax(probs: Any, labels: Any, mask: Any) -> dict[str, Any]:
 
 
 def _mean_defined(values: Any, empty: float) -> Any:
-  """Mean over the emotions that the metric is defined on."""
+  """Averages over the emotions that the metric is defined on."""
   xp = values.__array_namespace__()
   defined = ~xp.isnan(values)
   total = xp.sum(xp.where(defined, values, xp.zeros_like(values)))
@@ -357,7 +358,7 @@ def _mean_defined(values: Any, empty: float) -> Any:
 def probabilities(
   decision: str, logits: Float[Array, "*n k"]
 ) -> Float[Array, "*n k"]:
-  """Sigmoid of a binary decision per emotion, softmax over emotions."""
+  """Applies the sigmoid of binary decisions, or the softmax over emotions."""
   if decision == "binary":
     return jax.nn.sigmoid(logits)
   return jax.nn.softmax(logits, axis=-1)

@@ -1,9 +1,7 @@
-"""How what several modalities say becomes one.
+"""The multiplicative loss over modalities, and fusion by its weights.
 
-A gated unit weighs the vectors of two against each other, word by word. The
-multiplicative losses and weights are of samples: a modality's `log_probs` are
-of the class that is true, or of the one that it finds most likely, and an
-absent modality has no part in anything.
+A modality's log probabilities are those of the class that is true, or of the
+one that it finds most likely. An absent modality has no part in anything.
 """
 
 import math
@@ -19,10 +17,10 @@ _LOWEST = -1e30
 def binary_log_probs(
   logits: Float[Array, "b k"], labels: Float[Array, "b k"]
 ) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
-  """Log p and log (1 - p) of the true side of each binary decision.
+  """Computes log p and log (1 - p) of the true side of binary decisions.
 
   Args:
-    logits: Before the sigmoid.
+    logits: Scores before the sigmoid.
     labels: 0 or 1.
   """
   signed = jnp.where(labels > 0, logits, -logits)
@@ -32,10 +30,10 @@ def binary_log_probs(
 def softmax_log_probs(
   logits: Float[Array, "b k"], labels: Float[Array, "b k"]
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-  """Log p and log (1 - p) of the true class, k of 2 at least.
+  """Computes log p and log (1 - p) of the true class; k is 2 at least.
 
   Args:
-    logits: Before the softmax.
+    logits: Scores before the softmax.
     labels: One-hot; a row of zeros is treated as its last class, and is for
       the caller to leave out.
   """
@@ -59,7 +57,7 @@ def multiplicative(
   form: str,
   detach_weight: bool,
 ) -> Float[Array, "b *k"]:
-  """The multiplicative loss c(y), summed over the modalities that are there.
+  """Computes the multiplicative loss c(y), summed over present modalities.
 
   Source: Mittal et al. 2020, Eq. 3 (`form="boost"`): each term -log p_i has the
     weight p_i^a. Eq. 2, Liu et al. 2018 (`"suppress"`): it has the weight
@@ -71,8 +69,8 @@ def multiplicative(
   is lower the less likely the true class gets: see `beta_bound`.
 
   Args:
-    log_probs: Of the true class, by modality; -inf counts as -1e30.
-    log_others: log (1 - p) of the same.
+    log_probs: Modality to log p of the true class; -inf counts as -1e30.
+    log_others: Modality to log (1 - p) of the same.
     present: Which modalities each sample has.
     beta: How much the weights count; 0 for plain cross-entropies.
     form: `boost` or `suppress`.
@@ -110,14 +108,14 @@ def multiplicative(
 
 
 def beta_bound(modalities: int, classes: int) -> float:
-  """The beta from which Eq. 3 teaches a new softmax head the wrong thing.
+  """Computes the beta from which Eq. 3 teaches a new head the wrong thing.
 
   A head begins at p = 1 / K; -p^a log p falls with p above exp(-1 / a), so
   that a must stay below 1 / ln K. A binary decision has K = 2.
 
   Args:
-    modalities: M, how many there are in the product.
-    classes: K.
+    modalities: M, the number of modalities.
+    classes: K, the number of classes.
   """
   if modalities < 2:
     return float("inf")
@@ -130,19 +128,19 @@ def modality_weights(
   *,
   beta: float,
 ) -> dict[str, Float[Array, " b"]]:
-  """How much each modality counts for in the fusion of a sample.
+  """Computes the weight of each modality in the fusion of a sample.
 
   Source: Mittal et al. 2020, sections 4.2 and 5.3, which do not say how.
   Deviation: ours: confidence^(beta / (M - 1)), normalised over the modalities
     that the sample has, M of them.
 
   Args:
-    confidence: From `log_confidence`, by modality.
+    confidence: Modality to its `log_confidence`.
     present: Which modalities each sample has.
-    beta: As of `multiplicative`.
+    beta: How much confidence counts, as for `multiplicative`.
 
   Returns:
-    Weights that sum to one; zeros where nothing is there.
+    Weights that sum to one; zeros where no modality is present.
   """
   names = sorted(confidence)
   exponent = _exponent(present, beta, confidence[names[0]].dtype)
@@ -155,7 +153,7 @@ def modality_weights(
 def log_confidence(
   logits: Float[Array, "b k"], decision: str, measure: str
 ) -> Float[Array, " b"]:
-  """How sure a modality is of what it says, in log probabilities.
+  """Computes how sure a modality is of its scores, as a log probability.
 
   Source: ours, see `modality_weights`. The factor of Eq. 3 is p^a of the true
     class, which nobody knows when the weights are needed.
@@ -166,7 +164,7 @@ def log_confidence(
   convex: whoever tells more has more.
 
   Args:
-    logits: Its scores.
+    logits: The scores of the modality.
     decision: `softmax`: over the emotions; `binary`: the mean over decisions.
     measure: `likeliest`: the log probability of the likeliest class; `entropy`:
       the log probability of the true class as the modality itself expects it,
@@ -190,7 +188,7 @@ def weighted_sum(
   vectors: dict[str, Float[Array, "b h"]],
   weights: dict[str, Float[Array, " b"]],
 ) -> Float[Array, "b h"]:
-  """The sum of what each modality says by its weight."""
+  """Sums the vectors of the modalities by their weights."""
   return sum(weights[name][:, None] * vectors[name] for name in sorted(vectors))
 
 
@@ -198,7 +196,7 @@ def product(
   vectors: dict[str, Float[Array, "b h"]],
   present: dict[str, Bool[Array, " b"]],
 ) -> Float[Array, "b h"]:
-  """The element-wise product over the modalities that are there."""
+  """Multiplies, element by element, the vectors of present modalities."""
   names = sorted(vectors)
   total = jnp.ones_like(vectors[names[0]])
   for name in names:
@@ -210,6 +208,6 @@ def product(
 def _exponent(
   present: dict[str, Bool[Array, " b"]], beta: float, dtype: jnp.dtype
 ) -> Float[Array, " b"]:
-  """Beta / (M - 1) of each sample; 0 where M is below 2."""
+  """Computes beta / (M - 1) of each sample; 0 where M is below 2."""
   count = sum(there.astype(dtype) for there in present.values())
   return jnp.where(count > 1, beta / jnp.maximum(count - 1, 1.0), 0.0)

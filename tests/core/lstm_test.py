@@ -337,6 +337,22 @@ def test_unrolled_scans_count_every_step():
   assert unrolled > (T - 1) * 2 * B * H * 4 * H > looped
 
 
+def test_a_trace_with_loops_is_not_taken_for_an_unrolled_one():
+  z, w_h = jnp.ones((T, B, 4 * H)), jnp.ones((H, 4 * H))
+  mask = jnp.ones((T, B), bool)
+  step = jax.jit(jax.grad(lambda z: lstm.lstm(z, w_h, mask).sum()))
+
+  def flops():
+    return step.lower(z).cost_analysis()["flops"]
+
+  looped = flops()
+  with lstm.unroll_scans():
+    unrolled = flops()
+  again = flops()
+  assert looped == again
+  assert unrolled > (T - 1) * looped / 2
+
+
 def test_cells_and_their_gradients_equal_automatic_differentiation(float64):
   x = np.random.default_rng(2).normal(1.0, 2.0, size=(T, B, D))
   w_x, w_h, b = weights()
