@@ -92,7 +92,8 @@ def test_jsonl_is_read_line_by_line(model, tmp_path):
     model,
     tmp_path / "in.jsonl",
     '\ufeff{"id": "u1", "lexical": [[1, 0, 0], [2, 0, 0]],'
-    ' "acoustic": [5, 0, 0, 0]}\n\n{"id": 7, "lexical": [0.5, 0, 0], "words": ["so"]}\n'
+    ' "acoustic": [5, 0, 0, 0]}\n\n'
+    '{"id": 7, "lexical": [0.5, 0, 0], "words": ["so"]}\n'
     '{"acoustic": null, "lexical": []}\n',
   )
   assert [row["id"] for row in rows] == ["u1", "7", "3"]
