@@ -1,4 +1,4 @@
-"""Results over runs: summaries with intervals, JSON and tables."""
+"""Describes the versions and devices that a result was computed with."""
 
 import platform
 from typing import Any
@@ -14,7 +14,7 @@ from mmer_jax.base import version
 
 
 def environment() -> dict[str, Any]:
-  """Versions and devices; nothing that names the machine or its user."""
+  """Lists versions and devices; nothing that names the machine or its user."""
   devices = jax.devices()
   return {
     "python": platform.python_version(),

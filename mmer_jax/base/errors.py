@@ -1,4 +1,4 @@
-"""The error of a user's mistake, and the two checks that every folder makes."""
+"""Defines the error of a user's mistake, and two checks that raise it."""
 
 import importlib
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class UserError(ValueError):
-  """A mistake of the user's: what, got, expected and the fix, on one line."""
+  """Says what is wrong, what was got and expected, and the fix, in one line."""
 
 
 def check_choices(key: str, value: Any, choices: Iterable[Any]) -> None:
