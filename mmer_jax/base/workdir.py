@@ -1,4 +1,4 @@
-"""The files of a workdir other than its checkpoints, written atomically."""
+"""Writes and reads the files of a workdir, each whole or not at all."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 @contextlib.contextmanager
 def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """A file to fill, which takes its place when it is full."""
+  """Makes a file to fill, which takes its place when it is full."""
   path.parent.mkdir(parents=True, exist_ok=True)
   handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
   os.close(handle)
@@ -39,11 +39,11 @@ def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def new_folder(path: pathlib.Path, sign: str) -> Iterator[pathlib.Path]:
-  """A folder to fill, which takes its place when it is full.
+  """Makes a folder to fill, which takes its place when it is full.
 
   Args:
-    path: Its place. What is there gives way as a whole.
-    sign: A file that such a folder holds: another folder does not give way.
+    path: Place of the folder. An older one there is replaced as a whole.
+    sign: A file that such a folder holds: no other folder is replaced.
 
   Raises:
     UserError: Something else is there.
@@ -122,7 +122,7 @@ def drop_added(config: dict[str, Any], section: str = "") -> dict[str, Any]:
 
 
 class _Saved(ml_collections.ConfigDict):
-  """A config of a file, maybe of an older version, which had fewer keys."""
+  """Holds a config read from a file, whose version may have had fewer keys."""
 
   def __init__(self, path: pathlib.Path, section: str, values: dict[str, Any]):
     super().__init__(values)
