@@ -41,22 +41,31 @@ def steps(tasks: int):
     lambda leaf: jnp.asarray(leaf[0]),
     random_inputs.same_runs(config, table, vectors, 1),
   )
-  size = config.training.batch_size
   rows = np.random.default_rng(0).integers(
-    len(table.labels), size=(1 + tasks) * size
+    len(table.labels), size=(1 + tasks) * config.training.batch_size
   )
   batch = jax.tree.map(jnp.asarray, tables.take(table, rows.astype(np.int32)))
-  vectors = run.vectors
-  params = jax.jit(system.init)(jax.random.key(0), batch, vectors)
+  params = jax.jit(system.init)(jax.random.key(0), batch, run.vectors)
   state = step_lib.init_run(params, ("projected",))
   plain, gem = system.stages
-  eps, margin = config.few_shot.eps, config.few_shot.margin
 
   def step_of(stage):
     return jax.jit(lambda state: step_lib.train_step(stage, state, batch, run))
 
+  bare = {"loss": state.progress.sums["loss"]}
+  without = state.replace(progress=state.progress.replace(sums=bare))
+  return {
+    "plain": (step_of(plain), without),
+    "gem": (step_of(gem), state),
+    "host": (host_step(system, run, batch, tasks, config.few_shot), state),
+  }
+
+
+def host_step(system, run, batch, tasks, few_shot):
+  """Makes GEM's step as published: gradients, quadprog on the host, update."""
+  plain, gem = system.stages
   groups = jax.tree.map(
-    lambda leaf: leaf.reshape(1 + tasks, size, *leaf.shape[1:]), batch
+    lambda leaf: leaf.reshape(1 + tasks, -1, *leaf.shape[1:]), batch
   )
 
   @jax.jit
@@ -81,28 +90,26 @@ def steps(tasks: int):
 
   def on_host(state):
     grads, gram = gradients(state.train.params)
-    gram = np.asarray(gram, np.float64)
-    weights = np.zeros(tasks)
-    if (gram[0, 1:] < 0).any():
-      inner = gram[1:, 1:]
-      inner = inner + eps * np.diag(inner).mean() * np.eye(tasks)
-      scale = np.diag(inner).mean()
-      weights = quadprog.solve_qp(
-        inner / scale,
-        -gram[0, 1:] / scale,
-        np.eye(tasks),
-        np.full(tasks, margin),
-      )[0]
+    weights = solve(np.asarray(gram, np.float64), few_shot)
     return apply(state, grads, jnp.asarray(weights, jnp.float32))
 
-  logged = state.progress.sums
-  bare = {"loss": logged["loss"]}
-  without = state.replace(progress=state.progress.replace(sums=bare))
-  return {
-    "plain": (step_of(plain), without),
-    "gem": (step_of(gem), state),
-    "host": (on_host, state),
-  }
+  return on_host
+
+
+def solve(gram, few_shot):
+  """Weighs the memories' gradients by quadprog; zeros where none is opposed."""
+  tasks = len(gram) - 1
+  if not (gram[0, 1:] < 0).any():
+    return np.zeros(tasks)
+  inner = gram[1:, 1:]
+  inner = inner + few_shot.eps * np.diag(inner).mean() * np.eye(tasks)
+  scale = np.diag(inner).mean()
+  return quadprog.solve_qp(
+    inner / scale,
+    -gram[0, 1:] / scale,
+    np.eye(tasks),
+    np.full(tasks, few_shot.margin),
+  )[0]
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ LATE = {
   " comparison runs in a process without jax",
   ("benchmarks.torch_mtee_step", "mmer_jax.data.tables"): "as above",
   ("benchmarks.torch_mtee_step", "mmer_jax.experiment.build"): "as above",
-  ("benchmarks.torch_mtee_step", "mmer_jax.training.benchmark"): "as above",
+  ("benchmarks.torch_mtee_step", "mmer_jax.training.random_inputs"): "as above",
   ("benchmarks.torch_mtee_step", "mmer_jax.training.step"): "as above",
 }
 
