@@ -15,7 +15,7 @@ import rich.console
 from absl import flags
 
 from mmer_jax.base import cli
-from mmer_jax.evaluation import evaluate, load, tables
+from mmer_jax.evaluation import evaluate, load, results, tables
 from mmer_jax.robustness import noise, settings
 
 
@@ -86,8 +86,8 @@ def input_transform() -> dict[str, Any]:
   return {key: value for key, value in keys.items() if value is not None}
 
 
-def main(argv: Sequence[str]) -> None:
-  """Evaluates as the flags say."""
+def main(argv: Sequence[str]) -> int | None:
+  """Evaluates as the flags say; the exit status is 3 where every run failed."""
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
   result = evaluate.evaluate_workdir(
@@ -106,7 +106,10 @@ def main(argv: Sequence[str]) -> None:
   )
   console = rich.console.Console()
   console.print(tables.to_rich(result))
+  for line in tables.failures(result):
+    console.print(line)
   console.print(f"results: {folder / 'results'}")
+  return cli.ALL_RUNS_FAILED if results.every_run_failed(result) else None
 
 
 if __name__ == "__main__":

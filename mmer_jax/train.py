@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from mmer_jax.base import cli
-from mmer_jax.evaluation import train_and_evaluate
+from mmer_jax.evaluation import results, train_and_evaluate
 
 
 def define_flags() -> None:
@@ -49,21 +49,24 @@ def define_flags() -> None:
   flags.mark_flags_as_required(["config", "workdir"])
 
 
-def main(argv: Sequence[str]) -> None:
-  """Trains as the flags say."""
+def main(argv: Sequence[str]) -> int | None:
+  """Trains as the flags say; the exit status is 3 where every run failed."""
   del argv
   first_stage = flags.FLAGS.first_stage
   if flags.FLAGS.coordinator:
     jax.distributed.initialize(
       flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id
     )
-  train_and_evaluate.train_and_evaluate(
+  result = train_and_evaluate.train_and_evaluate(
     flags.FLAGS.config,
     pathlib.Path(flags.FLAGS.workdir),
     console=rich.console.Console(stderr=True),
     tensorboard=flags.FLAGS.tensorboard,
     first_stage=pathlib.Path(first_stage) if first_stage else None,
   )
+  if result is not None and results.every_run_failed(result):
+    return cli.ALL_RUNS_FAILED
+  return None
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 
 from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
@@ -111,7 +112,8 @@ def evaluate(trained: load.TrainedWorkdir, request: Request) -> dict[str, Any]:
   for record in experiment.records:
     run = _run_result(scored, record)
     if measured:
-      run["robustness"] = measured[record.run]
+      numbers = measured[record.run]
+      run["robustness"] = dict.fromkeys(numbers) if run["failure"] else numbers
     runs.append(run)
     baselines.append(_majority_baseline(scored, record))
   result = results.build_results(
@@ -243,7 +245,8 @@ def _stage_scores(
     )
 
   threshold: float | np.ndarray = rules.threshold
-  if request.thresholds == "validation":
+  # Where a number is not finite there is nothing to rank: the run has failed.
+  if request.thresholds == "validation" and not _failure(scored, record):
     threshold = metrics.best_thresholds(*of("validation"), known(record.unseen))
   probs, labels = of(request.split)
   # Where there are several stages, the first scores are before all of them and
@@ -254,17 +257,47 @@ def _stage_scores(
   )
 
 
+def _failure(
+  scored: _Scored, record: records.RunRecord
+) -> results.Failure | None:
+  """Says how a run failed: in training, or by what it predicts here."""
+  step, epoch = (
+    int(each[record.run])
+    for each in (scored.progress.failed_step, scored.progress.epoch)
+  )
+  if step == 0 and epoch > 0:
+    return results.Failure(0, "its validation loss was never finite")
+  if step >= 0:
+    return results.Failure(
+      step, f"loss, gradient or validation loss is not finite at step {step}"
+    )
+  after_training = scored.logits[-1]
+  for split, logits in after_training.items():
+    rows = getattr(record.fold, split)
+    broken = ~np.isfinite(logits[record.run][: len(rows)]).all(axis=-1)
+    if broken.any():
+      first = scored.experiment.corpus.columns["id"][rows[broken][0]]
+      return results.Failure(
+        0,
+        f"its prediction is not finite for {broken.sum()} rows of the {split}"
+        f" split, the first is {first!r}",
+      )
+  return None
+
+
 def _run_result(scored: _Scored, record: records.RunRecord) -> dict[str, Any]:
   """Scores a run after its last stage, and what it was after the others."""
   experiment = scored.experiment
-  failed = int(scored.progress.failed_step[record.run])
+  failure = _failure(scored, record)
+  if failure:
+    logging.error("%s failed: %s", record.describe(), failure.reason)
   stages = [
     results.run_result(
       record,
       _stage_scores(scored, record, stage),
       decision=experiment.rules.decision,
       select=experiment.config.training.select,
-      failed_step=None if failed < 0 else failed,
+      failure=failure,
     )
     for stage in range(len(scored.logits))
   ]

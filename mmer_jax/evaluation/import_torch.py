@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 
 from mmer_jax.base import errors, workdir
+from mmer_jax.evaluation import evaluate, load
 from mmer_jax.experiment import build, provenance
 from mmer_jax.systems import interface
 from mmer_jax.systems.mtee import torch_weights
@@ -17,7 +18,7 @@ from mmer_jax.training import session as session_lib
 def write_workdir(
   path: pathlib.Path, config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> None:
-  """Writes a workdir that `evaluate` takes for a trained one.
+  """Writes a workdir like a trained one, with its results on validation.
 
   Args:
     path: The state dict as .npz.
@@ -48,13 +49,17 @@ def write_workdir(
   runs = session.place_runs(experiment.runs)
   finished = _finished_state(session, runs, params)
   workdir.write_json(folder / "config.json", config.to_dict())
-  workdir.write_json(
-    folder / "run.json", provenance.describe(experiment, session.mesh.shape)
-  )
+  description = provenance.describe(experiment, session.mesh.shape)
+  workdir.write_json(folder / "run.json", description)
   workdir.write_text(folder / "metrics.jsonl", "")
   store = checkpoints.Checkpoints(folder)
   store.save(1, finished, runs, checkpoints.Position(0, 0, 0, done=True))
   store.close()
+  # Whoever exports or predicts looks there for the run to take.
+  evaluate.evaluate(
+    load.TrainedWorkdir(folder, description, session),
+    evaluate.Request("validation"),
+  )
 
 
 def _finished_state(

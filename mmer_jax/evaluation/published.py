@@ -24,10 +24,20 @@ class Column(NamedTuple):
   Attributes:
     heading: The text above it.
     value: Takes a run of a result, gives the run's number in this column.
+    is_share: Whether the numbers are from 0 to 1, as metrics are, and their
+      intervals too; differences are not.
   """
 
   heading: str
   value: ValueFn
+  is_share: bool = True
+
+  def summarise(self, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Summarises the column over runs."""
+    values = [self.value(run) for run in runs]
+    if self.is_share:
+      return statistics.summarise_shares(values)
+    return statistics.summarise(values)
 
 
 class Row(NamedTuple):
@@ -167,17 +177,19 @@ def lost(heading: str, metric: str) -> Column:
     after = _mean_of_seen(run, metric)
     return None if before is None or after is None else before - after
 
-  return Column(heading, value)
+  return Column(heading, value, is_share=False)
 
 
 def of_robustness(heading: str, name: str) -> Column:
   """Makes a column of a number of `evaluation.robustness`, None without it."""
-  return Column(heading, lambda run: run.get("robustness", {}).get(name))
+  return Column(
+    heading, lambda run: run.get("robustness", {}).get(name), is_share=False
+  )
 
 
 def transfer(heading: str, name: str) -> Column:
   """Makes a column of a number of `results.transfer`, such as `average`."""
-  return Column(heading, lambda run: run["transfer"][name])
+  return Column(heading, lambda run: run["transfer"][name], is_share=False)
 
 
 def _mean_of_seen(run: dict[str, Any], metric: str) -> float | None:
@@ -229,10 +241,7 @@ def _fill_row(
   runs = runs_by_row.get(row.name)
   if runs is None:
     return filled
-  filled["ours"] = [
-    statistics.summarise([column.value(run) for run in runs])
-    for column in section.columns
-  ]
+  filled["ours"] = [column.summarise(runs) for column in section.columns]
   if section.against and row.name != section.against:
     others = runs_by_row[section.against]
     filled["difference"] = [

@@ -3,6 +3,8 @@
 import pathlib
 from typing import NamedTuple
 
+import numpy as np
+
 from mmer_jax.base import errors
 from mmer_jax.experiment import build
 from mmer_jax.systems import interface
@@ -16,7 +18,9 @@ class Restored(NamedTuple):
   Attributes:
     params: The parameters that each stage selected, with the runs axis.
     runs: The settings, normalised as in training.
-    progress: Where each run ended.
+    progress: Where each run ended. `failed_step` is also that of a run whose
+      last stage selected nothing: its validation loss was never finite. Which
+      step that began in is not known; it is 0.
   """
 
   params: tuple[interface.Params, ...]
@@ -63,7 +67,17 @@ def restore(
   # Normalised as in training, whatever rows the folds have by now. What check
   # and proxies were fitted to is not in a checkpoint.
   runs = experiment.runs.replace(mean=restored.mean, scale=restored.scale)
-  return Restored(selected, runs, progress)
+  return Restored(selected, runs, _with_failures(progress))
+
+
+def _with_failures(progress: step.Progress) -> step.Progress:
+  """Marks the runs that trained and selected no epoch as failed."""
+  # No epoch at all is a workdir of `mmer_jax.import_torch`.
+  selected_none = (progress.best_epoch == 0) & (progress.epoch > 0)
+  failed_step = np.where(
+    selected_none & (progress.failed_step < 0), 0, progress.failed_step
+  )
+  return progress.replace(failed_step=failed_step)
 
 
 def _saved_settings(

@@ -1,7 +1,7 @@
 """Makes the content of a results file: runs, summaries over runs, sweeps."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,13 +12,25 @@ from mmer_jax.evaluation import statistics
 from mmer_jax.experiment import records
 
 
+class Failure(NamedTuple):
+  """Says how a run failed.
+
+  Attributes:
+    step: The step in which it did; 0 where that is not known.
+    reason: The reason, for people.
+  """
+
+  step: int
+  reason: str
+
+
 def run_result(
   record: records.RunRecord,
   scores: scores_lib.RunScores,
   *,
   decision: str,
   select: str,
-  failed_step: int | None,
+  failure: Failure | None = None,
 ) -> dict[str, Any]:
   """Scores one run.
 
@@ -27,7 +39,7 @@ def run_result(
     scores: What it predicts.
     decision: `binary` or `softmax`.
     select: The metric by which training selects.
-    failed_step: The step in which the run failed; None where it did not.
+    failure: How the run failed; None where it did not.
 
   Returns:
     A metric is None where no emotion defines it, and of a run that failed.
@@ -41,11 +53,12 @@ def run_result(
     "seed": record.seed,
     "fold": record.fold.name,
     "setting": record.setting,
-    "failed_step": failed_step,
+    "failed_step": failure.step if failure else None,
+    "failure": failure.reason if failure else None,
     "examples": len(scores.labels),
     "unseen": list(record.unseen),
   }
-  if failed_step is not None:
+  if failure:
     return {**result, **_no_numbers(scores.emotions)}
   return {**result, **_numbers(scores, decision, select)}
 
@@ -135,6 +148,11 @@ def build_results(
   if len(settings) > 1:
     result["settings"] = summaries
   return {**result, **_of_setting(runs, settings[0])}
+
+
+def every_run_failed(result: Mapping[str, Any]) -> bool:
+  """Tells whether a result holds no number."""
+  return len(result["failed"]) == len(result["runs"])
 
 
 def choose(result: dict[str, Any], setting: records.Setting) -> dict[str, Any]:
@@ -305,7 +323,7 @@ def _unseen(
     "emotions": list(names),
     "per_emotion": {
       emotion: {
-        metric: statistics.summarise(
+        metric: statistics.summarise_shares(
           [run["per_emotion"][emotion][metric] for run in runs]
         )
         for metric in metrics.NAMES
@@ -314,7 +332,7 @@ def _unseen(
       if emotion in runs[0]["per_emotion"]
     },
     "rest": {
-      metric: statistics.summarise([rest(run, metric) for run in runs])
+      metric: statistics.summarise_shares([rest(run, metric) for run in runs])
       for metric in metrics.NAMES
     },
   }
@@ -323,7 +341,7 @@ def _unseen(
 def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
   """Summarises every metric over runs."""
   return {
-    name: statistics.summarise([run["metrics"][name] for run in runs])
+    name: statistics.summarise_shares([run["metrics"][name] for run in runs])
     for name in metrics.NAMES
   }
 

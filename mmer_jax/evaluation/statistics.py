@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+_LEAST_FOR_INTERVAL = 3
+
 
 @functools.cache
 def t_quantile(degrees: int) -> float:
@@ -42,16 +44,31 @@ def t_quantile(degrees: int) -> float:
 def summarise(values: Sequence[float | None]) -> dict[str, Any]:
   """Computes mean, sample standard deviation and 95 % interval of the mean.
 
-  The interval is Student's; with one value there is none. Values that are
-  None (undefined, or of a failed run) are left out and not counted.
+  The interval is Student's. With two values its half width is 12.7 times their
+  standard error, which says nothing: there is none below three values. Values
+  that are None (undefined, or of a failed run) are left out and not counted.
   """
   known = [value for value in values if value is not None]
   n = len(known)
   if not n:
     return {"mean": None, "std": None, "ci95": [None, None], "n": 0}
   mean = float(np.mean(known))
-  if n == 1:
-    return {"mean": mean, "std": None, "ci95": [None, None], "n": 1}
-  std = float(np.std(known, ddof=1))
-  half = t_quantile(n - 1) * std / n**0.5
-  return {"mean": mean, "std": std, "ci95": [mean - half, mean + half], "n": n}
+  std = float(np.std(known, ddof=1)) if n > 1 else None
+  ends: list[float | None] = [None, None]
+  if std is not None and n >= _LEAST_FOR_INTERVAL:
+    half = t_quantile(n - 1) * std / n**0.5
+    ends = [mean - half, mean + half]
+  return {"mean": mean, "std": std, "ci95": ends, "n": n}
+
+
+def summarise_shares(values: Sequence[float | None]) -> dict[str, Any]:
+  """Summarises numbers from 0 to 1; their interval stays inside.
+
+  A mean of shares is one, so that what the interval has beyond 0 and 1 is cut:
+  it still holds the mean as often.
+  """
+  summary = summarise(values)
+  ends = summary["ci95"]
+  if ends[0] is not None:
+    summary["ci95"] = [max(ends[0], 0.0), min(ends[1], 1.0)]
+  return summary

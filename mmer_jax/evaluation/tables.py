@@ -25,8 +25,7 @@ def markdown(result: dict[str, Any]) -> str:
     "Percent; mean over the runs that define the metric ± half of the 95 %"
     " interval of the mean.",
   ]
-  if result["failed"]:
-    parts.append(f"Runs that failed and are left out: {result['failed']}.")
+  parts += failures(result)
   for heading, rows in _tables(result):
     parts.append(markdown_table(heading, rows))
   return "\n\n".join(parts) + "\n"
@@ -49,14 +48,32 @@ def to_rich(result: dict[str, Any]) -> rich.table.Table:
   return table
 
 
+def failures(result: dict[str, Any]) -> list[str]:
+  """Says which runs failed and why; nothing where none did."""
+  if not result["failed"]:
+    return []
+  reasons = {
+    run["run"]: run.get("failure") or f"step {run['failed_step']}"
+    for run in result["runs"]
+    if run["run"] in result["failed"]
+  }
+  each = "; ".join(f"run {run}: {reason}" for run, reason in reasons.items())
+  return [f"Runs that failed and are left out: {result['failed']} ({each})."]
+
+
 def percent(entry: dict[str, Any]) -> str:
   """Formats a summary in percent, `-` where there is none."""
   if entry["mean"] is None:
     return "-"
   text = f"{100 * entry['mean']:.1f}"
-  if entry["ci95"][0] is None:
+  low, high = entry["ci95"]
+  if low is None:
     return text
-  return f"{text} ± {100 * (entry['ci95'][1] - entry['mean']):.1f}"
+  above, below = high - entry["mean"], entry["mean"] - low
+  if abs(above - below) > 1e-9:
+    # Cut where a share ends.
+    return f"{text} ({100 * low:.1f} to {100 * high:.1f})"
+  return f"{text} ± {100 * above:.1f}"
 
 
 def markdown_table(
@@ -119,7 +136,7 @@ def _emotions(result: dict[str, Any]) -> Table:
     scores = [run["per_emotion"][emotion] for run in runs]
     support = [s["support"] for s in scores if s["support"] is not None]
     summaries = {
-      name: statistics.summarise([s[name] for s in scores])
+      name: statistics.summarise_shares([s[name] for s in scores])
       for name in metric_names.SHOWN
     }
     mean_support = f"{np.mean(support):.0f}" if support else "-"

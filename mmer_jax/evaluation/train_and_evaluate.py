@@ -63,9 +63,16 @@ def train_and_evaluate(
   if jax.process_index() == 0:
     description = provenance.describe(session.experiment, session.mesh.shape)
     description["failed"] = result["failed"]
+    description["failures"] = [
+      {"run": run["run"], "reason": run["failure"]}
+      for run in result["runs"]
+      if run["failure"]
+    ]
     description["seconds_since_last_start"] = round(time.time() - started, 1)
     workdir.write_json(folder / "run.json", description)
     console.print(tables.to_rich(result))
+    for line in tables.failures(result):
+      console.print(line)
     console.print(f"validation results: {folder / 'results'}")
   return result
 

@@ -124,10 +124,9 @@ class Experiment(NamedTuple):
     Args:
       logits: (r, n, k) of the rows of `pool`, fillers included.
     """
-    classes = logits.argmax(axis=-1)
     records = tuple(
       records_lib.pick(
-        self.config, record, classes[record.run][: len(record.pool)]
+        self.config, record, logits[record.run][: len(record.pool)]
       )
       for record in self.records
     )

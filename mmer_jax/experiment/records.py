@@ -166,15 +166,29 @@ def _swept_modalities(config: ml_collections.ConfigDict) -> list[str]:
 
 
 def pick(
-  config: ml_collections.ConfigDict, record: RunRecord, classes: np.ndarray
+  config: ml_collections.ConfigDict, record: RunRecord, logits: np.ndarray
 ) -> RunRecord:
   """Balances a run's unlabelled rows by what a classifier takes them for.
+
+  Rows for which it predicts no finite number are left out, and counted.
 
   Args:
     config: With how many of each class, and how many in all.
     record: With the whole pool.
-    classes: (n,) of the rows of the pool.
+    logits: (n, k) of the rows of the pool.
   """
+  finite = np.isfinite(logits).all(axis=-1)
+  if not finite.all():
+    logging.warning(
+      "%s: %d of %d unlabelled utterances are left out: the prediction for"
+      " them is not finite",
+      record.describe(),
+      np.count_nonzero(~finite),
+      len(finite),
+    )
+  pool, classes = record.pool[finite], logits[finite].argmax(axis=-1)
+  if not len(pool):
+    return record._replace(pool=pool)
   names, counts = np.unique(classes, return_counts=True)
   logging.info(
     "%s: %d unlabelled utterances by predicted class: %s",
@@ -184,7 +198,7 @@ def pick(
   )
   stream = zlib.crc32(b"balance_unlabelled")
   rows = unlabelled.balance(
-    record.pool,
+    pool,
     classes,
     per_class=config.unlabelled.per_class,
     rng=np.random.default_rng([record.seed, stream]),

@@ -10,8 +10,8 @@ from typing import Any
 def failed_runs(result: dict[str, Any]) -> list[str]:
   """Names the runs that failed and have no numbers."""
   return [
-    f"run {run['run']} (fold {run['fold']}, seed {run['seed']}, at step"
-    f" {run['failed_step']})"
+    f"run {run['run']} (fold {run['fold']}, seed {run['seed']},"
+    f" {run.get('failure') or 'at step ' + str(run['failed_step'])})"
     for run in result["runs"]
     if run["failed_step"] is not None
   ]

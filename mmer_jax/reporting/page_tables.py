@@ -56,7 +56,7 @@ def emotion_table(result: dict[str, Any]) -> dict[str, Any]:
     scores = [run["per_emotion"][emotion] for run in chosen_runs(result)]
     support = statistics.summarise([s["support"] for s in scores])["mean"]
     bars = [
-      _bar(statistics.summarise([s[metric.name] for s in scores]))
+      _bar(statistics.summarise_shares([s[metric.name] for s in scores]))
       for metric in metrics
     ]
     cells = [*bars, "-" if support is None else f"{support:.0f}"]

@@ -283,7 +283,7 @@ def _per_emotion(
       [
         emotion,
         *(
-          tables.percent(statistics.summarise([s[name] for s in scores]))
+          tables.percent(statistics.summarise_shares([s[name] for s in scores]))
           for name in _INDEXED
         ),
       ]

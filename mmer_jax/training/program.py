@@ -185,8 +185,16 @@ class _Stage(NamedTuple):
       state.train.step,
       (*state.finished, selected),
     )
-    # A run that failed stays so: there is nothing to go on from.
-    failed = state.progress.failed_step
+    # A run that failed stays so, and one that selected nothing, because its
+    # validation loss was never finite, has failed: there is nothing to go on
+    # from.
+    progress = state.progress
+    selected_none = (progress.best_epoch == 0) & (progress.epoch > 0)
+    failed = jnp.where(
+      selected_none & (progress.failed_step < 0),
+      state.train.step,
+      progress.failed_step,
+    )
     return fresh.replace(
       progress=fresh.progress.replace(failed_step=failed, stopped=failed >= 0)
     )

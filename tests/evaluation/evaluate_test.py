@@ -19,7 +19,6 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
 from mmer_jax.data import manifest
 from mmer_jax.evaluation import evaluate, load, train_and_evaluate
-from mmer_jax.training import checkpoints, step
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -120,36 +119,6 @@ def test_a_workdir_of_an_older_version_is_one_line(
   now = workdir.read_config(folder)
   with pytest.raises(errors.UserError, match=f"config.{key} was None, now"):
     train_and_evaluate.train_and_evaluate(now, tmp_path, console=QUIET)
-
-
-def test_a_checkpoint_of_an_older_version_is_one_line(tmp_path):
-  store = checkpoints.Checkpoints(tmp_path)
-  leaf = jax.device_put(np.ones(2, np.float32), jax.devices()[0])
-  state = step.RunState(
-    train={"w": leaf},
-    best_params={"w": leaf},
-    progress={"step": leaf},
-    finished=(),
-  )
-  store.save(0, state, {"rate": leaf}, {"done": True})
-  same = store.restore_best(state, {"rate": leaf}, leaf.sharding)
-  np.testing.assert_array_equal(same[1]["rate"], leaf)
-  more = {"rate": leaf, "repair": leaf}
-  wider = step.RunState(
-    train={"w": leaf},
-    best_params={"w": leaf, "v": leaf},
-    progress={"step": leaf},
-    finished=(),
-  )
-  for read in (
-    lambda: store.restore_best(state, more, leaf.sharding),
-    lambda: store.restore_best(wider, {"rate": leaf}, leaf.sharding),
-    lambda: store.restore(wider),
-  ):
-    with pytest.raises(errors.UserError, match="has other parts than") as bad:
-      read()
-    assert "\n" not in str(bad.value)
-  store.close()
 
 
 def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):

@@ -7,6 +7,7 @@ from mmer_jax.data import splits
 from mmer_jax.evaluation import results, scores
 from mmer_jax.experiment import records
 
+FAILURE = results.Failure(3, "its loss is not finite at step 3")
 EMOTIONS = ("sad", "happy", "angry")
 
 
@@ -55,7 +56,7 @@ def result(failed=None, sweep=False):
         run_scores(probs, labels),
         decision="softmax",
         select="accuracy",
-        failed_step=3 if failed in (run, "all") else None,
+        failure=FAILURE if failed in (run, "all") else None,
       )
     )
     baselines.append(metrics.majority_baseline(labels, labels, "softmax"))

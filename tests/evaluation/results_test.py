@@ -45,7 +45,6 @@ def test_a_metric_that_no_emotion_defines_is_null_and_not_counted():
       made_up.run_scores(probs, labels, ("sad", "happy")),
       decision="softmax",
       select="accuracy",
-      failed_step=None,
     )
     for run, labels in enumerate([one_class, np.eye(2)])
   ]
@@ -69,6 +68,31 @@ def test_a_failed_run_is_listed_and_left_out():
   np.testing.assert_allclose(got["summary"]["accuracy"]["mean"], np.mean(kept))
   assert got["runs"][1]["metrics"]["accuracy"] is None
   assert "[1]" in tables.markdown(got)
+
+
+def test_a_failed_run_has_no_number_at_all():
+  """Its probabilities may be NaN: nothing may rank them."""
+  probs = np.full((4, 3), np.nan)
+  labels = np.eye(3)[[0, 1, 2, 0]]
+  run = results.run_result(
+    made_up.record(),
+    made_up.run_scores(probs, labels),
+    decision="softmax",
+    select="accuracy",
+    failure=made_up.FAILURE,
+  )
+  assert set(run["metrics"].values()) == {None}
+  assert all(set(e.values()) == {None} for e in run["per_emotion"].values())
+  assert run["confusion"] is run["decisions"] is run["selection"] is None
+  assert (run["failed_step"], run["failure"]) == made_up.FAILURE
+
+
+def test_only_where_every_run_failed_there_is_no_number():
+  assert not results.every_run_failed(made_up.result())
+  assert not results.every_run_failed(made_up.result(failed=1))
+  everything = made_up.result(failed="all")
+  assert results.every_run_failed(everything)
+  assert everything["summary"]["accuracy"]["n"] == 0
 
 
 def test_a_sweep_is_summarised_by_setting():

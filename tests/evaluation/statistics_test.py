@@ -33,3 +33,22 @@ def test_one_value_has_no_interval_and_none_is_not_counted():
     "n": 1,
   }
   assert statistics.summarise([None])["mean"] is None
+
+
+def test_two_values_have_a_deviation_and_no_interval():
+  got = statistics.summarise([0.4, 0.6])
+  assert got["ci95"] == [None, None]
+  assert got["n"] == 2
+  np.testing.assert_allclose(got["std"], 0.2 / 2**0.5)
+
+
+def test_the_interval_of_shares_stays_between_0_and_1():
+  values = [1.0, 1.0, 0.85]
+  whole = statistics.summarise(values)
+  assert whole["ci95"][1] > 1
+  cut = statistics.summarise_shares(values)
+  assert cut["ci95"] == [whole["ci95"][0], 1.0]
+  low = statistics.summarise_shares([0.0, 0.01, 0.1])
+  assert low["ci95"][0] == 0.0
+  inside = [0.5, 0.51, 0.52]
+  assert statistics.summarise_shares(inside) == statistics.summarise(inside)
