@@ -157,7 +157,13 @@ def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
       return tuple(saved(item, section) for item in value)
     return value
 
-  return saved(read_json(path), "").lock()
+  content = read_json(path)
+  if not isinstance(content, dict):
+    raise errors.UserError(
+      f"{path} holds a JSON {type(content).__name__}, expected the keys of a"
+      " config; train into a new workdir"
+    )
+  return saved(content, "").lock()
 
 
 def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:

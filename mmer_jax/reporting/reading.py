@@ -5,7 +5,7 @@ import pathlib
 from types import NoneType
 from typing import Any
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors
 from mmer_jax.evaluation import metric_names
 
 # What is read of each file. A dict has these keys, and `...` stands for all
@@ -77,7 +77,7 @@ def read_description(folder: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: It is missing or no description of runs.
   """
-  return _read(folder / "run.json", _DESCRIPTION)
+  return _read(folder / "run.json", _DESCRIPTION, "train")
 
 
 def read_table(file: pathlib.Path) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def read_table(file: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: It is missing or no table.
   """
-  return _read(file, _TABLE)
+  return _read(file, _TABLE, "table")
 
 
 def read_result(file: pathlib.Path) -> dict[str, Any]:
@@ -95,14 +95,14 @@ def read_result(file: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: It is missing or no result.
   """
-  result = _read(file, _RESULT)
+  result = _read(file, _RESULT, "evaluate")
   if not result["runs"]:
-    raise errors.UserError(_foreign(file, "runs is empty"))
+    raise errors.UserError(_foreign(file, "runs is empty", "evaluate"))
   emotions = result["protocol"]["emotions"]
   for run in result["runs"]:
     if missing := [e for e in emotions if e not in run["per_emotion"]]:
       place = f"run {run['run']} has no per_emotion.{missing[0]}"
-      raise errors.UserError(_foreign(file, place))
+      raise errors.UserError(_foreign(file, place, "evaluate"))
   return result
 
 
@@ -141,6 +141,7 @@ def read_metrics(
       " train one, learning curves are drawn of that file"
     )
   stages: dict[str, dict[int, list[dict[str, Any]]]] = {}
+  number = 0
   with file.open("rb") as lines:
     for number, line in enumerate(lines, 1):
       row = _read_line(line)
@@ -152,6 +153,11 @@ def read_metrics(
       if "validation_loss" in row:
         by_epoch = stages.setdefault(row["stage_name"], {})
         by_epoch.setdefault(row["epoch"], []).append(row)
+  if not number:
+    raise errors.UserError(
+      f"{file} is empty, expected a line for each epoch of a run; run `python"
+      " -m mmer_jax.train`"
+    )
   return stages
 
 
@@ -164,18 +170,28 @@ def _read_line(line: bytes) -> dict[str, Any] | None:
   return None if _mismatch(row, _METRICS_LINE, "") else row
 
 
-def _read(file: pathlib.Path, shape: Any) -> dict[str, Any]:
-  content = workdir.read_json(file)
-  place = _mismatch(content, shape, "")
-  if place:
-    raise errors.UserError(_foreign(file, place))
+def _read(file: pathlib.Path, shape: Any, command: str) -> dict[str, Any]:
+  """Reads a file that a command has written."""
+  content, fault = None, ""
+  try:
+    content = json.loads(file.read_bytes())
+  except FileNotFoundError:
+    raise errors.UserError(
+      f"{file} is missing, expected a finished workdir; run `python -m"
+      f" mmer_jax.{command}`"
+    ) from None
+  except (ValueError, RecursionError) as error:
+    fault = f"no JSON: {error}"
+  fault = fault or _mismatch(content, shape, "")
+  if fault:
+    raise errors.UserError(_foreign(file, fault, command))
   return content
 
 
-def _foreign(file: pathlib.Path, place: str) -> str:
+def _foreign(file: pathlib.Path, fault: str, command: str) -> str:
   return (
-    f"{file} is none of this version's files ({place}); remove it, or write it"
-    " again with `python -m mmer_jax.evaluate`"
+    f"{file} is not what `python -m mmer_jax.{command}` writes ({fault});"
+    " remove it, or write it again with that command"
   )
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmer_jax.base import workdir
+from mmer_jax.base import errors, workdir
 
 
 def test_files_are_replaced_whole(tmp_path):
@@ -25,3 +25,16 @@ def test_lines_of_a_resumed_run_are_dropped_with_a_cut_one(tmp_path):
   workdir.keep_lines(path, lambda row: row["epoch"] < 3)
   rows = [json.loads(line) for line in path.read_text().splitlines()]
   assert rows == [{"epoch": 0}, {"epoch": 1}, {"epoch": 2}]
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"a"', "null"])
+def test_a_config_of_another_kind_is_named(tmp_path, text):
+  (tmp_path / "config.json").write_text(text)
+  with pytest.raises(errors.UserError, match="expected the keys of a config"):
+    workdir.read_config(tmp_path)
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path):
+  (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
+  with pytest.raises(errors.UserError, match="config.json is not JSON"):
+    workdir.read_config(tmp_path)

@@ -91,6 +91,32 @@ def test_lines_of_metrics_are_read_by_stage_and_epoch(tmp_path):
     reading.read_metrics(tmp_path)
 
 
+def test_an_empty_file_of_metrics_is_named(tmp_path):
+  (tmp_path / "metrics.jsonl").touch()
+  with pytest.raises(UserError, match="metrics.jsonl is empty"):
+    reading.read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("file", "command", "read"),
+  [
+    (
+      "run.json",
+      "train",
+      lambda folder, file: reading.read_description(folder),
+    ),
+    ("table.json", "table", lambda folder, file: reading.read_table(file)),
+  ],
+)
+def test_the_command_that_writes_a_file_is_named(tmp_path, file, command, read):
+  path = tmp_path / file
+  with pytest.raises(UserError, match=f"is missing.*mmer_jax.{command}"):
+    read(tmp_path, path)
+  path.write_text("[" * 100_000)
+  with pytest.raises(UserError, match=f"mmer_jax.{command}` writes .no JSON"):
+    read(tmp_path, path)
+
+
 @pytest.mark.parametrize("line", ["[1]", '"a"', "3", '{"validation_loss": 1}'])
 def test_a_foreign_line_of_metrics_is_named(tmp_path, line):
   (tmp_path / "metrics.jsonl").write_text(line + "\n")
