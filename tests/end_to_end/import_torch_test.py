@@ -15,6 +15,7 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.data import manifest, schema
 from mmer_jax.evaluation import evaluate, import_torch
 from mmer_jax.experiment import build
+from mmer_jax.serving import export, load
 from mmer_jax.systems.mtee import torch_weights
 from tests.core import lstm_test
 
@@ -201,8 +202,20 @@ def test_the_workdir_evaluates(tmp_path):
     config.data.dir = str(folder)
     config.protocol.folds = (1,)
   import_torch.write_workdir(file, config, tmp_path / "w")
-  outcome = evaluate.evaluate_workdir(tmp_path / "w", evaluate.Request("test"))
-  assert outcome["summary"]["accuracy"]["n"] == 1
+  # At once, before anything else is computed: it is like a trained one.
+  description = workdir.read_json(tmp_path / "w" / "run.json")
+  batch = {
+    name: np.ones((3, 2, size["dim"]), np.float32)
+    for name, size in description["modalities"].items()
+  }
+  predicted = load.load(tmp_path / "w").predict(batch)
+  assert predicted.probs.shape == (3, len(vectors.names))
+  export.export(tmp_path / "w", tmp_path / "export", platforms=("cpu",))
+  exported = load.load(tmp_path / "export").predict(batch)
+  np.testing.assert_allclose(exported.probs, predicted.probs, atol=1e-6)
+  result = evaluate.evaluate_workdir(tmp_path / "w", evaluate.Request("test"))
+  assert result["summary"]["accuracy"]["n"] == 1
+  assert result["failed"] == []
   assert (tmp_path / "w" / "results" / "test.json").exists()
   assert workdir.read_json(tmp_path / "w" / "run.json")["system"] == "mtee"
   with pytest.raises(errors.UserError, match="exists, expected a new one"):
