@@ -23,10 +23,12 @@ class Modality:
   Attributes:
     columns: A name for every feature, unique.
     padding: `ZERO_ROWS` or `NO_PADDING`.
+    frame_rate_hz: Frames in a second; None where it is not known.
   """
 
   columns: tuple[str, ...]
   padding: str
+  frame_rate_hz: float | None = None
 
   @property
   def dim(self) -> int:
@@ -80,6 +82,7 @@ class Corpus:
     options: What shaped the result, for the manifest. No paths.
     vectors: Vectors of the emotions; None where no word vectors were given.
     text: The manifest's account of the text; None without text.
+    word_vectors: Vectors of the words of its texts, the most frequent first.
     has_words: Whether examples carry `words`.
     has_acoustic_word: Whether examples carry `acoustic_word`.
   """
@@ -95,6 +98,9 @@ class Corpus:
   options: dict[str, Any]
   vectors: schema.EmotionVectors | None = None
   text: dict[str, Any] | None = None
+  word_vectors: Mapping[str, np.ndarray] = dataclasses.field(
+    default_factory=dict
+  )
   has_words: bool = False
   has_acoustic_word: bool = False
 

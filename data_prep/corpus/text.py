@@ -1,10 +1,14 @@
 """Splits text into words and finds their vectors.
 
-The tokeniser keeps words whole (`don't`, `mm-hmm`, `U.S`, `1,000`), takes
-every other mark by itself (`...` and `--` in one), and keeps tags such as
-`{vocalsound}` and `[laughter]` in one piece. Curly quotes, dashes and the
-ellipsis become their ASCII forms first, and so do the same marks where a
-Windows code page left them as control characters.
+Text is composed first (Unicode's NFC), so that letters with accents are the
+same however they were typed. The tokeniser keeps words whole (`don't`,
+`mm-hmm`, `U.S`, `1,000`), takes every other mark by itself (`...` and `--` in
+one), and keeps tags such as `{vocalsound}` and `[laughter]` in one piece.
+Combining marks (accents that have no letter of their own, the vowel signs of
+Thai and Devanagari) belong to their word, and so do modifier apostrophes and
+joiners inside of it. Curly quotes, dashes and the ellipsis become their ASCII
+forms first, and so do the same marks where a Windows code page left them as
+control characters.
 
 A word is looked up in lower case, then as written, then, if it is a number, as
 `<number>`. Where none of these has a vector, a compound falls into its pieces
@@ -17,7 +21,10 @@ A token without a vector is out of vocabulary: `skip` leaves it out, `zero`
 keeps its place as a row of zeros. Either way the manifest counts it.
 """
 
+import itertools
 import re
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +32,7 @@ import numpy as np
 
 from mmer_jax.data import schema, word_vectors
 
-TOKENISER = "words-1"
+TOKENISER = "words-2"
 OOV_POLICIES = ("skip", "zero")
 
 _MARKS = str.maketrans(
@@ -51,13 +58,41 @@ _MARKS = str.maketrans(
     "\x97": "--",
     "\u2010": "-",
     "\u2011": "-",
+    # A break without a width, and what shows nothing.
+    "\u200b": " ",
+    "\u00ad": None,
+    "\ufeff": None,
+    "\ufe0e": None,
+    "\ufe0f": None,
   }
 )
+
+
+def _combining_marks() -> str:
+  """Lists the marks of Unicode as ranges of a regular expression."""
+  marks = [
+    code
+    for code in range(sys.maxunicode + 1)
+    if unicodedata.category(chr(code)).startswith("M")
+  ]
+  ranges, first = [], marks[0]
+  for code, following in itertools.pairwise([*marks, -1]):
+    if following != code + 1:
+      ranges.append(f"{chr(first)}-{chr(code)}")
+      first = following
+  return "".join(ranges)
+
+
+_MARK = _combining_marks()
+_LETTERS = rf"(?:[^\W_]|[{_MARK}])+"
 _TOKEN = re.compile(
   r"\{[^{}\s]+\}|\[[^\[\]\s]+\]"
-  r"|[^\W_]+(?:(?:['\-.]|(?<=\d),(?=\d))[^\W_]+)*"
-  r"|\.\.+|--+|[^\w\s]|_"
+  # Joiners without a width are part of Persian and Indic words.
+  rf"|{_LETTERS}(?:(?:['\-.\u200c\u200d]|(?<=\d),(?=\d)){_LETTERS})*"
+  rf"|\.\.+|--+|(?:[^\w\s]|_)[{_MARK}]*"
 )
+# The modifier letter apostrophe, inside of a word.
+_APOSTROPHE = re.compile(r"(?<=\w)\u02bc(?=\w)")
 _CONTRACTION = re.compile(
   r"(?i)^(?P<stem>.+?)(?P<rest>n't|'(?:s|m|d|re|ve|ll))$"
 )
@@ -67,7 +102,8 @@ NUMBER = "<number>"
 
 def tokenise(text: str) -> list[str]:
   """Splits a text into words, in the case they were written in."""
-  return _TOKEN.findall(text.translate(_MARKS))
+  text = word_vectors.normal_form(text).translate(_MARKS)
+  return _TOKEN.findall(_APOSTROPHE.sub("'", text))
 
 
 def candidates(word: str) -> tuple[str, ...]:
@@ -89,7 +125,15 @@ def pieces(word: str) -> list[str]:
 
 
 class Lexicon:
-  """Maps a corpus's words to the forms that have vectors."""
+  """Maps a corpus's words to the forms that have vectors.
+
+  Attributes:
+    dim: Numbers of a vector.
+    tokens: Words of the corpus.
+    oov_tokens: Words without a vector.
+    oov_types: Different words without a vector.
+    used: Form to vector, the most frequent first.
+  """
 
   def __init__(
     self, counts: Counter[str], vectors: word_vectors.WordVectors
@@ -108,6 +152,13 @@ class Lexicon:
     self.tokens = tokens.total()
     self.oov_tokens = missing.total()
     self.oov_types = len(missing)
+    self.used = {
+      form: vectors.vectors[form]
+      for form, _ in sorted(
+        tokens.items(), key=lambda item: (-item[1], item[0])
+      )
+      if form in vectors.vectors
+    }
 
   def _resolve(self, word: str) -> list[tuple[str, bool]]:
     whole = self._find(word)
@@ -160,6 +211,11 @@ def forms(counts: Iterable[str]) -> set[str]:
   return wanted
 
 
+def composed(words: Iterable[str]) -> list[str]:
+  """Composes words as those of texts and of vectors are (NFC)."""
+  return [word_vectors.normal_form(word) for word in words]
+
+
 def emotion_vectors(
   names: Sequence[str],
   words: dict[str, tuple[str, ...]],
@@ -174,7 +230,9 @@ def emotion_vectors(
     vectors: Read with every candidate among the wanted words.
   """
   chosen = tuple(
-    next((word for word in words[name] if word in vectors.vectors), "")
+    next(
+      (form for form in composed(words[name]) if form in vectors.vectors), ""
+    )
     for name in names
   )
   table = np.zeros((len(chosen), vectors.dim), np.float32)

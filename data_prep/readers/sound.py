@@ -44,6 +44,7 @@ class Sound:
   Attributes:
     version: The version of openSMILE.
     columns: Names of the features.
+    frame_rate_hz: Frames in a second; None where a recording is one frame.
   """
 
   def __init__(self, acoustic: str) -> None:
@@ -69,6 +70,8 @@ class Sound:
     self.columns = tuple(
       column for level in self._levels for column in level.feature_names
     )
+    # openSMILE's descriptors come each 10 ms.
+    self.frame_rate_hz = None if levels == ("Functionals",) else 100.0
     self._rate: tuple[float, str] | None = None
     # Frames of a whole corpus may not fit into memory.
     self._folder = tempfile.TemporaryDirectory(prefix="recordings_")

@@ -127,7 +127,7 @@ def _vectors(
   if word_vectors is None:
     return None
   words = {name: text_lib.EMOTION_WORDS.get(name, (name,)) for name in emotions}
-  wanted = set().union(*words.values())
+  wanted = set().union(*map(text_lib.composed, words.values()))
   vectors = word_vectors_lib.read(word_vectors, wanted)
   return text_lib.emotion_vectors(emotions, words, vectors)
 

@@ -66,7 +66,11 @@ def build(
   rows = _rows(path)
   emotions = _emotions(path, rows, emotions)
   sound = sound_lib.Sound(acoustic)
-  modalities = {"acoustic": corpus.Modality(sound.columns, corpus.NO_PADDING)}
+  modalities = {
+    "acoustic": corpus.Modality(
+      sound.columns, corpus.NO_PADDING, sound.frame_rate_hz
+    )
+  }
   lexicon, vectors, summary = None, None, None
   if word_vectors is not None:
     lexicon, vectors = _lexicon(rows, emotions, word_vectors)
@@ -99,6 +103,7 @@ def build(
     },
     vectors=vectors,
     text=summary,
+    word_vectors=lexicon.used if lexicon else {},
     has_words=lexicon is not None,
   )
 
@@ -188,7 +193,7 @@ def _lexicon(
   for row in rows:
     counts.update(text.tokenise(row.cells["text"]))
   words = {name: text.EMOTION_WORDS.get(name, (name,)) for name in emotions}
-  wanted = text.forms(counts).union(*words.values())
+  wanted = text.forms(counts).union(*map(text.composed, words.values()))
   vectors = word_vectors_lib.read(path, wanted)
   lexicon = text.Lexicon(counts, vectors)
   return lexicon, text.emotion_vectors(emotions, words, vectors)

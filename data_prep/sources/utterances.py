@@ -76,6 +76,7 @@ def build(
     },
     vectors=vectors,
     text=lexicon.summary(oov, vectors) if lexicon else None,
+    word_vectors=lexicon.used if lexicon else {},
     has_words=lexicon is not None,
   )
 
@@ -98,7 +99,7 @@ def _words(
     for text in rows.texts():
       counts.update(text_lib.tokenise(text))
   words = dict(spec.emotion_words) or {name: (name,) for name in spec.emotions}
-  wanted = text_lib.forms(counts).union(*words.values())
+  wanted = text_lib.forms(counts).union(*map(text_lib.composed, words.values()))
   vectors = word_vectors_lib.read(path, wanted)
   emotions = text_lib.emotion_vectors(spec.emotions, words, vectors)
   return text_lib.Lexicon(counts, vectors) if spec.text else None, emotions

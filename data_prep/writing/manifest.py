@@ -1,5 +1,6 @@
 """Makes the manifest of a conversion: what was read, how, and what came out."""
 
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -12,7 +13,10 @@ from data_prep.writing import options as options_lib
 from data_prep.writing import statistics as statistics_lib
 from mmer_jax.base import version
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import schema
+from mmer_jax.data import schema, word_vectors
+
+# Words, beside those of emotions, whose vectors tell corpora apart.
+_SAMPLED_WORDS = 256
 
 
 def make_manifest(
@@ -27,6 +31,7 @@ def make_manifest(
   vectors = folder / manifest_lib.EMOTIONS
   manifest = {
     "format": schema.SHARD_FORMAT,
+    "fingerprint_version": manifest_lib.FINGERPRINT_VERSION,
     "name": corpus.name,
     "source": corpus.source,
     "layout": corpus.layout,
@@ -58,9 +63,49 @@ def make_manifest(
     "nonfinite": {"policy": options.nonfinite, "counts": policy.counts()},
     "text": corpus.text,
     "normalisation": statistics.normalisation(),
+    "identity": _identity(corpus),
+    "content": {
+      "records_sha256": statistics.content_sha256(),
+      "emotion_vectors_sha256": _vectors_sha256(corpus.vectors),
+    },
     "shards": _shards(folder),
   }
-  return {**manifest, "fingerprint": manifest_lib.fingerprint(manifest)}
+  return manifest_lib.sign(manifest)
+
+
+def _identity(corpus: corpus_lib.Corpus) -> dict[str, Any]:
+  """Describes what features must have in common to mean the same."""
+  emotions = corpus.vectors
+  vectors = dict(corpus.word_vectors)
+  frequent = dict(itertools.islice(vectors.items(), _SAMPLED_WORDS))
+  if emotions is not None:
+    of_emotions = zip(emotions.words, emotions.vectors, strict=True)
+    named = {word: vector for word, vector in of_emotions if word}
+    vectors.update(named)
+    frequent.update(named)
+  text = corpus.text or {}
+  return {
+    "columns": {m: list(e.columns) for m, e in corpus.modalities.items()},
+    "padding": {m: e.padding for m, e in corpus.modalities.items()},
+    "frame_rate_hz": {
+      m: e.frame_rate_hz
+      for m, e in corpus.modalities.items()
+      if e.frame_rate_hz is not None
+    },
+    # Features lie in shards as they are; a model normalises what it reads.
+    "normalisation": "none",
+    "tokeniser": text.get("tokeniser"),
+    "oov": text.get("oov_policy"),
+    "word_vectors_sha256": word_vectors.digest(vectors) if vectors else None,
+    "word_vectors_sample": word_vectors.sample(frequent),
+  }
+
+
+def _vectors_sha256(vectors: schema.EmotionVectors | None) -> str | None:
+  if vectors is None:
+    return None
+  named = zip(vectors.names, vectors.words, vectors.vectors, strict=True)
+  return word_vectors.digest({f"{n}\n{w}": vector for n, w, vector in named})
 
 
 def _shards(folder: pathlib.Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Counts utterances, labels and frames while shards are written."""
 
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -41,6 +42,22 @@ class Moments:
     return np.sqrt(self._squares / max(self.count, 1))
 
 
+def _digest(record: dict[str, Any]) -> bytes:
+  """Computes the SHA-256 of what a record holds, names of fields included."""
+  sha = hashlib.sha256()
+  for name in sorted(record):
+    value = record[name]
+    if isinstance(value, np.ndarray) and value.dtype != object:
+      content = np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, np.ndarray):
+      content = b"".join(b"%d:%s" % (len(part), part) for part in value)
+    else:
+      content = str(value).encode()
+    sha.update(f"{name} {np.shape(value)} {len(content)}\n".encode())
+    sha.update(content)
+  return sha.digest()
+
+
 class Statistics:
   """Counts what the manifest records while the shards are written."""
 
@@ -54,6 +71,7 @@ class Statistics:
     self._speakers: set[str] = set()
     self._sessions: set[str] = set()
     self.max_length = dict.fromkeys(corpus.modalities, 0)
+    self._digests: list[bytes] = []
     self._moments = {
       name: Moments(modality.dim)
       for name, modality in corpus.modalities.items()
@@ -61,6 +79,7 @@ class Statistics:
 
   def add(self, example: corpus_lib.Example, record: dict[str, Any]) -> None:
     """Adds one example and its record."""
+    self._digests.append(_digest(record))
     split = example.split
     self._by_split[split] += 1
     self._labelled += record["labelled"]
@@ -78,6 +97,10 @@ class Statistics:
         if modality.padding == corpus_lib.ZERO_ROWS:
           frames = frames[frames.any(axis=1)]
         self._moments[name].add(frames)
+
+  def content_sha256(self) -> str:
+    """Returns the SHA-256 of all records, whatever their order."""
+    return hashlib.sha256(b"".join(sorted(self._digests))).hexdigest()
 
   def counts(self) -> dict[str, Any]:
     """Returns the manifest's `counts`."""

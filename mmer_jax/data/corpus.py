@@ -97,12 +97,7 @@ def load_corpus(
   names = tuple(emotions) or tuple(manifest["emotions"])
   columns = _label_columns(manifest, folder, names)
   rows = _read_rows(folder, pad, columns, resident)
-  _log_truncated(pad, len(rows.labels))
-  labelled = rows.labelled
-  if decision == "softmax":
-    _check_one_emotion(folder, rows)
-  if decision == "softmax" or without_emotion == "unlabelled":
-    labelled = labelled & rows.labels.any(axis=1)
+  labelled = _labelled(folder, rows, decision, without_emotion)
   if resident:
     table = _resident_table(rows, labelled)
   else:
@@ -202,6 +197,7 @@ def _read_rows(
   if not labels:
     raise errors.UserError(f"{folder} holds no example; convert it again")
   features.flush()
+  _log_truncated(pad, len(labels))
   streams, words = features.joined() if keep_features else ({}, None)
   return _Rows(
     texts={key: np.asarray(values) for key, values in texts.items()},
@@ -276,14 +272,20 @@ def _log_truncated(pad: padding.Padding, count: int) -> None:
       )
 
 
-def _check_one_emotion(folder: pathlib.Path, rows: _Rows) -> None:
+def _labelled(
+  folder: pathlib.Path, rows: _Rows, decision: str, without_emotion: str
+) -> np.ndarray:
+  """Tells which rows are labelled, under the decision of the config."""
   several = rows.labelled & (rows.labels.sum(axis=1) > 1)
-  if several.any():
+  if decision == "softmax" and several.any():
     raise errors.UserError(
       f"{folder} has {several.sum()} utterances with several emotions,"
       ' but config.protocol.decision is "softmax", which expects one; use'
       ' "binary"'
     )
+  if decision == "softmax" or without_emotion == "unlabelled":
+    return rows.labelled & rows.labels.any(axis=1)
+  return rows.labelled
 
 
 def _resident_table(rows: _Rows, labelled: np.ndarray) -> tables.ResidentTable:

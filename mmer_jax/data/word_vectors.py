@@ -1,14 +1,16 @@
 """Reads word vectors in GloVe's text format."""
 
-import gzip
+import hashlib
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mmer_jax.base.errors import UserError
+from mmer_jax.data import text_files
 
 
 class WordVectors(NamedTuple):
@@ -58,7 +60,7 @@ def read(path: pathlib.Path, wanted: set[str]) -> WordVectors:
       )
     raw = line.split(b" ", 1)[0] if spaces == dim else word_of(line, dim)
     # Bytes that are no UTF-8 are a word that no corpus holds.
-    word = raw.decode("utf-8", errors="replace")
+    word = normal_form(raw.decode("utf-8", errors="replace"))
     if word in wanted and word not in vectors:
       vectors[word] = numbers(line, dim, path, number)
   if dim is None:
@@ -94,15 +96,45 @@ def numbers(
 
 def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
   """Reads the lines of a file, numbered from 1, without the empty ones."""
-  opener = gzip.open if path.suffix == ".gz" else open
   try:
-    with opener(path, "rb") as file:
+    with text_files.open_bytes(path) as file:
       for number, line in enumerate(file, 1):
+        if number == 1:
+          line = line.removeprefix(text_files.UTF8_MARK)
         line = line.rstrip(b" \r\n")
         if line:
           yield number, line
-  except (OSError, EOFError) as error:
+  except text_files.READ_ERRORS as error:
     raise UserError(f"cannot read word vectors {path}: {error}") from error
+
+
+def normal_form(text: str) -> str:
+  """Composes letters and their marks (NFC), so that equal words are equal."""
+  return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def digest(vectors: Mapping[str, np.ndarray]) -> str:
+  """Computes the SHA-256 of words and their vectors, whatever their order."""
+  sha = hashlib.sha256()
+  for word in sorted(vectors):
+    sha.update(f"{word}\n".encode())
+    sha.update(np.asarray(vectors[word], "<f4").tobytes())
+  return sha.hexdigest()
+
+
+def sample(vectors: Mapping[str, np.ndarray]) -> dict[str, str]:
+  """Computes a short digest of each word's vector, to compare corpora by.
+
+  Two corpora have different words: those that both have tell whether their
+  vectors are the same.
+  """
+  return {word: digest({word: vectors[word]})[:12] for word in sorted(vectors)}
+
+
+def different_word(got: Mapping[str, str], expected: Mapping[str, str]) -> str:
+  """Finds a word whose vectors differ in two samples; "" for none."""
+  both = sorted(got.keys() & expected.keys())
+  return next((word for word in both if got[word] != expected[word]), "")
 
 
 def parse_forms(

@@ -193,7 +193,7 @@ def edit(folder, change):
   path = folder / manifest_lib.MANIFEST
   manifest = json.loads(path.read_text())
   change(manifest)
-  manifest["fingerprint"] = manifest_lib.fingerprint(manifest)
+  manifest = manifest_lib.sign(manifest)
   path.write_text(json.dumps(manifest))
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 
+import numpy as np
 import pytest
 
 from mmer_jax.base.errors import UserError
@@ -63,3 +64,27 @@ def test_forms_are_read_and_the_later_wins():
 def test_a_malformed_form_is_named(form):
   with pytest.raises(UserError, match=f"{form!r} is not of the kind"):
     word_vectors.parse_forms([form], ("sad", "angry"))
+
+
+def test_a_byte_order_mark_loses_no_word(tmp_path):
+  path = tmp_path / "vectors.txt"
+  path.write_bytes(b"\xef\xbb\xbfsad 1 2\nglad 3 4\n")
+  assert set(word_vectors.read(path, {"sad", "glad"}).vectors) == {
+    "sad",
+    "glad",
+  }
+  path.write_bytes("sad 1 2\n".encode("utf-16"))
+  with pytest.raises(UserError, match="UTF-16 text; expected UTF-8"):
+    word_vectors.read(path, {"sad"})
+
+
+def test_samples_of_vectors_name_a_word_that_differs():
+  ours = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])}
+  theirs = {"b": np.array([3.0, 4.0]), "c": np.array([5.0, 6.0])}
+  sample = word_vectors.sample
+  assert word_vectors.different_word(sample(ours), sample(theirs)) == ""
+  theirs["b"] = np.array([3.0, 4.5])
+  assert word_vectors.different_word(sample(ours), sample(theirs)) == "b"
+  reordered = dict(reversed(ours.items()))
+  assert word_vectors.digest(ours) == word_vectors.digest(reordered)
+  assert word_vectors.digest(ours) != word_vectors.digest(theirs)

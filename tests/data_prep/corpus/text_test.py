@@ -1,5 +1,6 @@
 """Text to words, words to vectors."""
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -25,6 +26,35 @@ from mmer_jax.data import word_vectors
 )
 def test_words_stay_whole_and_marks_stand_alone(written, words):
   assert text.tokenise(written) == words
+
+
+@pytest.mark.parametrize(
+  ("written", "words"),
+  [
+    ("a café, über", ["a", "café", ",", "über"]),
+    ("ยิ้ม", ["ยิ้ม"]),
+    ("मैं हिन्दी", ["मैं", "हिन्दी"]),
+    ("क्\u200dष", ["क्\u200dष"]),
+    ("don\u02bct don\u2019t", ["don't", "don't"]),
+    ("\u02bbOkina", ["\u02bbOkina"]),
+    ("x\u0323y", ["x\u0323y"]),
+    ("\u2764\ufe0f ok", ["\u2764", "ok"]),
+    ("one\u200btwo so\u00adft", ["one", "two", "soft"]),
+  ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_marks_belong_to_words_however_text_is_composed(written, words, form):
+  got = text.tokenise(unicodedata.normalize(form, written))
+  assert got == [unicodedata.normalize("NFC", word) for word in words]
+
+
+def test_words_and_vectors_meet_however_either_is_composed(tmp_path):
+  path = tmp_path / "vectors.txt"
+  path.write_text(unicodedata.normalize("NFD", "café 1 2\n"))
+  (form,) = text.composed([unicodedata.normalize("NFD", "café")])
+  vectors = word_vectors.read(path, {form})
+  lexicon = text.Lexicon(Counter(text.tokenise("café")), vectors)
+  assert lexicon.embed("cafe\u0301", "skip")[0] == ["café"]
 
 
 @pytest.mark.parametrize(

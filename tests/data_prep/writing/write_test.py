@@ -249,6 +249,84 @@ def test_a_changed_value_changes_the_fingerprint(write_corpus):
   assert one["fingerprint"] != two["fingerprint"]
 
 
+def test_the_fingerprint_is_of_content_not_of_names_nor_of_the_format(
+  write_corpus,
+):
+  """Neither options (names of files) nor the cut into shards are content."""
+  prints = set()
+  for number, (changes, shards, examples) in enumerate(
+    [
+      ({}, 1, ("1", "2")),
+      (
+        {"options": {"word_vectors": "other.txt"}, "name": "other"},
+        1,
+        ("1", "2"),
+      ),
+      ({}, 2, ("2", "1")),
+    ]
+  ):
+    rows = [make_example(name, [[1, int(name)]]) for name in examples]
+    corpus = make_corpus(rows, **changes)
+    manifest, _ = write_corpus(corpus, str(number), num_shards=shards)
+    prints.add(manifest["fingerprint"])
+  assert len(prints) == 1
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {"split": "train"},
+    {"speaker": "a"},
+    {"label": 1},
+    {"label": None},
+    {"name": "2"},
+  ],
+)
+def test_whatever_a_record_says_changes_the_fingerprint(write_corpus, changes):
+  changed = {"name": "1", "acoustic": [[1, 2]], **changes}
+  one, _ = write_corpus(make_corpus([make_example("1", [[1, 2]])]), "one")
+  two, _ = write_corpus(make_corpus([make_example(**changed)]), "two")
+  assert one["fingerprint"] != two["fingerprint"]
+
+
+def test_columns_and_policies_change_the_fingerprint(write_corpus):
+  rows = [make_example("1", [[1, 2]])]
+  one, _ = write_corpus(make_corpus(rows), "one")
+  modalities = dict(make_corpus(rows).modalities)
+  modalities["acoustic"] = corpus_lib.Modality(("energy", "pitch"), "none")
+  two, _ = write_corpus(make_corpus(rows, modalities=modalities), "two")
+  three, _ = write_corpus(make_corpus(rows), "three", nonfinite="drop")
+  prints = {manifest["fingerprint"] for manifest in (one, two, three)}
+  assert len(prints) == 3
+  assert one["identity"]["columns"]["acoustic"] == ["pitch", "energy"]
+
+
+def test_an_edited_manifest_is_refused(write_corpus, tmp_path):
+  write_corpus(make_corpus([make_example("1", [[1, 2]])]), "one")
+  path = tmp_path / "one" / manifest_lib.MANIFEST
+  text = path.read_text()
+  for old, new, key in (
+    ('"examples": 1', '"examples": 2', "checksum"),
+    ('"pitch"', '"itch"', "fingerprint"),
+  ):
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=f"does not match its own {key}"):
+      manifest_lib.load_manifest(path.parent)
+
+
+def test_a_folder_of_the_first_fingerprints_still_loads(write_corpus, tmp_path):
+  """As conversions before version 2 wrote them."""
+  manifest, _ = write_corpus(make_corpus([make_example("1", [[1, 2]])]), "one")
+  new = ("fingerprint_version", "checksum", "identity", "content")
+  old = {k: v for k, v in manifest.items() if k not in new}
+  old = manifest_lib.sign(old)
+  assert "checksum" not in old and old["fingerprint"] != manifest["fingerprint"]
+  path = tmp_path / "one" / manifest_lib.MANIFEST
+  path.write_text(json.dumps(old))
+  assert manifest_lib.load_manifest(path.parent) == old
+
+
 def test_another_emotion_vector_changes_the_fingerprint(write_corpus):
   found = set()
   for value in (1, 2):
