@@ -1,4 +1,4 @@
-r"""Writes one HTML page of what workdirs have found, for people to read.
+r"""Writes one HTML page of the results of workdirs, for people to read.
 
 Example:
   python -m mmer_jax.report --workdirs=runs/mtee_iemocap,runs/table_4 \

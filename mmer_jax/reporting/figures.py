@@ -107,7 +107,7 @@ def distances(
       name: matrix.mean(axis=0).tolist() for name, matrix in matrices.items()
     },
     "rank_correlation": {
-      name: statistics.summarise(_correlations(matrix, matrices["lexical"]))
+      name: _summarise_correlations(matrix, matrices["lexical"])
       for name, matrix in matrices.items()
       if name != "lexical"
     },
@@ -119,15 +119,21 @@ def _distance_matrices(places: np.ndarray) -> np.ndarray:
   return np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
 
 
-def _correlations(
+def _summarise_correlations(
   matrices: np.ndarray, others: np.ndarray
-) -> list[float | None]:
-  """Correlates, run by run, the distances of two spaces."""
+) -> dict[str, Any]:
+  """Correlates the distances of two spaces run by run; the interval is cut."""
   pairs = np.triu_indices(matrices.shape[-1], 1)
-  return [
-    rank_correlation(own[pairs], other[pairs])
-    for own, other in zip(matrices, others, strict=True)
-  ]
+  summary = statistics.summarise(
+    [
+      rank_correlation(own[pairs], other[pairs])
+      for own, other in zip(matrices, others, strict=True)
+    ]
+  )
+  low, high = summary["ci95"]
+  if low is not None:
+    summary["ci95"] = [max(low, -1.0), min(high, 1.0)]
+  return summary
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:

@@ -139,12 +139,15 @@ def _distances(content: dict[str, Any]) -> Layout:
 
 def correlation(summary: dict[str, Any]) -> str:
   """Formats the summary of a correlation; empty where there is none."""
-  if summary["mean"] is None:
+  mean, (low, high) = summary["mean"], summary["ci95"]
+  if mean is None:
     return ""
-  text = f"{summary['mean']:.2f}"
-  if summary["ci95"][0] is not None:
-    text += f" ± {summary['ci95'][1] - summary['mean']:.2f}"
-  return text
+  if low is None:
+    return f"{mean:.2f}"
+  if abs((high - mean) - (mean - low)) > 1e-9:
+    # Cut where correlations end.
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+  return f"{mean:.2f} ± {high - mean:.2f}"
 
 
 def _confusion(content: dict[str, Any]) -> Layout:

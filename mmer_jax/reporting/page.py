@@ -1,4 +1,4 @@
-"""Writes one HTML page of what workdirs have found, for people to read.
+"""Writes one HTML page of the results of workdirs, for people to read.
 
 Needs jinja2 and matplotlib: pip install 'mmer_jax[report]'.
 """

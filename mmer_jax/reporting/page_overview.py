@@ -18,7 +18,7 @@ def overview_tables(systems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     systems: What `page` knows of each workdir: `name`, `id`, and `results` by
       split.
   """
-  found = []
+  overviews = []
   for split in ("test", "validation"):
     entries = [
       (system, system["results"][split])
@@ -26,8 +26,8 @@ def overview_tables(systems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
       if split in system["results"]
     ]
     if entries:
-      found.append({"split": split, "table": _overview(split, entries)})
-  return found
+      overviews.append({"split": split, "table": _overview(split, entries)})
+  return overviews
 
 
 def _overview(
@@ -143,7 +143,7 @@ def _best(results: Sequence[dict[str, Any]]) -> set[tuple[int, str]]:
 
 
 def paper_table(content: dict[str, Any]) -> dict[str, Any]:
-  """Sets a paper's table beside ours.
+  """Sets our numbers beside those of a paper's table.
 
   Args:
     content: The content of a `table.json`.

@@ -18,8 +18,8 @@ def markdown(content: dict[str, Any]) -> str:
   parts.append(
     f"{dataset['name']} (fingerprint `{dataset['fingerprint'][:12]}`),"
     f" {content['split']} split. Percent: mean over runs ± half of the 95 %"
-    " interval of the mean; in brackets the paper's number, of its own"
-    " features and one seed."
+    " interval of the mean, or (from to) where 0 or 100 cuts it; in square"
+    " brackets the paper's number, of its own features and one seed."
   )
   parts += failures(content)
   for section in content["sections"]:

@@ -219,6 +219,15 @@ def test_axes_have_labels_and_a_split_is_named(name):
     assert "with\nthe lexical distances 0.50 ± 0.10" in layout.panels[1].title
 
 
+def test_an_interval_of_correlations_is_cut_where_they_end():
+  assert layouts.correlation(summary(0.5)) == "0.50 ± 0.10"
+  cut = {**summary(0.95), "ci95": [0.85, 1.0]}
+  assert layouts.correlation(cut) == "0.95 (0.85 to 1.00)"
+  alone = {**summary(0.95), "ci95": [None, None]}
+  assert layouts.correlation(alone) == "0.95"
+  assert layouts.correlation({**alone, "mean": None}) == ""
+
+
 @pytest.mark.parametrize("epochs", [[1, 2], [1, 2, 3], list(range(1, 51))])
 def test_epochs_are_whole(epochs):
   stage = {"epochs": epochs, "terms": {"train_loss": [1.0] * len(epochs)}}
