@@ -115,7 +115,7 @@ def parameters(folder, tiny):
   store = checkpoints.Checkpoints(folder)
   compiled = session.program(0)
   sample = build.sample_batch(config, experiment.corpus)
-  from mmer_jax import program
+  from mmer_jax.training import program
 
   target = program.abstract_state(
     compiled, session.place_runs(experiment.runs), sample
