@@ -103,12 +103,14 @@ def _describe_run(record: records.RunRecord, ids: np.ndarray) -> dict[str, Any]:
 def check_workdir(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> None:
-  """Refuses to go on in a workdir that another config began.
+  """Refuses a folder of another kind, or a workdir that another config began.
 
   Raises:
-    UserError: A key that changes what is computed has another value.
+    UserError: The folder holds something else, or a key that changes what is
+      computed has another value.
   """
   if not (folder / "config.json").exists():
+    _check_empty(folder)
     return
   before = comparable(workdir.read_config(folder).to_dict())
   now = comparable(config.to_dict())
@@ -117,6 +119,25 @@ def check_workdir(
     raise errors.UserError(
       f"{folder} was begun with another config ({'; '.join(changed)}); use"
       " the same config to resume it, or another --workdir"
+    )
+
+
+def _check_empty(folder: pathlib.Path) -> None:
+  """Refuses to write a workdir among files that are none of a training."""
+  if not folder.exists():
+    return
+  if not folder.is_dir():
+    raise errors.UserError(
+      f"--workdir={folder} is a file, expected a folder; choose another"
+    )
+  # Files that a kill left half-written begin with a dot.
+  names = sorted(
+    each.name for each in folder.iterdir() if not each.name.startswith(".")
+  )
+  if names:
+    raise errors.UserError(
+      f"--workdir={folder} holds {names[0]} and no config.json of a training,"
+      " expected a new folder, or a workdir to resume; choose another"
     )
 
 

@@ -1,0 +1,47 @@
+"""What a workdir is of, and whether a call goes on with it."""
+
+import pytest
+
+from configs import quickstart
+from mmer_jax.base import errors, workdir
+from mmer_jax.experiment import provenance
+
+
+def test_a_folder_of_something_else_is_no_workdir(tmp_path):
+  config = quickstart.get_config("smoke")
+  (tmp_path / "thesis.tex").write_text("")
+  with pytest.raises(errors.UserError, match=r"holds thesis.tex and no config"):
+    provenance.check_workdir(config, tmp_path)
+  with pytest.raises(errors.UserError, match=r"is a file, expected a folder"):
+    provenance.check_workdir(config, tmp_path / "thesis.tex")
+
+
+def test_a_new_an_empty_and_a_begun_folder_are(tmp_path):
+  config = quickstart.get_config("smoke")
+  provenance.check_workdir(config, tmp_path / "new")
+  provenance.check_workdir(config, tmp_path)
+  (tmp_path / ".config.json.x1").write_text("{")
+  provenance.check_workdir(config, tmp_path)
+  workdir.write_json(tmp_path / "config.json", config.to_dict())
+  workdir.write_json(tmp_path / "run.json", {})
+  provenance.check_workdir(config, tmp_path)
+  with config.unlocked():
+    config.optimizer.learning_rate = 0.5
+  with pytest.raises(errors.UserError, match="config.optimizer.learning_rate"):
+    provenance.check_workdir(config, tmp_path)
+
+
+def test_where_files_lie_and_on_which_devices_changes_no_digest(tmp_path):
+  config = quickstart.get_config("smoke")
+  before = provenance.config_digest(config)
+  with config.unlocked():
+    config.data.dir = "shards"
+    config.data.resident = False
+    config.mesh.runs = 2
+    config.checkpoint.keep = 7
+  provenance.fix_paths(config)
+  assert config.data.dir.startswith("/")
+  assert provenance.config_digest(config) == before
+  with config.unlocked():
+    config.training.epochs = 7
+  assert provenance.config_digest(config) != before
