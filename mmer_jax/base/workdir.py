@@ -1,6 +1,7 @@
 """Writes and reads the files of a workdir, each whole or not at all."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -23,9 +24,12 @@ def write_text(path: pathlib.Path, text: str) -> None:
 @contextlib.contextmanager
 def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Makes a file to fill, which takes its place when it is full."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-  os.close(handle)
+  with _naming(path):
+    if path.is_dir():
+      raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
   try:
     yield pathlib.Path(name)
     with open(name, "rb") as file:
@@ -35,6 +39,19 @@ def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
   except BaseException:
     pathlib.Path(name).unlink(missing_ok=True)
     raise
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+  """Names the path that is asked for where nothing can be made beside it."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+      raise
+    raise errors.UserError(
+      f"{path} cannot be written ({error.strerror}); choose another path"
+    ) from error
 
 
 @contextlib.contextmanager
@@ -55,10 +72,13 @@ def new_folder(path: pathlib.Path, sign: str) -> Iterator[pathlib.Path]:
       f"--out={path} is not empty and holds no {sign}, expected a new folder"
       " or one to replace; give another"
     )
-  path.absolute().parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory(
-    dir=path.absolute().parent, prefix=f".{path.name}."
-  ) as name:
+  parent = path.absolute().parent
+  with _naming(path):
+    parent.mkdir(parents=True, exist_ok=True)
+    filling_place = tempfile.TemporaryDirectory(
+      dir=parent, prefix=f".{path.name}."
+    )
+  with filling_place as name:
     filling, old = pathlib.Path(name) / "new", pathlib.Path(name) / "old"
     filling.mkdir()
     yield filling
@@ -85,22 +105,51 @@ def finite(content: Any) -> Any:
   return content
 
 
-def read_json(path: pathlib.Path) -> Any:
-  """Reads a file that this module wrote.
+class _Json(dict[str, Any]):
+  """Holds an object of a JSON file; a key that it lacks is the file's fault."""
+
+  def __init__(self, path: pathlib.Path, values: dict[str, Any]):
+    super().__init__(values)
+    self._path = path
+
+  def __missing__(self, key: str) -> Any:
+    raise errors.UserError(
+      f"{self._path} has no {key!r}, which mmer_jax writes there: the file is"
+      " another one, or of another version; use a workdir of"
+      " `python -m mmer_jax.train`"
+    )
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """Reads a file that `write_json` wrote.
+
+  A key that is not there raises a UserError where it is read.
 
   Raises:
-    UserError: It is missing or not JSON.
+    UserError: It is missing, not JSON, or no JSON object.
   """
+  expected = "expected a workdir of `python -m mmer_jax.train`"
   try:
-    return json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(
+      path.read_text(encoding="utf-8"),
+      object_hook=lambda values: _Json(path, values),
+    )
   except FileNotFoundError:
-    raise errors.UserError(
-      f"{path} is missing, expected a workdir of `python -m mmer_jax.train`"
-    ) from None
-  except ValueError as error:  # Not JSON, or not UTF-8.
+    raise errors.UserError(f"{path} is missing, {expected}") from None
+  except NotADirectoryError:
+    raise errors.UserError(f"{path.parent} is a file, {expected}") from None
+  except IsADirectoryError:
+    raise errors.UserError(f"{path} is a folder, {expected}") from None
+  except ValueError as error:
     raise errors.UserError(
       f"{path} is not JSON ({error}); train into a new workdir"
     ) from None
+  if not isinstance(content, dict):
+    raise errors.UserError(
+      f"{path} holds a {type(content).__name__}, expected a JSON object;"
+      " train into a new workdir"
+    )
+  return content
 
 
 # Section to the keys that were added after workdirs had been written, each with
@@ -157,13 +206,7 @@ def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
       return tuple(saved(item, section) for item in value)
     return value
 
-  content = read_json(path)
-  if not isinstance(content, dict):
-    raise errors.UserError(
-      f"{path} holds a JSON {type(content).__name__}, expected the keys of a"
-      " config; train into a new workdir"
-    )
-  return saved(content, "").lock()
+  return saved(read_json(path), "").lock()
 
 
 def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -1,6 +1,8 @@
 """Files of a workdir: whole or not at all."""
 
+import errno
 import json
+import pathlib
 
 import pytest
 
@@ -30,7 +32,7 @@ def test_lines_of_a_resumed_run_are_dropped_with_a_cut_one(tmp_path):
 @pytest.mark.parametrize("text", ["[]", "3", '"a"', "null"])
 def test_a_config_of_another_kind_is_named(tmp_path, text):
   (tmp_path / "config.json").write_text(text)
-  with pytest.raises(errors.UserError, match="expected the keys of a config"):
+  with pytest.raises(errors.UserError, match="expected a JSON object"):
     workdir.read_config(tmp_path)
 
 
@@ -38,3 +40,62 @@ def test_a_file_that_is_not_utf_8_is_named(tmp_path):
   (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
   with pytest.raises(errors.UserError, match="config.json is not JSON"):
     workdir.read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda path: None, "x.json is missing, expected a workdir"),
+    (lambda path: path.mkdir(), "x.json is a folder, expected a workdir"),
+    (lambda path: path.write_text("{"), "x.json is not JSON"),
+    (lambda path: path.write_bytes(b"\xff"), "x.json is not JSON"),
+    (lambda path: path.write_text("[1]"), "holds a list, expected a JSON"),
+  ],
+)
+def test_what_is_no_file_of_ours_is_named(tmp_path, make, message):
+  make(tmp_path / "x.json")
+  with pytest.raises(errors.UserError, match=message):
+    workdir.read_json(tmp_path / "x.json")
+
+
+def test_a_file_in_the_place_of_a_workdir_is_named(tmp_path):
+  (tmp_path / "w").touch()
+  with pytest.raises(errors.UserError, match="w is a file, expected a workdir"):
+    workdir.read_json(tmp_path / "w" / "run.json")
+
+
+def test_a_key_that_a_file_lacks_is_named_where_it_is_read(tmp_path):
+  path = tmp_path / "run.json"
+  workdir.write_json(path, {"dataset": {"name": "toy"}, "runs": [{"run": 0}]})
+  content = workdir.read_json(path)
+  assert content == {"dataset": {"name": "toy"}, "runs": [{"run": 0}]}
+  assert content.get("failed") is None
+  for read in (
+    lambda: content["failed"],
+    lambda: content["dataset"]["fingerprint"],
+    lambda: content["runs"][0]["seed"],
+  ):
+    with pytest.raises(errors.UserError, match="run.json has no '"):
+      read()
+
+
+@pytest.mark.parametrize("new", [workdir.new_file, workdir.new_folder])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, new):
+  (tmp_path / "file").touch()
+  sign = () if new is workdir.new_file else ("sign",)
+  for path in (tmp_path / "file" / "x", pathlib.Path("/proc/nowhere/x")):
+    with pytest.raises(errors.UserError, match=f"^{path} cannot be written"):
+      with new(path, *sign):
+        pass
+  with pytest.raises(errors.UserError, match="is a folder|is a file"):
+    with new(tmp_path / ("file" if sign else ""), *sign):
+      pass
+
+
+def test_a_full_disk_is_no_fault_of_the_path(tmp_path, monkeypatch):
+  def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(workdir.tempfile, "mkstemp", full)
+  with pytest.raises(OSError, match="No space left"):
+    workdir.write_text(tmp_path / "x", "text")
