@@ -27,7 +27,9 @@ def predict(model, path, content=None, out="out.jsonl", **arrays):
       content if isinstance(content, bytes) else content.encode()
     )
   out = path.parent / out
-  count = predictions.predict_file(model, path, out, check_scale=False)
+  count = predictions.predict_file(
+    model, path, out, check_scale=False, explain=True
+  )
   rows = [json.loads(line) for line in out.read_text().splitlines()]
   assert count == len(rows)
   return rows
@@ -60,6 +62,8 @@ def test_csv_is_read_as_the_conversion_reads_it(model, tmp_path, content):
   assert [row["id"] for row in rows] == ["u1", "u2"]
   np.testing.assert_allclose(probs(rows[0]), fake.probs((), 1.0), rtol=1e-6)
   # A blank row is an absent modality.
+  present = [row["explain"]["present"]["acoustic"] for row in rows]
+  assert present == [True, False]
   np.testing.assert_allclose(probs(rows[1]), [1 / 3] * 3, rtol=1e-6)
 
 
@@ -77,7 +81,7 @@ def test_csv_is_read_as_the_conversion_reads_it(model, tmp_path, content):
     (HEADER + "u1,1,2,1e300,4\n", "line 2: acoustic is not finite in frame 0"),
     (HEADER + ",1,2,3,4\n", "line 2: id is empty"),
     (HEADER.replace("c1", "c0") + "u,1,2,3,4\n", "'acoustic:c0' appears more"),
-    (HEADER.replace("c1", "c9") + "u,1,2,3,4\n", "column 1 is c9"),
+    (HEADER.replace("c1", "c9") + "u,1,2,3,4\n", "column 2 is 'c9', expected 'c1'"),
     (HEADER.replace("acoustic:c1", "c1") + "u,1,2,3,4\n", "has a column 'c1'"),
     ("id\nu1\n", "no column of features"),
     ("", "is empty"),

@@ -78,29 +78,27 @@ def test_a_table_of_whole_utterances_is_matched_by_its_columns(model, tmp_path):
   columns = model.spec["modalities"]["acoustic"]["columns"]
   mean = model.spec["modalities"]["acoustic"]["mean"]
 
-  def write(names):
+  def predict(names, values):
     with (tmp_path / "in.csv").open("w", newline="") as file:
       writer = csv.writer(file)
       writer.writerow(["id", *(f"acoustic:{name}" for name in names)])
-      writer.writerow(["one", *mean])
-      writer.writerow(["none", *[""] * len(mean)])
+      writer.writerow(["one", *values])
+      writer.writerow(["none", *[""] * len(values)])
+    count = predictions.predict_file(
+      model, tmp_path / "in.csv", tmp_path / "out.jsonl", explain=True
+    )
+    assert count == 2
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
-  write(columns)
-  count = predictions.predict_file(
-    model, tmp_path / "in.csv", tmp_path / "out.jsonl", explain=True
-  )
-  rows = [
-    json.loads(line)
-    for line in (tmp_path / "out.jsonl").read_text().splitlines()
-  ]
-  assert count == 2
+  rows = predict(columns, mean)
   assert [row["explain"]["present"]["acoustic"] for row in rows] == [
     True,
     False,
   ]
-  write([columns[1], columns[0], *columns[2:]])
-  with pytest.raises(errors.UserError, match="acoustic column 0 is .*_01, the"):
-    predictions.predict_file(model, tmp_path / "in.csv", tmp_path / "out.jsonl")
+  assert predict(columns[::-1], mean[::-1]) == rows
+  with pytest.raises(errors.UserError, match="column 1 is 'pitch', expected"):
+    predict(["pitch", *columns[1:]], mean)
 
 
 def test_mistakes_are_named(model, tmp_path):
