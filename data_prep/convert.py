@@ -25,9 +25,9 @@ from collections.abc import Sequence
 import rich.console
 from absl import flags
 
-from data_prep.corpus import columns
+from data_prep.corpus import classes, columns
 from data_prep.sources import flags as source_flags
-from data_prep.writing import options, workspace, write
+from data_prep.writing import closing, options, workspace, write
 from mmer_jax.base import cli
 
 
@@ -46,18 +46,19 @@ def convert(values: flags.FlagValues) -> None:
   corpus = source_flags.build(values)
   if source != "synthetic":
     corpus = columns.drop(corpus, values.drop_columns or [], values.drop_preset)
+    corpus = classes.require_two(corpus)
+  errors = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)
   manifest = write.write(
     corpus,
     output,
     options.Options(values.nonfinite, values.num_shards, values.file_format),
-    rich.console.Console(stderr=True),
+    errors,
   )
-  counts = manifest["counts"]
-  rich.console.Console(soft_wrap=True, highlight=False).print(
-    f"{output}: {counts['examples']} utterances"
-    f" ({counts['labelled']} labelled) in {len(manifest['shards'])} shards,"
-    f" fingerprint {manifest['fingerprint'][:12]}"
+  rich.console.Console(soft_wrap=True, highlight=False, markup=False).print(
+    closing.summarise(output, corpus, manifest)
   )
+  for warning in closing.warnings(corpus, manifest):
+    errors.print(f"warning: {warning}", markup=False)
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:

@@ -42,9 +42,43 @@ COVAREP_74 = (
   *(f"HMPDD_{i}" for i in range(13)),
 )
 
+# Names by modality, for corpora whose files have none; given on request only,
+# since other features have as many columns (OpenFace's action units are 35).
+NAMED = {
+  "covarep": ("acoustic", COVAREP_74),
+  "facet_42": ("visual", FACET_35),
+}
+# The names that a set of features to leave out belongs to.
+PRESET_NAMES = {"facet_emotion_scores": "facet_42"}
+
 PRESETS = {
   "facet_emotion_scores": tuple(f"visual:{name}" for name in FACET_EMOTIONS),
 }
+
+
+def named(
+  modality: str, dim: int, wanted: Sequence[str]
+) -> tuple[str, ...] | None:
+  """Returns the names asked for of a modality; None where none are.
+
+  Raises:
+    UserError: The modality has another number of columns.
+  """
+  for key in wanted:
+    if key not in NAMED:
+      raise UserError(
+        f"--name_columns names {key!r}, expected {' or '.join(NAMED)}"
+      )
+    of, names = NAMED[key]
+    if of != modality:
+      continue
+    if len(names) != dim:
+      raise UserError(
+        f"--name_columns={key} names {len(names)} {modality} columns, and there"
+        f" are {dim}; leave it out"
+      )
+    return names
+  return None
 
 
 def drop(

@@ -83,6 +83,8 @@ class Corpus:
     vectors: Vectors of the emotions; None where no word vectors were given.
     text: The manifest's account of the text; None without text.
     word_vectors: Vectors of the words of its texts, the most frequent first.
+    tally: What became of rows, in words, to how many; filled by each pass.
+    notes: What a user should know of what was read, a sentence each.
     has_words: Whether examples carry `words`.
     has_acoustic_word: Whether examples carry `acoustic_word`.
   """
@@ -101,6 +103,8 @@ class Corpus:
   word_vectors: Mapping[str, np.ndarray] = dataclasses.field(
     default_factory=dict
   )
+  tally: dict[str, int] = dataclasses.field(default_factory=dict)
+  notes: tuple[str, ...] = ()
   has_words: bool = False
   has_acoustic_word: bool = False
 

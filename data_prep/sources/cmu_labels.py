@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from data_prep.corpus import label_scores
 from data_prep.readers import hdf5_arrays
 from mmer_jax.base.errors import UserError
 
 EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 SENTIMENTS = ("negative", "neutral", "positive")
+_BLOCK = 4096
 
 
 class Labels:
@@ -15,6 +17,7 @@ class Labels:
   Attributes:
     names: The emotions, in the order of the labels.
     label_type: `"single"` or `"multi"`.
+    positive_above: What a label must exceed to be present.
     bins: LOW and HIGH that cut scores into three classes; None for classes.
     layout: What the arrays hold, in words.
   """
@@ -26,6 +29,7 @@ class Labels:
     label_type: str,
     emotions: tuple[str, ...],
     sentiment_bins: str | None,
+    positive_above: float | None,
   ) -> None:
     """Takes the arrays of the splits; see `cmu_processed.build`."""
     shapes = {array.shape[1:] for array in arrays}
@@ -51,6 +55,11 @@ class Labels:
         f"--sentiment_bins cuts scores; {first.path} holds classes of shape"
         f" {first.shape}"
       )
+    self.positive_above = positive_above or 0.0
+    if self._pairs or self._scores:
+      label_scores.refuse_threshold(positive_above, f"{first.path}")
+    else:
+      _check_scores(arrays, positive_above)
     count = 3 if self._scores else shape[0]
     self.names = _names(prefix, count, emotions, first)
     auto = "single" if prefix == "y" else "multi"
@@ -65,10 +74,23 @@ class Labels:
     if self._pairs:
       return (row[:, 1] > row[:, 0]).astype(np.float32)
     if not self._scores:
-      return (row > 0).astype(np.float32)
+      return (row > self.positive_above).astype(np.float32)
     low, high = self.bins
     score = float(np.ravel(row)[0])
     return np.eye(3, dtype=np.float32)[(score >= low) + (score > high)]
+
+
+def _check_scores(
+  arrays: list[hdf5_arrays.Array], positive_above: float | None
+) -> None:
+  """Refuses label columns that are never 0, unless a threshold is given."""
+  ranges = label_scores.Ranges(positive_above)
+  for array in arrays:
+    for start in range(0, array.shape[0], _BLOCK):
+      rows = array.read(start, min(start + _BLOCK, array.shape[0]))
+      for column, values in enumerate(np.moveaxis(rows, -1, 0)):
+        ranges.add(f"column {column}", values)
+  ranges.check(str(arrays[0].path))
 
 
 def _bins(arrays: list[hdf5_arrays.Array], text: str | None) -> list[float]:

@@ -4,7 +4,8 @@ A folder with, per split (`train`, `valid`, `test`), `text_SPLIT_emb.h5`,
 `audio_SPLIT.h5`, `video_SPLIT.h5` of shape (n, t, d), aligned word by word, and
 labels, each under the key `d1` or `data`:
 
-- `ey_SPLIT.h5` (n, k): emotions, present where above 0; six are anger, disgust,
+- `ey_SPLIT.h5` (n, k): emotions, present where above 0 (or where above
+  `--positive_above`, for scores that are never 0); six are anger, disgust,
   fear, happy, sad, surprise;
 - `y_SPLIT.h5` (n, 3): sentiment, one-hot. The files do not name the classes;
   negative, neutral, positive is our reading, `--emotions` another's;
@@ -14,8 +15,9 @@ labels, each under the key `d1` or `data`:
 
 The layout has no ids, speakers or sessions: an utterance is `train/000012`. A
 missing file of features is an absent modality; all-zero rows are padding, an
-all-zero stream an absent modality. Features of 74 acoustic columns are COVAREP
-and of 35 visual columns FACET 4.2, by name; other columns have numbers.
+all-zero stream an absent modality. Columns have numbers, unless names are asked
+for: COVAREP's 74 (`covarep`) and FACET 4.2's 35 (`facet_42`). OpenFace has 35
+columns too, so that their number tells nothing.
 """
 
 import pathlib
@@ -37,10 +39,6 @@ FILES = {
   "lexical": "text_{}_emb.h5",
   "acoustic": "audio_{}.h5",
   "visual": "video_{}.h5",
-}
-_KNOWN = {
-  ("acoustic", 74): columns.COVAREP_74,
-  ("visual", 35): columns.FACET_35,
 }
 
 
@@ -66,6 +64,8 @@ def build(
   label_type: str,
   emotions: tuple[str, ...],
   sentiment_bins: str | None,
+  positive_above: float | None = None,
+  name_columns: Sequence[str] = (),
 ) -> corpus.Corpus:
   """Builds the corpus in a folder of this layout.
 
@@ -76,24 +76,18 @@ def build(
     label_type: `"single"`, `"multi"` or `"auto"`.
     emotions: Names of the label columns; () where the layout fixes them.
     sentiment_bins: `"LOW,HIGH"`, or None.
+    positive_above: An emotion is present above it; None for 0.
+    name_columns: Keys of `columns.NAMED`, for features that those are.
   """
   prefix, splits = find(folder, label_file)
-  dims = _dims(splits)
   labels = cmu_labels.Labels(
     prefix,
     [split.labels for split in splits],
     label_type,
     emotions,
     sentiment_bins,
+    positive_above,
   )
-  modalities = {
-    name: corpus.Modality(
-      _KNOWN.get((name, dims[name]), corpus.numbered(name, dims[name])),
-      corpus.ZERO_ROWS,
-    )
-    for name in schema.MODALITIES
-    if name in dims
-  }
 
   def examples() -> Iterator[corpus.Example]:
     for split in splits:
@@ -106,7 +100,7 @@ def build(
     layout=f"CMU processed HDF5, {labels.layout}, key {', '.join(keys)}",
     emotions=labels.names,
     label_type=labels.label_type,
-    modalities=modalities,
+    modalities=_modalities(splits, name_columns),
     examples=examples,
     total=sum(split.labels.shape[0] for split in splits),
     options={
@@ -114,10 +108,27 @@ def build(
       "label_type": labels.label_type,
       "emotions": list(labels.names),
       "sentiment_bins": labels.bins,
+      "positive_above": labels.positive_above,
       "word_vectors": word_vectors.name if word_vectors else None,
     },
     vectors=_vectors(labels.names, word_vectors),
   )
+
+
+def _modalities(
+  splits: list[Split], name_columns: Sequence[str]
+) -> dict[str, corpus.Modality]:
+  """Describes the modalities that any split has."""
+  dims = _dims(splits)
+  return {
+    name: corpus.Modality(
+      columns.named(name, dims[name], name_columns)
+      or corpus.numbered(name, dims[name]),
+      corpus.ZERO_ROWS,
+    )
+    for name in schema.MODALITIES
+    if name in dims
+  }
 
 
 def _vectors(

@@ -48,11 +48,17 @@ def _utterances(values: flags.FlagValues) -> corpus_lib.Corpus:
       " see data_prep/specs"
     )
   return utterances.build(
-    values.spec, _input(values), _word_vectors(values), values.oov
+    values.spec,
+    _input(values),
+    _word_vectors(values),
+    values.oov,
+    values.positive_above,
   )
 
 
 def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
+  names = list(values.name_columns or ())
+  implied = columns.PRESET_NAMES.get(values.drop_preset)
   return cmu_processed.build(
     _input(values),
     word_vectors=_word_vectors(values),
@@ -60,6 +66,8 @@ def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
     label_type=values.label_type,
     emotions=tuple(values.emotions or ()),
     sentiment_bins=values.sentiment_bins,
+    positive_above=values.positive_above,
+    name_columns=[*names, implied] if implied else names,
   )
 
 
@@ -89,14 +97,17 @@ def _word_aligned(values: flags.FlagValues) -> corpus_lib.Corpus:
 _DROP = ("drop_columns", "drop_preset")
 _SOURCES = {
   "utterances": _Source(
-    _utterances, frozenset({"input", "spec", "word_vectors", "oov", *_DROP})
+    _utterances,
+    frozenset(
+      {"input", "spec", "word_vectors", "oov", "positive_above", *_DROP}
+    ),
   ),
   "cmu_processed": _Source(
     _cmu_processed,
     frozenset(
       {
         *("input", "word_vectors", "labels", "label_type", "emotions"),
-        *("sentiment_bins", *_DROP),
+        *("sentiment_bins", "positive_above", "name_columns", *_DROP),
       }
     ),
   ),
@@ -230,6 +241,13 @@ def _define_features(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   flags.DEFINE_list(
+    "name_columns",
+    None,
+    "cmu_processed: what the features are, covarep and facet_42; they have"
+    " numbers for names otherwise. --drop_preset names what it drops.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
     "drop_columns",
     None,
     "utterances, cmu_processed: features to leave out,"
@@ -275,6 +293,13 @@ def _define_labels(values: flags.FlagValues) -> None:
     "cmu_processed: LOW,HIGH. A score below LOW is negative, above HIGH"
     " positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores are"
     " in 1..5.",
+    flag_values=values,
+  )
+  flags.DEFINE_float(
+    "positive_above",
+    None,
+    "utterances, cmu_processed: an emotion is present where its label column is"
+    " above this; 0 where it is not given. For scores such as 1 to 5.",
     flag_values=values,
   )
 

@@ -2,7 +2,9 @@
 
 The list is a .csv or .jsonl file with the columns `wav` (a file that libsndfile
 reads, by its path below the folder of the list) and `text`, and optionally `id`
-(otherwise the path), `speaker` and `label` (empty where there is none). Words
+(otherwise the path), `speaker`, `session`, `dialogue`, `split` (`train`,
+`validation` or `dev`, `test`; empty for none) and `label` (empty where there is
+none). Other columns are named when the conversion ends, and not read. Words
 become word vectors as in `utterances`, sound becomes openSMILE's features:
 
 - `is10`: the 1,582 functionals of Interspeech 2010's paralinguistic challenge,
@@ -27,7 +29,15 @@ from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema, table_files
 from mmer_jax.data import word_vectors as word_vectors_lib
 
-_COLUMNS = ("wav", "text", "id", "speaker", "label")
+_COLUMNS = (
+  *("wav", "text", "id", "speaker", "session", "dialogue", "split", "label"),
+)
+# What lists call the splits.
+_SPLITS = {
+  "": "",
+  **{split: split for split in corpus.SPLITS},
+  **dict.fromkeys(("dev", "val", "valid"), "validation"),
+}
 
 
 class _Row(NamedTuple):
@@ -63,23 +73,12 @@ def build(
   Raises:
     UserError: The list lacks a column, or a recording is missing.
   """
-  rows = _rows(path)
+  rows, unread = _rows(path)
   emotions = _emotions(path, rows, emotions)
   sound = sound_lib.Sound(acoustic)
-  modalities = {
-    "acoustic": corpus.Modality(
-      sound.columns, corpus.NO_PADDING, sound.frame_rate_hz
-    )
-  }
-  lexicon, vectors, summary = None, None, None
+  lexicon, vectors = None, None
   if word_vectors is not None:
     lexicon, vectors = _lexicon(rows, emotions, word_vectors)
-    summary = lexicon.summary(oov, vectors)
-    lexical = corpus.numbered("vector", lexicon.dim)
-    modalities = {
-      "lexical": corpus.Modality(lexical, corpus.NO_PADDING),
-      **modalities,
-    }
 
   def examples() -> Iterator[corpus.Example]:
     for row in rows:
@@ -91,7 +90,7 @@ def build(
     layout=f"a list of {len(rows)} recordings, {path.suffix.lstrip('.')}",
     emotions=emotions,
     label_type="single",
-    modalities=modalities,
+    modalities=_modalities(sound, lexicon),
     examples=examples,
     total=len(rows),
     options={
@@ -102,10 +101,25 @@ def build(
       "oov": oov if word_vectors else None,
     },
     vectors=vectors,
-    text=summary,
+    text=lexicon.summary(oov, vectors) if lexicon else None,
     word_vectors=lexicon.used if lexicon else {},
+    notes=tuple(f"column {column!r} is not read" for column in unread),
     has_words=lexicon is not None,
   )
+
+
+def _modalities(
+  sound: sound_lib.Sound, lexicon: text.Lexicon | None
+) -> dict[str, corpus.Modality]:
+  """Describes the sound, and the words where there are vectors for them."""
+  acoustic = corpus.Modality(
+    sound.columns, corpus.NO_PADDING, sound.frame_rate_hz
+  )
+  if lexicon is None:
+    return {"acoustic": acoustic}
+  names = corpus.numbered("vector", lexicon.dim)
+  lexical = corpus.Modality(names, corpus.NO_PADDING)
+  return {"lexical": lexical, "acoustic": acoustic}
 
 
 def _emotions(
@@ -149,11 +163,15 @@ def _example(
     streams=streams,
     labels=labels,
     speaker=row.cells["speaker"],
+    session=row.cells["session"],
+    dialogue=row.cells["dialogue"],
+    split=row.cells["split"],
     words=words,
   )
 
 
-def _rows(path: pathlib.Path) -> list[_Row]:
+def _rows(path: pathlib.Path) -> tuple[list[_Row], list[str]]:
+  """Reads the list, and the names of the columns that are not read."""
   if path.is_dir() or path.name.lower().endswith(".npz"):
     raise UserError(
       f"--input={path} is no list of recordings, expected a .csv or .jsonl file"
@@ -163,8 +181,9 @@ def _rows(path: pathlib.Path) -> list[_Row]:
   for column in ("wav", "text"):
     table.require(column)
   known = [c for c in _COLUMNS if c in (table.columns or ("wav", "text"))]
-  rows = []
+  rows, unread = [], dict.fromkeys(c for c in table.columns if c not in known)
   for row in table.rows(known):
+    unread.update(dict.fromkeys(c for c in row.cells if c not in _COLUMNS))
     cells = {
       column: table_files.as_text(
         row.cells.get(column), row.where, column
@@ -179,11 +198,17 @@ def _rows(path: pathlib.Path) -> list[_Row]:
         f"{row.where}: {wav} is not a file; paths are relative to the list"
       )
     cells["id"] = cells["id"] or cells["wav"]
+    if cells["split"].lower() not in _SPLITS:
+      raise UserError(
+        f"{row.where}: split {cells['split']!r}, expected one of"
+        f" {', '.join(filter(None, _SPLITS))}, or none"
+      )
+    cells["split"] = _SPLITS[cells["split"].lower()]
     recording = sound_lib.Recording(len(rows), row.where, wav)
     rows.append(_Row(recording, cells))
   if not rows:
     raise UserError(f"{path} lists no recording, expected one at least")
-  return rows
+  return rows, list(unread)
 
 
 def _lexicon(

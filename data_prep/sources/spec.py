@@ -29,11 +29,15 @@ with exactly these keys:
   id; 0 for neither. Tags and marks are no words. Only for rows without
   features, which would be of the whole.
 
+One more may be left out: `rows`, pairs (template, pattern) that a row must all
+match to be read, as ("{dialog_id}", "*_impro*").
+
 `text` becomes the lexical modality through a file of word vectors.
 """
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import ml_collections
@@ -64,13 +68,29 @@ _KEYS = (
   *TEMPLATES,
   *_PAIRS,
 )
+_OPTIONAL = ("rows",)
+_KINDS = {
+  **dict.fromkeys(("name", "label_type", *TEMPLATES), str),
+  **dict.fromkeys((*_PAIRS, "emotions", "unlabelled"), (tuple, list)),
+  **dict.fromkeys(("features", "crop"), ml_collections.ConfigDict),
+}
+_KIND_NAMES = {
+  str: "text",
+  (tuple, list): "a tuple",
+  ml_collections.ConfigDict: "a ConfigDict",
+}
 _FEATURE_KEYS = ("columns", "names", "padding")
 _CROP_KEYS = ("min_words", "max_words")
 
 
 def check_spec(spec: ml_collections.ConfigDict) -> None:
   """Raises a `UserError` for what is wrong with a spec before any row."""
-  _check_keys("spec", spec.keys(), _KEYS)
+  if not isinstance(spec, ml_collections.ConfigDict):
+    raise UserError(
+      f"the spec is a {type(spec).__name__}, expected an"
+      " ml_collections.ConfigDict; begin with a file of data_prep/specs"
+    )
+  _check_keys("spec", [key for key in spec if key not in _OPTIONAL], _KEYS)
   _check_kinds(spec)
   if not spec.id:
     raise UserError("spec.id is empty; every utterance needs an id")
@@ -100,9 +120,11 @@ def _check_keys(
 ) -> None:
   for key in got:
     if key not in expected:
+      near = difflib.get_close_matches(key, expected, n=1)
+      hint = f"; did you mean {near[0]!r}?" if near else ""
       raise UserError(
         f"{what} has an unknown key {key!r}; the keys are"
-        f" {', '.join(sorted(expected))}"
+        f" {', '.join(sorted(expected))}{hint}"
       )
   for key in expected:
     if key not in got:
@@ -113,7 +135,13 @@ def _check_keys(
 
 
 def _check_kinds(spec: ml_collections.ConfigDict) -> None:
-  """Checks the name, the label type, and that templates and pairs are such."""
+  """Checks the name, the label type, and that every key has its kind."""
+  for key, kind in _KINDS.items():
+    if not isinstance(spec[key], kind):
+      expected = _KIND_NAMES[kind]
+      if key in TEMPLATES:
+        expected = "a template such as '{column}', or ''"
+      raise UserError(f"spec.{key} is {spec[key]!r}, expected {expected}")
   if not re.fullmatch(r"[a-z][a-z0-9_]*", spec.name):
     raise UserError(
       f"spec.name {spec.name!r} must be a lower-case letter and then lower-case"
@@ -123,21 +151,42 @@ def _check_kinds(spec: ml_collections.ConfigDict) -> None:
     raise UserError(
       f"spec.label_type is {spec.label_type!r}, expected 'single' or 'multi'"
     )
-  for key in TEMPLATES:
-    if not isinstance(spec[key], str):
-      raise UserError(
-        f"spec.{key} is {spec[key]!r}, expected a template such as"
-        " '{column}', or ''"
-      )
-  for key in _PAIRS:
-    for pair in spec[key]:
+  for key in (*_PAIRS, *_OPTIONAL):
+    for pair in spec.get(key, ()):
       if not isinstance(pair, tuple) or len(pair) != 2:
         raise UserError(f"spec.{key} has {pair!r}, expected pairs")
+      _check_pair(key, pair)
+
+
+def _check_pair(key: str, pair: tuple[Any, Any]) -> None:
+  """Checks that a pair holds text, but for labels, which may be numbers."""
+  first, second = pair
+  labels = key in ("label_values", "split_values")
+  if not isinstance(first, (str, int) if labels else str):
+    raise UserError(f"spec.{key} has {pair!r}, expected {first!r} to be text")
+  words = key == "emotion_words"
+  if not isinstance(second, (tuple, list) if words else str):
+    expected = "a tuple of words" if words else "text"
+    raise UserError(
+      f"spec.{key} has {pair!r}, expected {second!r} as {expected}"
+    )
+  if words and not all(isinstance(word, str) for word in second):
+    raise UserError(f"spec.{key} has {pair!r}, expected words as text")
 
 
 def _check_emotions(spec: ml_collections.ConfigDict) -> None:
   """Checks the emotions, and that other keys name no others."""
   emotions = tuple(spec.emotions)
+  for name in emotions:
+    if not isinstance(name, str) or not name:
+      raise UserError(f"spec.emotions has {name!r}, expected names as text")
+  values = [str(value) for value, _ in spec.label_values]
+  for value in values:
+    if values.count(value) > 1 or value in map(str, spec.unlabelled):
+      raise UserError(
+        f"spec.label_values has {value!r} twice, or spec.unlabelled has it too;"
+        " expected one meaning"
+      )
   if not emotions or len(set(emotions)) != len(emotions):
     raise UserError(f"spec.emotions {emotions} must be names, each once")
   named = {
@@ -157,15 +206,30 @@ def _check_emotions(spec: ml_collections.ConfigDict) -> None:
       raise UserError(f"spec.{key} must name each of {emotions} once")
 
 
-def _check_features(modality: str, entry: Mapping[str, Any]) -> None:
+def _check_features(modality: str, entry: Any) -> None:
   if modality not in schema.MODALITIES:
     raise UserError(
       f"spec.features has {modality!r}, expected {', '.join(schema.MODALITIES)}"
     )
+  if not isinstance(entry, ml_collections.ConfigDict):
+    raise UserError(f"spec.features.{modality} is {entry!r}, expected a dict")
   _check_keys(f"spec.features.{modality}", entry.keys(), _FEATURE_KEYS)
-  if entry["padding"] not in (corpus.NO_PADDING, corpus.ZERO_ROWS):
+  for key in ("columns", "names"):
+    texts = entry[key]
+    if not isinstance(texts, (tuple, list)) or not all(
+      isinstance(text, str) for text in texts
+    ):
+      raise UserError(
+        f"spec.features.{modality}.{key} is {texts!r}, expected a tuple of text"
+      )
+  if not entry.columns:
     raise UserError(
-      f"spec.features.{modality}.padding is {entry['padding']!r}, expected"
+      f"spec.features.{modality}.columns is empty; expected columns, or no"
+      f" {modality}"
+    )
+  if entry.padding not in (corpus.NO_PADDING, corpus.ZERO_ROWS):
+    raise UserError(
+      f"spec.features.{modality}.padding is {entry.padding!r}, expected"
       " 'none' or 'zero_rows'"
     )
 
@@ -173,7 +237,7 @@ def _check_features(modality: str, entry: Mapping[str, Any]) -> None:
 def _check_crop(spec: ml_collections.ConfigDict) -> None:
   _check_keys("spec.crop", spec.crop.keys(), _CROP_KEYS)
   for key, value in spec.crop.items():
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
       raise UserError(
         f"spec.crop.{key} is {value!r}, expected a number of words, 0 for none"
       )

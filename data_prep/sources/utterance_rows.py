@@ -1,7 +1,7 @@
 """Reads the rows of a table as a spec describes them."""
 
+import fnmatch
 import pathlib
-import re
 import zlib
 from collections.abc import Iterator
 
@@ -11,10 +11,10 @@ import numpy as np
 from data_prep.corpus import corpus
 from data_prep.corpus import text as text_lib
 from data_prep.sources import spec as spec_lib
+from data_prep.sources import utterance_labels
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema, table_files
 
-_FIELD = re.compile(r"\{([^{}]*)\}")
 # The column that names the file a row is from.
 _FILE = "file"
 
@@ -25,20 +25,25 @@ class Rows:
   Attributes:
     layout: The tables in words, for the manifest.
     total: Rows; None where only reading can tell.
+    tally: How many rows were left out or cut, in words, in the latest pass.
   """
 
   def __init__(
-    self, spec: ml_collections.ConfigDict, path: pathlib.Path
+    self,
+    spec: ml_collections.ConfigDict,
+    path: pathlib.Path,
+    positive_above: float | None,
   ) -> None:
     """Opens the tables and checks that every column is there."""
     self._spec = spec
     self._tables = _open_tables(spec, path)
     self._features = _FeatureColumns(spec, next(iter(self._tables.values())))
-    self._labels = _Labels(spec)
-    self._splits = dict(spec.split_values)
+    self._labels = utterance_labels.Labels(spec, positive_above)
+    self.tally: dict[str, int] = {}
+    self._splits = {str(value): split for value, split in spec.split_values}
     self._wanted = self._require_columns()
     totals = [table.total for table in self._tables.values()]
-    unknown = None in totals or any(spec.crop.values())
+    unknown = None in totals or any(spec.crop.values()) or spec.get("rows")
     self.total = None if unknown else sum(totals)
     kinds = {"".join(t.path.suffixes[-2:]) for t in self._tables.values()}
     self.layout = (
@@ -52,9 +57,11 @@ class Rows:
     columns = [
       column
       for key in spec_lib.TEMPLATES
-      for column in _FIELD.findall(spec[key])
+      for column in utterance_labels.FIELD.findall(spec[key])
     ]
     columns += [column for _, column in spec.label_columns]
+    for template, _ in spec.get("rows", ()):
+      columns += utterance_labels.FIELD.findall(template)
     columns += self._features.columns
     first = next(iter(self._tables.values()))
     if not spec.files and _FILE in columns and first.columns:
@@ -68,12 +75,25 @@ class Rows:
     return wanted
 
   def _rows(self) -> Iterator[table_files.Row]:
-    """Reads every row of every file, with the file's key as a column."""
+    """Reads the rows of every file, with the file's key as a column."""
+    self.tally.clear()
     for key, table in self._tables.items():
       for row in table.rows(self._wanted):
         if self._spec.files:
           row.cells[_FILE] = key
-        yield row
+        if self._is_chosen(row):
+          yield row
+        else:
+          self._count("left out by spec.rows")
+
+  def _is_chosen(self, row: table_files.Row) -> bool:
+    return all(
+      fnmatch.fnmatchcase(utterance_labels.fill(template, row), pattern)
+      for template, pattern in self._spec.get("rows", ())
+    )
+
+  def _count(self, what: str) -> None:
+    self.tally[what] = self.tally.get(what, 0) + 1
 
   def texts(self) -> Iterator[str]:
     """Reads the text of every row that is kept."""
@@ -111,16 +131,22 @@ class Rows:
         ),
         text,
       )
+    self._labels.check(self.layout)
 
   def _fill(self, key: str, row: table_files.Row) -> str:
-    return fill(self._spec[key], row)
+    return utterance_labels.fill(self._spec[key], row)
 
   def _text(self, row: table_files.Row) -> str | None:
     """Reads the text as `spec.crop` leaves it; None for silence."""
     text, crop = self._fill("text", row), self._spec.crop
     if not any(crop.values()):
       return text
-    return _cropped(text, crop, self._fill("id", row))
+    cropped = _cropped(text, crop, self._fill("id", row))
+    if cropped is None:
+      self._count(f"left out for less than {max(crop.min_words, 1)} words")
+    elif cropped != text:
+      self._count(f"cut to {crop.max_words} words")
+    return cropped
 
   def _split(self, row: table_files.Row) -> str:
     value = self._fill("split", row)
@@ -132,14 +158,6 @@ class Rows:
         f" spec.split_values ({', '.join(self._splits)})"
       )
     return self._splits[value]
-
-
-def fill(template: str, row: table_files.Row) -> str:
-  """Fills a row's values into a template."""
-  return _FIELD.sub(
-    lambda match: table_files.as_text(row.cells[match[1]], row.where, match[1]),
-    template,
-  ).strip()
 
 
 def _open_tables(
@@ -258,22 +276,41 @@ class _FeatureColumns:
     return streams
 
   def _frames(self, name: str, row: table_files.Row) -> np.ndarray | None:
-    parts = []
-    for column in self._columns[name]:
-      part = table_files.as_vector(row.cells[column], row.where, column)
-      if part is None:
-        return None
-      parts.append(part)
-    if len(parts) == 1 and parts[0].ndim == 2:
+    """Reads the features of a modality; None where all its cells are blank."""
+    columns = self._columns[name]
+    if all(table_files.is_blank(row.cells[column]) for column in columns):
+      return None
+    parts = [
+      table_files.as_vector(row.cells[column], row.where, column)
+      for column in columns
+    ]
+    if len(parts) == 1 and parts[0] is not None and parts[0].ndim == 2:
       return corpus.as_float32(parts[0])
-    for column, part in zip(self._columns[name], parts, strict=True):
-      if part.ndim > 1:
-        raise UserError(
-          f"{row.where}: column {column!r} of {name} has shape {part.shape},"
-          " expected a vector, or frames (t, d) in a single column"
-        )
+    if any(part is not None and part.ndim for part in parts):
+      _check_vectors(name, row, columns, parts)
+    # A blank among numbers: the policy decides what becomes of it.
+    parts = [np.float64(np.nan) if part is None else part for part in parts]
     vector = np.concatenate([np.atleast_1d(part) for part in parts])
     return corpus.as_float32(vector)[None]
+
+
+def _check_vectors(
+  name: str,
+  row: table_files.Row,
+  columns: tuple[str, ...],
+  parts: list[np.ndarray | None],
+) -> None:
+  for column, part in zip(columns, parts, strict=True):
+    if part is None:
+      raise UserError(
+        f"{row.where}: column {column!r} of {name} is empty and others are not;"
+        " expected all, or none for an utterance without it"
+      )
+    if part.ndim > 1:
+      raise UserError(
+        f"{row.where}: column {column!r} of {name} has shape {part.shape},"
+        " expected a vector, or frames (t, d) in a single column"
+      )
 
 
 def _expand(
@@ -293,53 +330,3 @@ def _expand(
       )
     expanded += matching
   return tuple(expanded)
-
-
-class _Labels:
-  """Reads the labels of a row, as a spec describes them."""
-
-  def __init__(self, spec: ml_collections.ConfigDict) -> None:
-    self._spec = spec
-    self._order = {name: i for i, name in enumerate(spec.emotions)}
-    self._values = dict(spec.label_values)
-    self._unlabelled = set(spec.unlabelled)
-
-  def __call__(self, row: table_files.Row) -> np.ndarray | None:
-    """Returns one value per emotion; None where the row is unlabelled."""
-    if self._spec.label_columns:
-      return self._from_columns(row)
-    if self._spec.label:
-      return self._from_name(row)
-    return None
-
-  def _from_columns(self, row: table_files.Row) -> np.ndarray | None:
-    values = {}
-    for emotion, column in self._spec.label_columns:
-      cell = table_files.as_vector(row.cells[column], row.where, column)
-      values[emotion] = np.nan if cell is None else float(cell.item())
-    missing = [e for e, value in values.items() if np.isnan(value)]
-    if len(missing) == len(values):
-      return None
-    if missing:
-      raise UserError(
-        f"{row.where}: label column of {missing[0]!r} is empty and others are"
-        " not; expected all, or none for an unlabelled row"
-      )
-    labels = np.zeros(len(self._order), np.float32)
-    for emotion, value in values.items():
-      labels[self._order[emotion]] = value > 0
-    return labels
-
-  def _from_name(self, row: table_files.Row) -> np.ndarray | None:
-    value = fill(self._spec.label, row)
-    if value in self._unlabelled:
-      return None
-    if value not in self._values:
-      raise UserError(
-        f"{row.where}: label {value!r} from {self._spec.label} is neither in"
-        f" spec.label_values ({', '.join(self._values)}) nor in"
-        " spec.unlabelled"
-      )
-    labels = np.zeros(len(self._order), np.float32)
-    labels[self._order[self._values[value]]] = 1
-    return labels

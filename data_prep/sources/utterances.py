@@ -25,6 +25,7 @@ def build(
   path: pathlib.Path,
   word_vectors: pathlib.Path | None,
   oov: str,
+  positive_above: float | None = None,
 ) -> corpus.Corpus:
   """Builds the corpus that a spec describes.
 
@@ -34,18 +35,18 @@ def build(
     word_vectors: Needed where the spec has text; elsewhere only for the
       emotions' vectors.
     oov: A policy of `text.OOV_POLICIES`.
+    positive_above: What a value of `spec.label_columns` must exceed for the
+      emotion to be present; None for 0.
 
   Raises:
     UserError: The spec or the tables are not as they should be.
   """
   spec_lib.check_spec(spec)
-  rows = utterance_rows.Rows(spec, path)
+  rows = utterance_rows.Rows(spec, path, positive_above)
   modalities = rows.modalities()
   lexicon, vectors = _words(spec, rows, word_vectors)
   if lexicon is not None:
-    dims = corpus.numbered("vector", lexicon.dim)
-    lexical = corpus.Modality(dims, corpus.NO_PADDING)
-    modalities = {"lexical": lexical, **modalities}
+    modalities = {"lexical": _lexical(lexicon), **modalities}
   if not modalities:
     raise UserError(
       f"the spec {spec.name} names neither text nor features; there is nothing"
@@ -73,12 +74,19 @@ def build(
       "spec": _plain(spec.to_dict()),
       "word_vectors": word_vectors.name if word_vectors else None,
       "oov": oov if spec.text else None,
+      "positive_above": positive_above,
     },
+    tally=rows.tally,
     vectors=vectors,
     text=lexicon.summary(oov, vectors) if lexicon else None,
     word_vectors=lexicon.used if lexicon else {},
     has_words=lexicon is not None,
   )
+
+
+def _lexical(lexicon: text_lib.Lexicon) -> corpus.Modality:
+  names = corpus.numbered("vector", lexicon.dim)
+  return corpus.Modality(names, corpus.NO_PADDING)
 
 
 def _words(

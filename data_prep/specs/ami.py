@@ -21,7 +21,7 @@ _CROPS = {"full": (0, 0), "iemocap": (3, 20), "meld": (3, 9)}
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
-  """The spec of a variant: full, iemocap or meld."""
+  """Returns the spec of a variant: full, iemocap or meld."""
   if variant not in _CROPS:
     raise ValueError(
       f"unknown variant {variant!r} of specs/ami.py, expected one of"

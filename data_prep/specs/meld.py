@@ -28,7 +28,7 @@ _EMOTIONS = {
 
 
 def get_config(variant: str = "emotion") -> ml_collections.ConfigDict:
-  """The spec of a variant: emotion or sentiment."""
+  """Returns the spec of a variant: emotion or sentiment."""
   if variant not in _EMOTIONS:
     raise ValueError(
       f"unknown variant {variant!r} of specs/meld.py, expected one of"
