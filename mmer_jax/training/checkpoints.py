@@ -1,7 +1,10 @@
 """Saves and restores the runs of a workdir (Orbax)."""
 
+import contextlib
 import pathlib
 import re
+import zlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -35,10 +38,11 @@ START = Position(0, 0, 0, False)
 class Checkpoints:
   """Saves the states of a workdir, each whole or not at all.
 
-  A checkpoint holds five items: `train` (parameters and optimiser, only
-  needed to go on), `best` (the parameters that validation selected, of each
-  stage so far), `progress`, `runs` (the settings, normalisation among them) and
-  `position` (JSON: a `Position`).
+  A checkpoint holds six items: `train` (parameters and optimiser, only needed
+  to go on), `best` (the parameters that validation selected, of each stage so
+  far), `progress`, `runs` (the settings, normalisation among them), `position`
+  (JSON: a `Position`) and `digests` (JSON: a checksum of each of the first
+  four; not written by several processes, nor by older versions).
   """
 
   def __init__(self, workdir: pathlib.Path, *, keep: int = 2):
@@ -65,25 +69,28 @@ class Checkpoints:
     """Writes a checkpoint; one of the same number is left as it is."""
     if number == self.latest():
       return
-    self._manager.save(
-      number,
-      args=ocp.args.Composite(
-        train=ocp.args.StandardSave(state.train),
-        best=ocp.args.StandardSave((*state.finished, state.best_params)),
-        progress=ocp.args.StandardSave(state.progress),
-        runs=ocp.args.StandardSave(runs),
-        position=ocp.args.JsonSave(position._asdict()),
-      ),
-      force=True,
-    )
+    items = {
+      "train": state.train,
+      "best": (*state.finished, state.best_params),
+      "progress": state.progress,
+      "runs": runs,
+    }
+    saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+    saved["position"] = ocp.args.JsonSave(position._asdict())
+    if jax.process_count() == 1:
+      digests = {name: _digest(item) for name, item in items.items()}
+      saved["digests"] = ocp.args.JsonSave(digests)
+    self._manager.save(number, args=ocp.args.Composite(**saved), force=True)
     self._manager.wait_until_finished()
 
   def position(self) -> Position:
     """Reads where the newest checkpoint stands."""
-    restored = self._manager.restore(
-      self._number(), args=ocp.args.Composite(position=ocp.args.JsonRestore())
-    )
-    return Position(**restored["position"])
+    number = self._number()
+    with self._naming(number):
+      restored = self._manager.restore(
+        number, args=ocp.args.Composite(position=ocp.args.JsonRestore())
+      )
+      return Position(**restored["position"])
 
   def restore(self, target: step.RunState) -> step.RunState:
     """Reads the newest state onto the shardings of an abstract one."""
@@ -134,23 +141,53 @@ class Checkpoints:
     self._manager.close()
 
   def _restore(self, **targets: Any) -> Any:
-    """Reads parts of the newest checkpoint."""
+    """Reads parts of the newest checkpoint and compares their checksums."""
     number = self._number()
     wanted = {
       name: ocp.args.StandardRestore(target) for name, target in targets.items()
     }
+    # Neither written nor compared by several processes: none has all arrays.
+    file = self.folder / str(number) / "digests"
+    summed = jax.process_count() == 1 and file.exists()
+    if summed:
+      wanted["digests"] = ocp.args.JsonRestore()
+    with self._naming(number):
+      restored = self._manager.restore(
+        number, args=ocp.args.Composite(**wanted)
+      )
+    for name in targets if summed else ():
+      if restored["digests"].get(name) != _digest(restored[name]):
+        raise errors.UserError(
+          self._damaged(number, f"{name} is not what was written")
+        )
+    return restored
+
+  @contextlib.contextmanager
+  def _naming(self, number: int) -> Iterator[None]:
+    """Turns what Orbax raises into one line that names the checkpoint."""
     try:
-      return self._manager.restore(number, args=ocp.args.Composite(**wanted))
-    except ValueError as error:
+      yield
+    except (jax.errors.JaxRuntimeError, MemoryError):
+      # The machine's fault and not the checkpoint's.
+      raise
+    except Exception as error:
       # What Orbax says of another tree takes a page, and has two forms.
       other = re.compile(r"structures? (mismatch|do not match)", re.IGNORECASE)
-      if not other.search(str(error)):
-        raise
-      raise errors.UserError(
-        f"checkpoint {number} of {self.folder} has other parts than this"
-        " version of mmer_jax expects: another one wrote it; use that one"
-        " (run.json names it), or train into a new workdir"
-      ) from error
+      if other.search(str(error)):
+        raise errors.UserError(
+          f"checkpoint {number} of {self.folder} has other parts than this"
+          " version of mmer_jax expects: another one wrote it; use that one"
+          " (run.json names it), or train into a new workdir"
+        ) from error
+      reason = str(error.__cause__ or error).strip().partition("\n")[0]
+      raise errors.UserError(self._damaged(number, reason)) from error
+
+  def _damaged(self, number: int, reason: str) -> str:
+    """Says that a checkpoint cannot be used."""
+    return (
+      f"checkpoint {number} of {self.folder} is damaged ({reason}); restore it"
+      f" from a copy, or remove {self.folder / str(number)} and train again"
+    )
 
   def _number(self) -> int:
     number = self.latest()
@@ -160,3 +197,14 @@ class Checkpoints:
         " `python -m mmer_jax.train` first"
       )
     return number
+
+
+def _digest(tree: Any) -> str:
+  """Sums up names, types and values of the arrays of a tree."""
+  checksum = 0
+  for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(tree)):
+    array = np.asarray(leaf)
+    head = f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}"
+    checksum = zlib.crc32(head.encode(), checksum)
+    checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
+  return f"{checksum:08x}"

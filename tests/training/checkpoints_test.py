@@ -1,4 +1,7 @@
-"""Checkpoints that were written by another version."""
+"""Checkpoints: bits, damage, other versions."""
+
+import gc
+import shutil
 
 import jax
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 
 from mmer_jax.base import errors
 from mmer_jax.training import checkpoints, step
+from tests import toy
 
 
 def test_a_checkpoint_of_an_older_version_is_one_line(tmp_path):
@@ -36,3 +40,104 @@ def test_a_checkpoint_of_an_older_version_is_one_line(tmp_path):
       read()
     assert "\n" not in str(bad.value)
   store.close()
+
+
+def toy_state(seed=0):
+  """A state of two runs whose parameters are random, and their settings."""
+  rng = np.random.default_rng(seed)
+  params = {
+    "w": rng.normal(size=(2, 30, 40)).astype(np.float32),
+    "b": rng.normal(size=(2, 40)).astype(np.float32),
+  }
+  state = jax.vmap(lambda params: step.init_run(params, ("norm",)))(params)
+  return state, toy.runs([0, 1])
+
+
+def restored(folder, state, runs):
+  """What predicting reads of the newest checkpoint."""
+  store = checkpoints.Checkpoints(folder)
+  sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  try:
+    assert store.position() == POSITION
+    return store.restore_best(state, runs, sharding)
+  finally:
+    store.close()
+
+
+POSITION = checkpoints.Position(0, 3, 1, False)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+  """A workdir with one checkpoint, and what is in it."""
+  folder = tmp_path_factory.mktemp("saved")
+  state, runs = toy_state()
+  store = checkpoints.Checkpoints(folder)
+  store.save(7, state, runs, POSITION)
+  store.close()
+  return folder, state, runs
+
+
+def test_what_was_saved_is_restored_bit_for_bit(saved):
+  folder, state, runs = saved
+  best, settings, progress = restored(folder, state, runs)
+  jax.tree.map(np.testing.assert_array_equal, best, (state.best_params,))
+  jax.tree.map(np.testing.assert_array_equal, settings, runs)
+  jax.tree.map(np.testing.assert_array_equal, progress, state.progress)
+
+
+def test_a_checkpoint_of_before_there_were_checksums_is_restored(
+  saved, tmp_path
+):
+  folder, state, runs = saved
+  shutil.copytree(folder, tmp_path / "w")
+  shutil.rmtree(tmp_path / "w" / "checkpoints" / "7" / "digests")
+  best, _, _ = restored(tmp_path / "w", state, runs)
+  jax.tree.map(np.testing.assert_array_equal, best, (state.best_params,))
+
+
+@pytest.mark.parametrize("item", ["best", "runs", "progress", "position"])
+def test_a_checkpoint_without_a_part_is_named(saved, tmp_path, item):
+  folder, state, runs = saved
+  shutil.copytree(folder, tmp_path / "w")
+  shutil.rmtree(tmp_path / "w" / "checkpoints" / "7" / item)
+  with pytest.raises(errors.UserError, match="checkpoint 7 .* is damaged"):
+    restored(tmp_path / "w", state, runs)
+
+
+# Orbax leaves the other reads of a checkpoint that fails to themselves.
+@pytest.mark.filterwarnings(
+  "ignore::pytest.PytestUnraisableExceptionWarning",
+  "ignore:coroutine:RuntimeWarning",
+)
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_damaged_checkpoint_is_named_or_its_values_are_right(
+  saved, tmp_path, cut
+):
+  """A flipped bit of a parameter would else be a wrong parameter, unnoticed."""
+  folder, state, runs = saved
+  expected = (*restored(folder, state, runs),)
+  files = [
+    path.relative_to(folder)
+    for path in (folder / "checkpoints" / "7").rglob("*")
+    if path.is_file() and path.stat().st_size
+  ]
+  refused = 0
+  for number, name in enumerate(sorted(files)):
+    work = tmp_path / str(number)
+    shutil.copytree(folder, work)
+    content = bytearray((work / name).read_bytes())
+    if cut:
+      del content[len(content) // 2 :]
+    else:
+      content[len(content) // 2] ^= 1
+    (work / name).write_bytes(content)
+    try:
+      found = restored(work, state, runs)
+    except errors.UserError as error:
+      assert "checkpoint 7" in str(error) or "no checkpoint" in str(error)
+      refused += 1
+    else:
+      jax.tree.map(np.testing.assert_array_equal, found, expected)
+  assert refused >= 4
+  gc.collect()
