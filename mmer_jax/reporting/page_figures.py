@@ -47,8 +47,8 @@ def confusion_matrix(
     entry["emotions"],
     entry["shares"],
     caption=f"What was predicted (columns), percent of each true emotion (rows,"
-    f" with their utterances) on the {result['split']} split, all runs"
-    " together",
+    f" with their utterances) on the {result['split']} split, over the"
+    " runs",
     corner="true",
     largest=1.0,
     format_cell=lambda share: f"{100 * share:.1f}",
@@ -77,8 +77,8 @@ def decision_table(
   return {
     "kind": "heat",
     "caption": "How often each emotion was predicted, percent of the utterances"
-    f" with it and without it on the {result['split']} split, all runs"
-    " together",
+    f" with it and without it on the {result['split']} split, over the"
+    " runs",
     "columns": [
       page_tables.column("emotion"),
       page_tables.column(

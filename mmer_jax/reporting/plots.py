@@ -11,6 +11,9 @@ from typing import Any
 from mmer_jax.base import errors, workdir
 from mmer_jax.reporting import colours, layouts
 
+# Of a panel on a page, in inches.
+_PANEL_WIDTH = 3.8
+
 
 def save_all(
   contents: Iterable[dict[str, Any]], out: pathlib.Path
@@ -106,8 +109,11 @@ def draw_panels(content: dict[str, Any]) -> list[tuple[str, str]]:
   plt = _pyplot()
   layout = layouts.LAYOUTS[content["figure"]](content)
   drawn = []
+  width, height = layout.size
   for panel in layout.panels:
-    figure, axis = plt.subplots(figsize=layout.size, layout="constrained")
+    # Of one width, so that the text of all panels of a page is of one size.
+    size = (_PANEL_WIDTH, _PANEL_WIDTH * height / width)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
     panel.draw(axis)
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
