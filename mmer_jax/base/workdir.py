@@ -14,6 +14,8 @@ import ml_collections
 
 from mmer_jax.base import errors
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def write_text(path: pathlib.Path, text: str) -> None:
   """Replaces a file in one step: a reader sees the old text or the new."""
@@ -31,7 +33,8 @@ def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
   try:
-    yield pathlib.Path(name)
+    with _full_at(path):
+      yield pathlib.Path(name)
     with open(name, "rb") as file:
       os.fsync(file.fileno())
     os.chmod(name, 0o644)
@@ -47,11 +50,22 @@ def _naming(path: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
       raise
     raise errors.UserError(
       f"{path} cannot be written ({error.strerror}); choose another path"
     ) from error
+
+
+@contextlib.contextmanager
+def _full_at(path: pathlib.Path) -> Iterator[None]:
+  """Adds the path that is being written to the error of a full disk."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno in _FULL:
+      error.filename = str(path)
+    raise
 
 
 @contextlib.contextmanager
@@ -81,7 +95,8 @@ def new_folder(path: pathlib.Path, sign: str) -> Iterator[pathlib.Path]:
   with filling_place as name:
     filling, old = pathlib.Path(name) / "new", pathlib.Path(name) / "old"
     filling.mkdir()
-    yield filling
+    with _full_at(path):
+      yield filling
     if path.exists():
       path.rename(old)
     filling.rename(path)
@@ -211,7 +226,7 @@ def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
 
 def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
   """Appends one JSON object per line."""
-  with path.open("a", encoding="utf-8") as file:
+  with _full_at(path), path.open("a", encoding="utf-8") as file:
     for row in rows:
       file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 

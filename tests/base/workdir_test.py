@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import cli, errors, workdir
 
 
 def test_files_are_replaced_whole(tmp_path):
@@ -96,6 +96,16 @@ def test_a_full_disk_is_no_fault_of_the_path(tmp_path, monkeypatch):
   def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
+  for new in (
+    lambda: workdir.new_file(tmp_path / "x"),
+    lambda: workdir.new_folder(tmp_path / "x", "sign"),
+  ):
+    with pytest.raises(OSError, match="No space left") as caught, new():
+      full()
+    assert cli.describe(caught.value).startswith(
+      f"the disk is full at {tmp_path / 'x'};"
+    )
+    assert not list(tmp_path.iterdir())
   monkeypatch.setattr(workdir.tempfile, "mkstemp", full)
   with pytest.raises(OSError, match="No space left"):
     workdir.write_text(tmp_path / "x", "text")
