@@ -14,9 +14,18 @@ from typing import Any
 import rich.console
 from absl import flags
 
-from mmer_jax.base import cli
+from mmer_jax.base import cli, errors
 from mmer_jax.evaluation import evaluate, load, results, tables
 from mmer_jax.robustness import noise, settings
+
+# A flag, the flag that it refines, and the values of that one that read it.
+_REFINES = (
+  ("snr", "noise", ("gaussian",)),
+  ("noise_share", "noise", ("gaussian", "dropped")),
+  ("score", "repair", ("check", "proxy")),
+  ("tau", "repair", ("check", "proxy")),
+  ("proxy", "repair", ("proxy",)),
+)
 
 
 def define_flags() -> None:
@@ -71,6 +80,21 @@ def define_flags() -> None:
   flags.mark_flag_as_required("workdir")
 
 
+def check_flags() -> None:
+  """Refuses flags that would change nothing.
+
+  Raises:
+    UserError: A flag is given without the one that it refines.
+  """
+  for name, needed, values in _REFINES:
+    given = flags.FLAGS[needed].value
+    if flags.FLAGS[name].value is not None and given not in values:
+      raise errors.UserError(
+        f"--{name} is given with --{needed}={given or ''}, expected"
+        f" --{needed}={' or '.join(values)}; add it, or leave --{name} out"
+      )
+
+
 def input_transform() -> dict[str, Any]:
   """Collects the keys of noise and repair that the flags change."""
   keys = {
@@ -89,6 +113,7 @@ def input_transform() -> dict[str, Any]:
 def main(argv: Sequence[str]) -> int | None:
   """Evaluates as the flags say; the exit status is 3 where every run failed."""
   del argv
+  check_flags()
   folder = pathlib.Path(flags.FLAGS.workdir)
   result = evaluate.evaluate_workdir(
     folder,

@@ -8,8 +8,9 @@ import numpy as np
 from absl import logging
 
 from mmer_jax.base import errors
+from mmer_jax.data import duplicates, padding, schema, shards, tables, tfrecord
+from mmer_jax.data import identity as identity_lib
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import padding, schema, shards, tables, tfrecord
 
 _TEXTS = ("id", "speaker", "session", "dialogue", "split")
 
@@ -43,6 +44,9 @@ class Corpus(NamedTuple):
     table: The features.
     dataset: Name and fingerprint of the shards, for results; and, as
       `unlabelled`, those of shards of unlabelled rows behind them.
+    identity: What the features mean, see `data.identity`.
+    digests: For each utterance those of its text and of its features, see
+      `data.duplicates`.
   """
 
   manifest: dict[str, Any]
@@ -55,6 +59,8 @@ class Corpus(NamedTuple):
   shapes: dict[str, tuple[int, int]]
   table: tables.Table
   dataset: dict[str, Any]
+  identity: identity_lib.Identity = {}  # noqa: RUF012
+  digests: tuple[dict[str, bytes], ...] = ()
 
 
 def load_corpus(
@@ -67,6 +73,7 @@ def load_corpus(
   decision: str,
   without_emotion: str,
   assumed: AssumedShapes | None = None,
+  expected: identity_lib.Identity | None = None,
 ) -> Corpus:
   """Reads a shard folder; every record's checksum is verified.
 
@@ -75,33 +82,35 @@ def load_corpus(
     modalities: The streams to read.
     emotions: The label columns to use, in this order; empty for all.
     max_length: Modality name to the longest sequence; 0 for the corpus's.
-    resident: Whether features are kept in memory. If not, one pass verifies
-      the shards and reads what is not a feature; features stream afterwards.
+    resident: Whether features are kept in memory; if not, they stream.
     decision: `"softmax"` makes rows without any of `emotions` unlabelled.
     without_emotion: Under `"binary"`, what such a row is: `"negative"` of them
       all, or `"unlabelled"`.
     assumed: What is made up where the shards do not have it; None for nothing.
+    expected: The identity that the features must have: columns are put in its
+      order. None for that of the shards.
 
   Raises:
-    UserError: The folder, an emotion or a modality is not as the config says.
+    UserError: The folder, an emotion or a modality is not as the config says,
+      or the features are not those expected.
   """
   folder = pathlib.Path(directory)
   manifest = manifest_lib.load_manifest(folder)
+  identity = identity_lib.of_shards(folder, manifest)
+  orders = _column_orders(manifest, folder, modalities, identity, expected)
+  manifest = identity_lib.reorder(manifest, orders)
   pad = padding.Padding(
     manifest,
     modalities,
     max_length,
     absent=_absent_modalities(manifest, folder, modalities, assumed),
     assume_words=assumed is not None,
+    orders=orders,
   )
   names = tuple(emotions) or tuple(manifest["emotions"])
   columns = _label_columns(manifest, folder, names)
   rows = _read_rows(folder, pad, columns, resident)
   labelled = _labelled(folder, rows, decision, without_emotion)
-  if resident:
-    table = _resident_table(rows, labelled)
-  else:
-    table = _streaming_table(folder, pad, rows, labelled)
   return Corpus(
     manifest=manifest,
     emotions=names,
@@ -111,8 +120,31 @@ def load_corpus(
     labelled=labelled,
     present=rows.present,
     shapes={m: (pad.lengths[m], pad.dims[m]) for m in modalities},
-    table=table,
+    table=_resident_table(rows, labelled)
+    if resident
+    else _streaming_table(folder, pad, rows, labelled),
     dataset={key: manifest[key] for key in ("name", "fingerprint")},
+    identity=identity_lib.in_order(identity, orders),
+    digests=tuple(rows.digests),
+  )
+
+
+def _column_orders(
+  manifest: dict[str, Any],
+  folder: pathlib.Path,
+  modalities: Sequence[str],
+  identity: identity_lib.Identity,
+  expected: identity_lib.Identity | None,
+) -> dict[str, list[int]]:
+  """Finds the columns that are expected; refuses features of another kind."""
+  if expected is None:
+    return {}
+  return identity_lib.check(
+    identity,
+    expected,
+    [name for name in modalities if name in manifest["modalities"]],
+    where=f"the shards in {folder}",
+    fix="convert them in the same way as those of the training",
   )
 
 
@@ -163,6 +195,7 @@ class _Rows(NamedTuple):
     labels: (n, k) float32.
     labelled: (n,) bool.
     locations: The place of each record in the shards.
+    digests: What tells whether two utterances are the same.
     present: Modality name to (n,) bool.
     streams: Modality name to padded features; {} where they stream.
     words: (n, t) word of each acoustic frame; None where not known or read.
@@ -172,6 +205,7 @@ class _Rows(NamedTuple):
   labels: np.ndarray
   labelled: np.ndarray
   locations: list[tfrecord.Location]
+  digests: list[dict[str, bytes]]
   present: dict[str, np.ndarray]
   streams: dict[str, schema.Stream]
   words: np.ndarray | None
@@ -185,7 +219,7 @@ def _read_rows(
 ) -> _Rows:
   """Reads every record of a folder, in the order of the shards."""
   texts: dict[str, list[str]] = {key: [] for key in _TEXTS}
-  labels, labelled, locations = [], [], []
+  labels, labelled, locations, digests = [], [], [], []
   features = _FeatureBuffer(pad, keep_features)
   for location, example in shards.read_examples(folder):
     for key, values in texts.items():
@@ -193,6 +227,8 @@ def _read_rows(
     labels.append(example["labels"][label_columns])
     labelled.append(bool(example["labelled"]))
     locations.append(location)
+    own = [name for name in pad.dims if name in example]
+    digests.append(duplicates.keys_of(example, own))
     features.add(example)
   if not labels:
     raise errors.UserError(f"{folder} holds no example; convert it again")
@@ -204,6 +240,7 @@ def _read_rows(
     labels=np.asarray(labels, np.float32),
     labelled=np.asarray(labelled, bool),
     locations=locations,
+    digests=digests,
     present={m: np.asarray(flags) for m, flags in features.present.items()},
     streams=streams,
     words=words,

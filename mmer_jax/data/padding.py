@@ -40,6 +40,7 @@ class Padding:
     *,
     absent: Mapping[str, tuple[int, int]] | None = None,
     assume_words: bool = False,
+    orders: Mapping[str, Sequence[int]] | None = None,
   ):
     """Takes lengths from the config, at most the corpus's longest.
 
@@ -51,7 +52,10 @@ class Padding:
         None is the same as {}: the examples have every modality.
       assume_words: Whether acoustic frames whose word is not known belong to
         none (-1); otherwise such a corpus has no word indices at all.
+      orders: Modality to the places of its columns in the shards, where they
+        are wanted in another order, as `identity.check` gives them.
     """
+    self._orders = orders or {}
     self._assume_words = assume_words
     self._shapes = {
       modality: _Shape(*absent[modality], zero_rows=False)
@@ -82,6 +86,8 @@ class Padding:
       if len(frames) > length:
         self.truncated[modality] += 1
         frames = frames[:length]
+      if modality in self._orders:
+        frames = frames[:, self._orders[modality]]
       features[row, : len(frames)] = frames
       mask[row, : len(frames)] = (
         np.any(frames != 0, axis=-1) if zero_rows else True

@@ -7,12 +7,8 @@ import zlib
 
 import numpy as np
 
-from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import schema, splits, tables
-
-# What must be the same for the features of two folders to mean the same.
-_SPEC = ("dim", "columns", "padding")
+from mmer_jax.data import identity, schema, splits, tables
 
 
 def join(
@@ -28,17 +24,17 @@ def join(
     resident: Whether the features are to be in memory.
 
   Raises:
-    UserError: The features are not of one kind.
+    UserError: The features are not of one kind; their columns must be in
+      order, as `load_corpus` puts them.
   """
   name = other.manifest["name"]
-  for modality in corpus.shapes:
-    _check_same(corpus, other, modality)
-  if not _same_words(corpus, other):
-    raise errors.UserError(
-      f"the unlabelled shards {name} have lexical features of other word"
-      f" vectors or another tokeniser than {corpus.manifest['name']}; convert"
-      " both with the same --word_vectors"
-    )
+  identity.check(
+    other.identity,
+    corpus.identity,
+    corpus.shapes,
+    where=f"the unlabelled shards {name}",
+    fix=f"convert them in the same way as {corpus.manifest['name']}",
+  )
   count, more = len(corpus.labels), len(other.labels)
   table: tables.Table = tables.JoinedTable(
     corpus.table, other.table, (count, more)
@@ -68,45 +64,8 @@ def join(
     },
     table=table,
     dataset={**corpus.dataset, "unlabelled": other.dataset},
+    digests=(*corpus.digests, *other.digests),
   )
-
-
-def _check_same(
-  corpus: corpus_lib.Corpus, other: corpus_lib.Corpus, modality: str
-) -> None:
-  ours, theirs = (
-    each.manifest["modalities"][modality] for each in (corpus, other)
-  )
-  for key in _SPEC:
-    if ours[key] == theirs[key]:
-      continue
-    got, expected = theirs[key], ours[key]
-    if key == "columns":
-      pairs = zip(theirs[key], ours[key], strict=True)
-      got, expected = next((a, b) for a, b in pairs if a != b)
-    raise errors.UserError(
-      f"the unlabelled shards {other.manifest['name']} have {modality}"
-      f" features of {key} {got}, expected {expected} as in"
-      f" {corpus.manifest['name']}; convert both in the same way"
-    )
-
-
-def _same_words(corpus: corpus_lib.Corpus, other: corpus_lib.Corpus) -> bool:
-  """Tells whether two corpora turned words into vectors in the same way."""
-  if "lexical" not in corpus.shapes:
-    return True
-  ways = []
-  for manifest in (corpus.manifest, other.manifest):
-    text = manifest.get("text") or {}
-    options = manifest["converter"]["options"]
-    ways.append(
-      (
-        text.get("tokeniser"),
-        text.get("oov_policy"),
-        options.get("word_vectors"),
-      )
-    )
-  return ways[0] == ways[1]
 
 
 def pool(rows: splits.Rows, fold: splits.Fold) -> np.ndarray:

@@ -13,6 +13,7 @@ from absl import logging
 
 from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
+from mmer_jax.core import thresholds as thresholds_lib
 from mmer_jax.evaluation import (
   load,
   restore,
@@ -132,6 +133,8 @@ def evaluate(trained: load.TrainedWorkdir, request: Request) -> dict[str, Any]:
     result = _choose_setting(trained, request.split, result)
   if examples:
     result["regenerated"] = examples
+  if trained.description.get("warnings"):
+    result["warnings"] = trained.description["warnings"]
   if jax.process_index() == 0:
     name = _result_name(request, trained.input_transform)
     folder = trained.folder / "results"
@@ -247,7 +250,9 @@ def _stage_scores(
   threshold: float | np.ndarray = rules.threshold
   # Where a number is not finite there is nothing to rank: the run has failed.
   if request.thresholds == "validation" and not _failure(scored, record):
-    threshold = metrics.best_thresholds(*of("validation"), known(record.unseen))
+    threshold = thresholds_lib.best_thresholds(
+      *of("validation"), known(record.unseen)
+    )
   probs, labels = of(request.split)
   # Where there are several stages, the first scores are before all of them and
   # the second after the source's, which teaches none of the unseen emotions.

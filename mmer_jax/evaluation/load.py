@@ -5,12 +5,14 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import ml_collections
 import numpy as np
 from absl import logging
 
 from mmer_jax.base import errors, workdir
 from mmer_jax.data import corpus as corpus_lib
 from mmer_jax.data import identity
+from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.experiment import build, input_repair
 from mmer_jax.experiment import runs as runs_lib
 from mmer_jax.training import session as session_lib
@@ -76,6 +78,7 @@ def load_workdir(
     # Says what is wrong with an older version's workdir.
     operator.attrgetter(key)(config)
   trained = tuple(each["name"] for each in description["emotions"])
+  expected = _trained_identity(config, description)
   new = tuple(name for name in emotion_names(emotions) if name not in trained)
   with config.unlocked():
     config.update_from_flattened_dict(dict(inputs.input_transform))
@@ -88,9 +91,13 @@ def load_workdir(
       config.data.word_vectors = inputs.word_vectors
     if inputs.data_dir:
       config.data.dir = str(pathlib.Path(inputs.data_dir).absolute())
-  experiment = build.build_experiment(
-    config, assumed_shapes(description) if inputs.data_dir else None
-  )
+  if inputs.data_dir:
+    experiment = build.build_experiment(
+      config, assumed_shapes(description), expected
+    )
+    _check_widths(experiment, description)
+  else:
+    experiment = build.build_experiment(config)
   _check_new_emotions(experiment, new)
   _check_same_data(experiment, description, moved=bool(inputs.data_dir))
   session = session_lib.open_session(
@@ -121,6 +128,39 @@ def assumed_shapes(description: dict[str, Any]) -> corpus_lib.AssumedShapes:
       [emotion["vector"] for emotion in description["emotions"]], np.float32
     ),
   )
+
+
+def _trained_identity(
+  config: ml_collections.ConfigDict, description: dict[str, Any]
+) -> identity.Identity:
+  """Returns what the features of the training mean, where that is known.
+
+  An older version's `run.json` does not say; the shards may still be there.
+  """
+  if "identity" in description:
+    return description["identity"]
+  folder = pathlib.Path(config.data.dir)
+  try:
+    manifest = manifest_lib.load_manifest(folder)
+  except errors.UserError:
+    return {}
+  if manifest["fingerprint"] != description["dataset"]["fingerprint"]:
+    return {}
+  return identity.of_shards(folder, manifest)
+
+
+def _check_widths(
+  experiment: build.Experiment, description: dict[str, Any]
+) -> None:
+  """Refuses features of another width, where columns are not known."""
+  for modality, (_, width) in experiment.corpus.shapes.items():
+    expected = description["modalities"][modality]["dim"]
+    if width != expected:
+      raise errors.UserError(
+        f"the shards in {experiment.config.data.dir} have {width} {modality}"
+        f" columns, the workdir was trained on {expected}; convert them in the"
+        " same way as those of the training"
+      )
 
 
 def _word_forms(

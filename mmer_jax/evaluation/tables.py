@@ -26,6 +26,7 @@ def markdown(result: dict[str, Any]) -> str:
     " interval of the mean.",
   ]
   parts += failures(result)
+  parts += [f"Note: {sentence}." for sentence in result.get("warnings", ())]
   for heading, rows in _tables(result):
     parts.append(markdown_table(heading, rows))
   return "\n\n".join(parts) + "\n"

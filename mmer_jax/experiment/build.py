@@ -8,12 +8,13 @@ from typing import NamedTuple
 import jax
 import ml_collections
 import numpy as np
+from absl import logging
 
 from mmer_jax.base import errors
 from mmer_jax.data import batches as batches_lib
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import few_shot, negatives, schema, unlabelled
-from mmer_jax.experiment import ranges, validate
+from mmer_jax.data import few_shot, identity, negatives, schema, unlabelled
+from mmer_jax.experiment import ranges, training_rows, validate
 from mmer_jax.experiment import records as records_lib
 from mmer_jax.experiment import runs as runs_lib
 from mmer_jax.robustness import noise as noise_lib
@@ -33,6 +34,7 @@ class Experiment(NamedTuple):
     runs: Their settings, (r, ...) NumPy arrays.
     noise: The noise that the input transform adds.
     repair: The settings of its check and proxies.
+    warnings: What the training rows do not teach, in sentences for people.
   """
 
   config: ml_collections.ConfigDict
@@ -43,6 +45,7 @@ class Experiment(NamedTuple):
   runs: interface.RunSettings
   noise: noise_lib.Noise
   repair: settings_lib.RepairSettings
+  warnings: tuple[str, ...] = ()
 
   def section(self, number: int) -> ml_collections.ConfigDict:
     """Returns the part of the config that says how long a stage trains."""
@@ -141,14 +144,16 @@ class Experiment(NamedTuple):
 
 def build_experiment(
   config: ml_collections.ConfigDict,
-  lacking: corpus_lib.AssumedShapes | None = None,
+  assumed: corpus_lib.AssumedShapes | None = None,
+  expected: identity.Identity | None = None,
 ) -> Experiment:
   """Reads the shards and lays out the runs of a config.
 
   Args:
     config: A config of `configs/`, with overrides.
-    lacking: What is made up where the shards do not have it; None to refuse
+    assumed: What is made up where the shards do not have it; None to refuse
       such shards.
+    expected: The identity that the features must have; None for any.
 
   Raises:
     UserError: The config does not fit itself or the shards.
@@ -164,7 +169,7 @@ def build_experiment(
       "config.data.dir is empty, expected a shard folder; convert a corpus"
       " with `python -m data_prep.convert` and pass --config.data.dir=DIR"
     )
-  corpus = read_corpora(config, lacking)
+  corpus = read_corpora(config, assumed, expected)
   # What a system refuses, it refuses here: before anything is written.
   with _naming_keys(config):
     jax.eval_shape(
@@ -174,6 +179,14 @@ def build_experiment(
       corpus.vectors,
     )
   records = records_lib.make_records(config, corpus)
+  warnings: tuple[str, ...] = ()
+  if assumed is None:
+    # Otherwise these shards are not those of the training.
+    warnings = training_rows.check_training_rows(
+      corpus, records, config.protocol.decision
+    )
+  for sentence in warnings:
+    logging.warning("%s", sentence)
   runs = runs_lib.make_runs(config, corpus, records)
   if system.open_vocabulary:
     runs_lib.check_vectors(corpus.emotions, runs.vectors)
@@ -186,18 +199,21 @@ def build_experiment(
     runs=runs,
     noise=noise,
     repair=repair,
+    warnings=warnings,
   )
 
 
 def read_corpora(
   config: ml_collections.ConfigDict,
-  lacking: corpus_lib.AssumedShapes | None = None,
+  assumed: corpus_lib.AssumedShapes | None = None,
+  expected: identity.Identity | None = None,
 ) -> corpus_lib.Corpus:
   """Reads the shards that `config.data` and `config.unlabelled` name.
 
   Args:
     config: A config of `configs/`, with overrides.
-    lacking: What is made up where the labelled shards do not have it.
+    assumed: What is made up where the labelled shards do not have it.
+    expected: The identity that the features must have; None for any.
 
   Raises:
     UserError: A folder is not as the config says, or the unlabelled shards
@@ -212,7 +228,8 @@ def read_corpora(
     resident=resident,
     decision=config.protocol.decision,
     without_emotion=config.data.without_emotion,
-    assumed=lacking,
+    assumed=assumed,
+    expected=expected,
   )
   if not (config.unlabelled.use and config.unlabelled.dir):
     return corpus
@@ -225,6 +242,7 @@ def read_corpora(
     # Whatever their labels are, they are not looked at.
     decision="binary",
     without_emotion="negative",
+    expected=corpus.identity,
   )
   return unlabelled.join(corpus, other, resident=resident)
 

@@ -5,14 +5,14 @@ import json
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from mmer_jax.base import environment, errors, workdir
-from mmer_jax.data import identity
+from mmer_jax.data import duplicates, identity
 from mmer_jax.experiment import build, records, runs
 
 # Keys that do not change what a run computes (beyond rounding): a workdir
@@ -57,10 +57,12 @@ def describe(
 ) -> dict[str, Any]:
   """Makes the content of `run.json`: the runs, and what predicting needs."""
   corpus = experiment.corpus
+  overlaps = count_overlaps(experiment.records, corpus.digests)
   return {
     "system": experiment.config.system,
     "config_sha256": config_digest(experiment.config),
     "dataset": corpus.dataset,
+    "identity": corpus.identity,
     "emotions": [
       {"name": name, "vector": vector.tolist()}
       for name, vector in zip(corpus.emotions, corpus.vectors, strict=True)
@@ -72,13 +74,14 @@ def describe(
     },
     "stages": [stage.name for stage in experiment.system.stages],
     "runs": [
-      _describe_run(record, corpus.columns["id"])
-      for record in experiment.records
+      {**_describe_run(record, corpus.columns["id"]), "overlap": overlap}
+      for record, overlap in zip(experiment.records, overlaps, strict=True)
     ],
     "mesh": dict(mesh_shape),
     "environment": environment.environment(),
     "command": shlex.join(sys.argv),
     "failed": [],
+    "warnings": list(experiment.warnings),
   }
 
 
@@ -98,6 +101,35 @@ def _describe_run(record: records.RunRecord, ids: np.ndarray) -> dict[str, Any]:
       "unlabelled": len(record.pool),
     },
   }
+
+
+def count_overlaps(
+  run_records: Sequence[records.RunRecord],
+  digests: Sequence[Mapping[str, bytes]],
+) -> list[dict[str, Any]]:
+  """Counts utterances that stand on two sides of each run's split.
+
+  Args:
+    run_records: The runs.
+    digests: For each utterance those of its text and of its features.
+
+  Returns:
+    For each run what is the same (`text`, a modality) to, for two sides such as
+    `test in train`, how many of the first the second has too, and how many the
+    first has.
+  """
+  counted: dict[bytes, dict[str, Any]] = {}
+  overlaps = []
+  for record in run_records:
+    sides = np.full(len(digests), "", dtype="<U10")
+    for side in ("train", "validation", "test"):
+      sides[getattr(record.fold, side)] = side
+    # Runs of one fold share its count.
+    key = sides.tobytes()
+    if key not in counted:
+      counted[key] = duplicates.count_shared(digests, sides.tolist())
+    overlaps.append(counted[key])
+  return overlaps
 
 
 def check_workdir(

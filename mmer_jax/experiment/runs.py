@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
-from absl import logging
 
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
@@ -55,22 +54,13 @@ def _labels(
   Returns:
     `known` and `class_weight` of the runs, both (r, s, k).
   """
-  knowns, weights, reported = [], [], set()
+  knowns, weights = [], []
   for record in records:
-    weight, empty = class_weight(
+    weight = class_weight(
       corpus.labels[record.fold.train],
       decision=config.protocol.decision,
       balanced=config.loss.class_weight == "balanced",
     )
-    for column in empty:
-      name, fold = corpus.emotions[column], record.fold.name
-      if name not in record.unseen and (fold, name) not in reported:
-        reported.add((fold, name))
-        logging.info(
-          "fold %s has no training utterance of %s: its class weight is 1",
-          fold,
-          name,
-        )
     known, weight = _roles(corpus.emotions, record, weight)
     knowns.append(known)
     weights.append(weight)
@@ -207,7 +197,7 @@ def _roles(
 
 def class_weight(
   labels: np.ndarray, *, decision: str, balanced: bool
-) -> tuple[np.ndarray, tuple[int, ...]]:
+) -> np.ndarray:
   """Computes weights against imbalance from the labels of the training rows.
 
   `"binary"`: negatives / positives of each emotion, the `pos_weight` of
@@ -219,21 +209,20 @@ def class_weight(
     balanced: If not, ones.
 
   Returns:
-    (k,) float32, and the emotions without a positive, whose weight is 1.
+    (k,) float32; 1 for an emotion without a positive.
   """
   count, positive = len(labels), labels.sum(axis=0)
   if not balanced:
-    return np.ones(labels.shape[1], np.float32), ()
+    return np.ones(labels.shape[1], np.float32)
   safe = np.maximum(positive, 1)
   weight = (
     (count - positive) / safe
     if decision == "binary"
     else count / (labels.shape[1] * safe)
   )
-  empty = tuple(np.flatnonzero(positive == 0).tolist())
   # An emotion that every row has would get weight 0 and never be learnt.
   weight = np.where((positive == 0) | (weight == 0), 1.0, weight)
-  return weight.astype(np.float32), empty
+  return weight.astype(np.float32)
 
 
 def _statistics(

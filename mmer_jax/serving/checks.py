@@ -25,35 +25,6 @@ def check_modality(spec: dict[str, Any], modality: str) -> None:
     )
 
 
-def check_columns(
-  spec: dict[str, Any], modality: str, columns: Sequence[str], where: str
-) -> None:
-  """Refuses columns that are not those of the model, in its order.
-
-  Args:
-    spec: The content of `feature_spec.json`.
-    modality: The modality of the columns.
-    columns: Their names.
-    where: The file or folder that has them, for the message.
-
-  Raises:
-    UserError: The first that differs is named.
-  """
-  expected = spec["modalities"][modality]["columns"]
-  if len(columns) != len(expected):
-    raise UserError(
-      f"{where} has {len(columns)} {modality} columns, the model reads"
-      f" {len(expected)}, {expected[0]} to {expected[-1]}; convert the corpus"
-      " as that of the training"
-    )
-  for number, (name, own) in enumerate(zip(columns, expected, strict=True)):
-    if name != own:
-      raise UserError(
-        f"{where}: {modality} column {number} is {name}, the model reads {own}"
-        " there; convert the corpus as that of the training"
-      )
-
-
 def check_finite(
   columns: Sequence[str], frames: np.ndarray, where: str, real: np.ndarray
 ) -> None:

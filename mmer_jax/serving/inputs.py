@@ -20,9 +20,9 @@ import numpy as np
 from absl import logging
 
 from mmer_jax.base import errors
+from mmer_jax.data import identity, npz_files, table_files, text_files
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import npz_files, table_files, text_files
-from mmer_jax.serving import arrays, checks, utterances
+from mmer_jax.serving import arrays, utterances
 
 _ID, _WORDS = "id", "words"
 
@@ -90,19 +90,38 @@ def _read_shards(
       f"{folder} holds {', '.join(manifest['modalities'])}, and the model reads"
       f" {', '.join(known)}; convert the corpus with one of them"
     )
-  for modality in shared:
-    columns = manifest["modalities"][modality]["columns"]
-    checks.check_columns(spec, modality, columns, str(folder))
+  orders = identity.check(
+    identity.of_shards(folder, manifest),
+    _identity(spec),
+    shared,
+    where=f"the shards in {folder}",
+    fix="convert them in the same way as those that the model was trained on",
+  )
   for _, example in shards.read_examples(folder):
+    features = {modality: example[modality] for modality in shared}
+    for modality, order in orders.items():
+      features[modality] = features[modality][:, order]
     yield Utterance(
       example["id"],
-      {modality: example[modality] for modality in shared},
+      features,
       [
         word.decode() if isinstance(word, bytes) else str(word)
         for word in example.get("words", ())
       ],
       example.get("acoustic_word"),
     )
+
+
+def _identity(spec: dict[str, Any]) -> identity.Identity:
+  """Returns what features must have in common with those of the training."""
+  if "identity" in spec:
+    return spec["identity"]
+  # An export of an earlier version says no more.
+  entries = spec["modalities"].items()
+  return {
+    key: {modality: entry[key] for modality, entry in entries}
+    for key in ("columns", "padding")
+  }
 
 
 def _read_jsonl(
@@ -191,7 +210,14 @@ def _read_csv(
     )
   for modality, group in headings.items():
     names = [heading.removeprefix(f"{modality}:") for heading in group]
-    checks.check_columns(spec, modality, names, str(table.path))
+    order = identity.column_order(
+      names,
+      known[modality]["columns"],
+      what=f"{table.path}: {modality}",
+      fix="give the columns that the model was trained on",
+    )
+    if order is not None:
+      headings[modality] = [group[place] for place in order]
   for number, row in enumerate(table.rows(table.columns), 1):
     features = {
       modality: _frames(spec, modality, _numbers(row, group), row.where)

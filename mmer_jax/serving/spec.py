@@ -65,6 +65,7 @@ def describe(
       for record in (experiment.records[member] for member in members)
     ],
     "dataset": corpus.dataset,
+    "identity": corpus.identity,
     "environment": environment.environment(),
   }
 

@@ -1,6 +1,5 @@
 """Unlabelled utterances on the whole road: picked, trained on, resumed."""
 
-import copy
 import json
 import pathlib
 import subprocess
@@ -213,24 +212,17 @@ def test_joined_rows_are_those_of_either_folder(shards, meetings, resident):
 @pytest.mark.parametrize(
   "change, match",
   [
-    (("acoustic", "dim", 7), "acoustic features of dim 7, expected"),
-    (("acoustic", "columns", None), "columns pitch, expected"),
-    (("lexical", "padding", "zero_rows"), "padding zero_rows, expected"),
-    (None, "other word vectors or another tokeniser"),
+    ({"columns": {"acoustic": ["pitch"]}}, "acoustic column 1 is 'pitch'"),
+    ({"padding": {"lexical": "zero_rows"}}, "padding zero_rows, expected"),
+    ({"normalisation": "speaker"}, "normalisation speaker, expected none"),
   ],
 )
 def test_other_features_are_refused(shards, meetings, change, match):
   experiment = build.build_experiment(with_meetings(shards, meetings))
   corpus = experiment.corpus
-  manifest = copy.deepcopy(corpus.manifest)
-  if change is None:
-    manifest["text"] = {"tokeniser": "letters"}
-  else:
-    modality, key, value = change
-    entry = manifest["modalities"][modality]
-    entry[key] = value or ["pitch", *entry["columns"][1:]]
+  other = corpus._replace(identity={**corpus.identity, **change})
   with pytest.raises(errors.UserError, match=match):
-    unlabelled.join(corpus, corpus._replace(manifest=manifest), resident=True)
+    unlabelled.join(corpus, other, resident=True)
 
 
 def test_training_goes_on_with_the_same_unlabelled_shards_only(
@@ -241,7 +233,7 @@ def test_training_goes_on_with_the_same_unlabelled_shards_only(
   provenance.check_data(experiment, tmp_path)
   alone = build.build_experiment(make(shards))
   with pytest.raises(
-    errors.UserError, match="begun on unlabelled shards.*none"
+    errors.UserError, match="the unlabelled shards for .* fingerprint none"
   ):
     provenance.check_data(alone, tmp_path)
 

@@ -1,10 +1,12 @@
 """What a workdir is of, and whether a call goes on with it."""
 
+import numpy as np
 import pytest
 
 from configs import quickstart
 from mmer_jax.base import errors, workdir
-from mmer_jax.experiment import provenance
+from mmer_jax.data import splits
+from mmer_jax.experiment import provenance, records
 
 
 def test_a_folder_of_something_else_is_no_workdir(tmp_path):
@@ -45,3 +47,25 @@ def test_where_files_lie_and_on_which_devices_changes_no_digest(tmp_path):
   with config.unlocked():
     config.training.epochs = 7
   assert provenance.config_digest(config) != before
+
+
+def run_record(train, validation, test):
+  rows = [np.asarray(each, np.int64) for each in (train, validation, test)]
+  fold = splits.Fold(1, "one", *rows)
+  return records.RunRecord(0, 0, fold, {}, (), (), (), rows[0][:0])
+
+
+def test_utterances_on_two_sides_of_a_split_are_counted():
+  """Text a: rows 0 2 5; acoustics x: rows 1 3; row 4 is like none."""
+  texts, sounds = "ababca", "uxvxyz"
+  digests = [
+    {"text": text.encode(), "acoustic": sound.encode()}
+    for text, sound in zip(texts, sounds, strict=True)
+  ]
+  runs = [run_record([0, 1], [3], [2, 4]), run_record([0, 1, 2, 3, 5], [], [4])]
+  first, second = provenance.count_overlaps(runs, digests)
+  assert first["text"]["test in train"] == [1, 2]
+  assert first["text"]["validation in train"] == [1, 1]
+  assert first["acoustic"]["validation in train"] == [1, 1]
+  assert "test in train" not in first["acoustic"]
+  assert second == {}

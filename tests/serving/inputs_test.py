@@ -55,6 +55,8 @@ def refuse(model, path, content, match, **arrays):
     HEADER.replace(",", ";") + "u1;1;2;3;4\nu2;;;;\n",
     HEADER.replace(",", "\t") + "u1\t1\t2\t3\t4\r\nu2\t\t \t\t\r\n",
     HEADER + '"u1",1e0,"2",3.,4\n\n"u2",,,,\n',
+    # Columns are told by their names, not by their places.
+    "acoustic:c2,acoustic:c0,id,acoustic:c3,acoustic:c1\n7,1,u1,7,7\n,,u2,,\n",
   ],
 )
 def test_csv_is_read_as_the_conversion_reads_it(model, tmp_path, content):
@@ -81,7 +83,11 @@ def test_csv_is_read_as_the_conversion_reads_it(model, tmp_path, content):
     (HEADER + "u1,1,2,1e300,4\n", "line 2: acoustic is not finite in frame 0"),
     (HEADER + ",1,2,3,4\n", "line 2: id is empty"),
     (HEADER.replace("c1", "c0") + "u,1,2,3,4\n", "'acoustic:c0' appears more"),
-    (HEADER.replace("c1", "c9") + "u,1,2,3,4\n", "column 2 is 'c9', expected 'c1'"),
+    (
+      HEADER.replace("c1", "c9") + "u,1,2,3,4\n",
+      "column 2 is 'c9', expected 'c1'",
+    ),
+    (HEADER.replace(",acoustic:c1", "") + "u,1,2,3\n", "columns lack 'c1'"),
     (HEADER.replace("acoustic:c1", "c1") + "u,1,2,3,4\n", "has a column 'c1'"),
     ("id\nu1\n", "no column of features"),
     ("", "is empty"),

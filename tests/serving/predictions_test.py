@@ -2,13 +2,15 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 import mmer_jax
 from mmer_jax.base import errors
-from mmer_jax.serving import predictions
+from mmer_jax.data import manifest as manifest_lib
+from mmer_jax.serving import inputs, predictions
 from tests import toy_model
 
 
@@ -127,3 +129,61 @@ def test_mistakes_are_named(model, tmp_path):
       call()
     assert "\n" not in str(caught.value)
   assert not out.exists()
+
+
+def test_shards_whose_features_mean_something_else_are_refused(
+  model, shards, tmp_path
+):
+  """What identifies them is in the manifest and in feature_spec.json."""
+  known = {
+    "tokeniser": "words-2",
+    "oov": "skip",
+    "word_vectors_sha256": "1" * 64,
+    "word_vectors_sample": {"good": "a", "so": "b"},
+    "frame_rate_hz": {"acoustic": 100.0},
+  }
+  spec = {**model.spec, "identity": {**model.spec["identity"], **known}}
+  manifest = json.loads((shards / "manifest.json").read_text())
+
+  def read(spec=spec, **changes):
+    folder = tmp_path / "shards"
+    shutil.copytree(shards, folder, dirs_exist_ok=True)
+    identity = {**manifest["identity"], **known, **changes}
+    changed = manifest_lib.sign({**manifest, "identity": identity})
+    (folder / "manifest.json").write_text(json.dumps(changed))
+    return list(inputs.read_utterances(spec, folder))
+
+  def refuse(match, **changes):
+    with pytest.raises(errors.UserError, match=match) as caught:
+      read(**changes)
+    assert "\n" not in str(caught.value)
+
+  assert len(read()) == 120
+  refuse("tokeniser words-1, expected words-2", tokeniser="words-1")
+  refuse("oov zero, expected skip", oov="zero")
+  refuse("frames/s 25.0, expected 100.0", frame_rate_hz={"acoustic": 25.0})
+  others = {"word_vectors_sha256": "2" * 64}
+  refuse(
+    "first word that differs is 'so'",
+    word_vectors_sample={"so": "c", "too": "d"},
+    **others,
+  )
+  # Other words of the same vectors are the same features.
+  assert len(read(word_vectors_sample={"so": "b", "too": "d"}, **others)) == 120
+  # An export of an earlier version says nothing, and is not compared.
+  earlier = {k: v for k, v in model.spec.items() if k != "identity"}
+  assert len(read(earlier, tokeniser="words-1", oov="zero")) == 120
+
+
+def test_columns_of_shards_are_told_by_their_names(model, shards, examples):
+  columns = {
+    **model.spec["identity"]["columns"],
+    "acoustic": model.spec["identity"]["columns"]["acoustic"][::-1],
+  }
+  identity = {**model.spec["identity"], "columns": columns}
+  read = inputs.read_utterances({**model.spec, "identity": identity}, shards)
+  for utterance, example in zip(read, examples, strict=True):
+    assert utterance.id == example["id"]
+    np.testing.assert_array_equal(
+      utterance.features["acoustic"], example["acoustic"][:, ::-1]
+    )
