@@ -1,17 +1,14 @@
 """Trains the programs of a paper's table and fills the table."""
 
-import importlib.util
 import inspect
 import pathlib
-import sys
-from types import ModuleType
 from typing import Any
 
 import jax
 import ml_collections
 import rich.console
 
-from mmer_jax.base import environment, errors, workdir
+from mmer_jax.base import environment, errors, user_code, workdir
 from mmer_jax.evaluation import evaluate, published, train_and_evaluate
 from mmer_jax.evaluation import load as load_lib
 from mmer_jax.reporting import tables
@@ -146,9 +143,9 @@ def load(
     variant: Of `FILE:VARIANT`; "" where the command line names none.
 
   Raises:
-    UserError: The file has none.
+    UserError: The file has none, or fails.
   """
-  module = _import_file(path)
+  module = user_code.load(path, f"mmer_jax_table_{path.stem}")
   if not hasattr(module, "get_table"):
     raise errors.UserError(
       f"{path} defines no get_table, expected the config of a table, such as"
@@ -156,18 +153,7 @@ def load(
       " this one"
     )
   parameters = inspect.signature(module.get_table).parameters
-  if variant and "variant" in parameters:
-    return module.get_table(config, variant)
-  return module.get_table(config)
-
-
-def _import_file(path: pathlib.Path) -> ModuleType:
-  """Imports a Python file that lies in no package."""
-  name = f"mmer_jax_table_{path.stem}"
-  spec = importlib.util.spec_from_file_location(name, path)
-  if spec is None or spec.loader is None:
-    raise errors.UserError(f"{path} is no Python file; see --help")
-  module = importlib.util.module_from_spec(spec)
-  sys.modules[name] = module
-  spec.loader.exec_module(module)
-  return module
+  with user_code.naming_line(path):
+    if variant and "variant" in parameters:
+      return module.get_table(config, variant)
+    return module.get_table(config)
