@@ -1,12 +1,15 @@
-"""Describes a file of features or a folder of shards.
+"""Describes a file of features or a folder of shards, or compares two.
 
 Reads .npz, .csv, .csv.gz, .jsonl, .h5, .pkl (arrays only), word vectors in
 GloVe's text format, folders in the layout of CMU's processed data, and shards,
-whose sizes and checksums it compares with the manifest.
+whose sizes and checksums it compares with the manifest. Of shards it counts the
+texts and features that stand on two sides of a split. With --diff it shows two
+shard folders or exports side by side.
 
 Example:
   python -m data_prep.inspect shards/iemocap4
   python -m data_prep.inspect --json cmu-mosei
+  python -m data_prep.inspect --diff shards/iemocap4 shards/iemocap6
 """
 
 import json
@@ -19,21 +22,41 @@ import rich.markup
 import rich.table
 from absl import flags
 
-from data_prep.readers import describe, describe_tables
+from data_prep.readers import compare, describe, describe_tables
 from mmer_jax.base import cli
 from mmer_jax.base.errors import UserError
 
 
 def main(argv: Sequence[str]) -> None:
-  """Describes one path; damaged shards end it with an error."""
+  """Describes one path or compares two; damaged shards end in an error."""
   del argv
   values = flags.FLAGS
-  if len(values.path) != 1:
+  count = 2 if values.diff else 1
+  if len(values.path) != count:
+    expected = "two paths" if values.diff else "one path"
     raise UserError(
-      f"expected one path, got {len(values.path)}; see --help for an example"
+      f"expected {expected}, got {len(values.path)}; see --help for an example"
     )
-  description = describe.describe(pathlib.Path(values.path[0]))
-  if values.json:
+  paths = [pathlib.Path(path) for path in values.path]
+  if values.diff:
+    _show_difference(*paths, as_json=values.json)
+  else:
+    _show_description(*paths, as_json=values.json)
+
+
+def _show_difference(
+  a: pathlib.Path, b: pathlib.Path, *, as_json: bool
+) -> None:
+  facts = compare.compare(a, b)
+  if as_json:
+    sys.stdout.write(json.dumps(facts, indent=1) + "\n")
+  else:
+    rich.console.Console().print(compare.table_of(a, b, facts))
+
+
+def _show_description(path: pathlib.Path, *, as_json: bool) -> None:
+  description = describe.describe(path)
+  if as_json:
     sys.stdout.write(json.dumps(description, indent=1) + "\n")
   else:
     console = rich.console.Console()
@@ -41,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
       console.print(table)
   if description.get("damaged"):
     raise UserError(
-      f"{values.path[0]} is damaged: {'; '.join(description['damaged'])};"
+      f"{path} is damaged: {'; '.join(description['damaged'])};"
       " convert the corpus again"
     )
 
@@ -52,6 +75,9 @@ def define_flags() -> None:
     "path", [], "The file or folder; the flag's name may be left out."
   )
   flags.DEFINE_bool("json", False, "JSON on standard output.")
+  flags.DEFINE_bool(
+    "diff", False, "Two folders of shards or exports, side by side."
+  )
 
 
 if __name__ == "__main__":

@@ -42,12 +42,11 @@ COVAREP_74 = (
   *(f"HMPDD_{i}" for i in range(13)),
 )
 
-# Names by modality, for corpora whose files have none; given on request only,
-# since other features have as many columns (OpenFace's action units are 35).
-NAMED = {
-  "covarep": ("acoustic", COVAREP_74),
-  "facet_42": ("visual", FACET_35),
-}
+# Names by modality, for corpora whose files have none, given on request: other
+# features have as many columns (OpenFace's action units are 35, too).
+NAMED = {"facet_42": ("visual", FACET_35)}
+# No other known features have as many columns.
+KNOWN = {("acoustic", 74): COVAREP_74}
 # The names that a set of features to leave out belongs to.
 PRESET_NAMES = {"facet_emotion_scores": "facet_42"}
 
@@ -59,7 +58,7 @@ PRESETS = {
 def named(
   modality: str, dim: int, wanted: Sequence[str]
 ) -> tuple[str, ...] | None:
-  """Returns the names asked for of a modality; None where none are.
+  """Returns the names of a modality's columns; None where they are not known.
 
   Raises:
     UserError: The modality has another number of columns.
@@ -78,7 +77,7 @@ def named(
         f" are {dim}; leave it out"
       )
     return names
-  return None
+  return KNOWN.get((modality, dim))
 
 
 def drop(

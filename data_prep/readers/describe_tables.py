@@ -86,6 +86,12 @@ def _cmu_table(description: dict[str, Any]) -> rich.table.Table:
 def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
   headers = ("modality", "dim", "longest", "padding", "present")
   splits = [split or "no split" for split in description["counts"]["by_split"]]
+  shared = [
+    (what, sides, f"{count} of {total}", f"{100 * count / total:.1f} %")
+    for what, pairs in description["duplicates"].items()
+    for sides, (count, total) in pairs.items()
+  ]
+  title = "the same on two sides" if shared else "nothing on two sides"
   return [
     _rows(description["name"], _shard_facts(description), ("", "")),
     _rows(
@@ -100,6 +106,7 @@ def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
       _emotion_rows(description),
       ("emotion", "word", "all", *splits),
     ),
+    _rows(title, shared, ("what", "sides", "utterances", "share")),
   ]
 
 

@@ -15,9 +15,10 @@ labels, each under the key `d1` or `data`:
 
 The layout has no ids, speakers or sessions: an utterance is `train/000012`. A
 missing file of features is an absent modality; all-zero rows are padding, an
-all-zero stream an absent modality. Columns have numbers, unless names are asked
-for: COVAREP's 74 (`covarep`) and FACET 4.2's 35 (`facet_42`). OpenFace has 35
-columns too, so that their number tells nothing.
+all-zero stream an absent modality. Features of 74 acoustic columns are COVAREP,
+by name; other columns have numbers, unless names are asked for: FACET 4.2's 35
+(`facet_42`). OpenFace has 35 visual columns too, so that the number tells
+nothing.
 """
 
 import pathlib

@@ -243,8 +243,8 @@ def _define_features(values: flags.FlagValues) -> None:
   flags.DEFINE_list(
     "name_columns",
     None,
-    "cmu_processed: what the features are, covarep and facet_42; they have"
-    " numbers for names otherwise. --drop_preset names what it drops.",
+    "cmu_processed: what the features are, facet_42; they have numbers for"
+    " names otherwise. --drop_preset names what it drops.",
     flag_values=values,
   )
   flags.DEFINE_list(

@@ -73,7 +73,8 @@ def test_files_of_a_split_become_utterances(folder, write_corpus):
   assert manifest["modalities"]["acoustic"]["columns"] == list(
     columns.COVAREP_74
   )
-  assert manifest["modalities"]["visual"]["columns"] == list(columns.FACET_35)
+  # OpenFace has 35 columns, too.
+  assert manifest["modalities"]["visual"]["columns"][0] == "visual_00"
   assert manifest["normalisation"]["visual"]["count"] == 28
 
 
@@ -332,3 +333,26 @@ def test_mmmo_has_scores(data_dir, write_corpus):
 def test_facets_scores_cannot_be_dropped_from_unnamed_columns(data_dir):
   with pytest.raises(UserError, match="the 36 visual columns of mmmo"):
     columns.drop(build(data_dir / "mmmo"), [], "facet_emotion_scores")
+
+
+def test_facets_columns_are_named_on_request(folder):
+  named = build(folder, name_columns=["facet_42"])
+  assert named.modalities["visual"].columns == columns.FACET_35
+  with pytest.raises(UserError, match="names 'openface', expected facet_42"):
+    build(folder, name_columns=["openface"])
+  for split, size in SIZES.items():
+    save(folder / f"video_{split}.h5", np.ones((size, 4, 36)))
+  with pytest.raises(UserError, match="35 visual columns, and there are 36"):
+    build(folder, name_columns=["facet_42"])
+
+
+def test_scores_that_are_never_0_need_a_threshold(folder):
+  for split, size in SIZES.items():
+    scores = np.arange(size * 6).reshape(size, 6) % 5 + 1.0
+    save(folder / f"ey_{split}.h5", scores)
+  with pytest.raises(UserError, match="from 1 to 5 and never 0"):
+    build(folder)
+  corpus = build(folder, positive_above=3.0)
+  example = next(corpus.examples())
+  expected = np.arange(6) % 5 + 1 > 3
+  assert example.labels.tolist() == expected.astype(float).tolist()

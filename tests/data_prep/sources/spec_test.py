@@ -75,3 +75,35 @@ def test_shipped_specs_are_sound_and_locked(module, variant):
   assert spec.is_locked
   with pytest.raises(ValueError, match="unknown variant"):
     module.get_config("other")
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"label_value": ()}, "unknown key 'label_value'.*mean 'label_values'"),
+    ({"name": 1}, "spec.name is 1, expected text"),
+    ({"files": None}, "spec.files is None, expected a tuple"),
+    ({"features": ()}, r"spec.features is \(\), expected a ConfigDict"),
+    ({"emotions": (1, 2)}, "spec.emotions has 1, expected names as text"),
+    ({"emotion_words": (("happy", "happy"),)}, "as a tuple of words"),
+    ({"label_values": ((1, "happy"), ("1", "sad"))}, "'1' twice"),
+    ({"rows": ("{id}",)}, "spec.rows has '{id}', expected pairs"),
+    (
+      {"features": {"visual": {**FEATURES, "columns": "f_*"}}},
+      "spec.features.visual.columns is 'f_.', expected a tuple",
+    ),
+    (
+      {"features": {"visual": {**FEATURES, "columns": ()}}},
+      "spec.features.visual.columns is empty",
+    ),
+  ],
+)
+def test_a_key_of_another_kind_is_one_line(changes, message):
+  with pytest.raises(UserError, match=message):
+    spec_lib.check_spec(make_spec(**changes))
+
+
+def test_labels_of_a_spec_may_be_numbers():
+  spec_lib.check_spec(make_spec(label_values=((0, "happy"), (1, "sad"))))
+  with pytest.raises(UserError, match="the spec is a dict, expected"):
+    spec_lib.check_spec({})

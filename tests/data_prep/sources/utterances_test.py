@@ -322,3 +322,100 @@ def test_ami_is_unlabelled_speech(data_dir):
   assert first.session == "ES2002a"
   assert first.speaker == "ES2002a Project Manager"
   assert "vocalsound" not in first.words
+
+
+def scalars(*columns):
+  entry = {"columns": columns, "names": (), "padding": "none"}
+  return make_spec(features={"acoustic": entry})
+
+
+def test_a_blank_row_of_features_is_absent_and_a_blank_cell_is_counted(
+  jsonl, word_vectors, write_corpus
+):
+  cells = [(1, 2), (None, None), ("", ""), (3, None)]
+  rows = [
+    {"id": str(i), "text": "sad", "emotion": "sad", "a": a, "b": b}
+    for i, (a, b) in enumerate(cells)
+  ]
+  corpus = utterances.build(
+    scalars("a", "b"), jsonl(rows), word_vectors, "skip"
+  )
+  manifest, read = write_corpus(corpus)
+  assert manifest["counts"]["present"]["acoustic"] == 2
+  assert manifest["nonfinite"]["counts"] == {"acoustic": {"b": 1}}
+  assert read["1"]["acoustic"].shape == read["2"]["acoustic"].shape == (0, 2)
+  assert read["3"]["acoustic"].tolist() == [[3, 0]]
+
+
+def test_one_blank_vector_among_others_is_refused(jsonl, word_vectors):
+  rows = [
+    {"id": "1", "text": "", "emotion": "sad", "a": [1, 2], "b": [3]},
+    {"id": "2", "text": "", "emotion": "sad", "a": [1, 2], "b": None},
+  ]
+  corpus = utterances.build(
+    scalars("a", "b"), jsonl(rows), word_vectors, "skip"
+  )
+  with pytest.raises(
+    UserError, match="line 2: column 'b' of acoustic is empty"
+  ):
+    examples(corpus)
+
+
+def test_numbers_are_labels_in_the_spec_and_in_the_table(jsonl, word_vectors):
+  rows = [
+    {**ROWS[0], "emotion": value, "id": str(i)}
+    for i, value in enumerate([0, "1", 1.0, ""])
+  ]
+  spec = make_spec(label_values=((0, "happy"), (1, "sad")), unlabelled=("",))
+  read = examples(utterances.build(spec, jsonl(rows), word_vectors, "skip"))
+  labels = [None if e.labels is None else e.labels[1] for e in read.values()]
+  assert labels == [0, 1, 1, None]
+
+
+def test_scores_that_are_never_0_ask_for_a_threshold(jsonl, word_vectors):
+  rows = [
+    {**ROWS[0], "id": str(i), "h": i % 5 + 1, "s": (i + 2) % 5 + 1}
+    for i in range(6)
+  ]
+  spec = make_spec(
+    label="",
+    label_values=(),
+    label_type="multi",
+    label_columns=(("happy", "h"), ("sad", "s")),
+  )
+  build = (spec, jsonl(rows), word_vectors, "skip")
+  with pytest.raises(UserError, match="'h' holds values from 1 to 5 and never"):
+    examples(utterances.build(*build))
+  read = examples(utterances.build(*build, positive_above=3))
+  assert [e.labels.tolist() for e in read.values()][:3] == [
+    [0, 0],
+    [0, 1],
+    [0, 1],
+  ]
+  plain = (make_spec(), jsonl(), word_vectors, "skip")
+  with pytest.raises(UserError, match="--positive_above=3 cuts label columns"):
+    utterances.build(*plain, positive_above=3)
+
+
+def test_rows_are_chosen_by_a_pattern_and_the_others_counted(
+  jsonl, word_vectors
+):
+  spec = make_spec(rows=(("{emotion}", "?a*"), ("{id}", "[12]")))
+  corpus = utterances.build(spec, jsonl(), word_vectors, "skip")
+  assert list(examples(corpus)) == ["1", "2"]
+  assert corpus.tally == {"left out by spec.rows": 2}
+  assert corpus.total is None
+
+
+def test_improvised_and_scripted_dialogues_are_variants(data_dir):
+  counts = {}
+  for variant in ("4_improvised", "4_scripted"):
+    corpus = utterances.build(
+      iemocap.get_config(variant),
+      data_dir / "iemocap" / "iemocap_utterances.npz",
+      data_dir / GLOVE,
+      "skip",
+    )
+    labelled = [e.labels is not None for e in corpus.examples()]
+    counts[variant] = (len(labelled), sum(labelled))
+  assert counts == {"4_improvised": (4784, 2943), "4_scripted": (5255, 2588)}
