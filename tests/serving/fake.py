@@ -44,7 +44,7 @@ def spec(decision="softmax", **changes):
 
 def logits(lexical=(), acoustic=(0.0,)):
   """(frames, sum of lexical column 0, acoustic column 0) of one utterance."""
-  lexical = np.asarray(lexical, np.float32).reshape(-1, 3)[:8]
+  lexical = np.float64(np.asarray(lexical, np.float32).reshape(-1, 3)[:8])
   return np.array(
     [len(lexical), lexical[:, 0].sum(), np.float32(np.ravel(acoustic)[0])],
     np.float64,
@@ -70,17 +70,17 @@ def make(*, log_probs=False, **changes):
 
   def call(tensors, inputs):
     mask = inputs["mask"]["lexical"]
-    lexical = np.where(mask, inputs["features"]["lexical"][..., 0], 0)
-    acoustic = np.where(
-      inputs["mask"]["acoustic"], inputs["features"]["acoustic"][..., 0], 0
+    lexical, acoustic = (
+      np.where(inputs["mask"][m], inputs["features"][m][..., 0], np.float64(0))
+      for m in ("lexical", "acoustic")
     )
     columns = [mask.sum(axis=1), lexical.sum(axis=1), acoustic.sum(axis=1)]
-    values = np.stack(columns, axis=1).astype(np.float64)
+    values = np.stack(columns, axis=1)
     shifted = values - values.max(axis=1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     outputs = {
       "probs": np.exp(logs).astype(np.float32),
-      "per_modality": {"lexical": values.astype(np.float32)},
+      "per_modality": {"lexical": values},
       "explain": {"frame": lexical},
     }
     return outputs | ({"log_probs": logs} if log_probs else {})
