@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
   out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else folder / "figures"
-  console = rich.console.Console()
+  console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
   contents = figures.of_workdir(folder)
   if jax.process_index():
     return

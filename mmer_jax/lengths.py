@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> None:
   del argv
   content = lengths.lengths(pathlib.Path(flags.FLAGS.data_dir))
   drawn = plots.save(content, pathlib.Path(flags.FLAGS.out))
-  rich.console.Console().print(f"figure: {drawn}")
+  console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
+  console.print(f"figure: {drawn}")
 
 
 if __name__ == "__main__":

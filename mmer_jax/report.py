@@ -36,7 +36,8 @@ def main(argv: Sequence[str]) -> None:
     [pathlib.Path(folder) for folder in flags.FLAGS.workdirs],
     pathlib.Path(flags.FLAGS.out),
   )
-  rich.console.Console(soft_wrap=True, highlight=False).print(f"page: {page}")
+  console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
+  console.print(f"page: {page}")
 
 
 if __name__ == "__main__":

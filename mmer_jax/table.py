@@ -40,8 +40,8 @@ def main(argv: Sequence[str]) -> int | None:
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
   name = config_flags.get_config_filename(flags.FLAGS["config"])
-  path = pathlib.Path(name.split(":")[0])
-  table = run_table.load(path, flags.FLAGS.config)
+  file, _, variant = name.partition(":")
+  table = run_table.load(pathlib.Path(file), flags.FLAGS.config, variant)
   content = run_table.run_table(
     table,
     folder,
@@ -50,12 +50,15 @@ def main(argv: Sequence[str]) -> int | None:
   )
   if content is None:
     return None
-  out = rich.console.Console()
+  # Names of folders and rows may hold brackets, which rich takes for markup.
+  out = rich.console.Console(markup=False, highlight=False)
   for section in tables.to_rich(content):
     out.print(section)
+  out.soft_wrap = True
   for line in tables.failures(content):
     out.print(line)
   out.print(f"table: {folder / 'table.md'}")
+  out.print(f"next: python -m mmer_jax.report --workdirs={folder} --out=report")
   for name in table.figures:
     contents = figures.of_workdir(folder / name)
     for drawn in plots.save_all(contents, folder / "figures" / name):

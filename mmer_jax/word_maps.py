@@ -48,7 +48,8 @@ def main(argv: Sequence[str]) -> None:
   out.mkdir(parents=True, exist_ok=True)
   workdir.write_json(out / "word_maps.json", content)
   workdir.write_text(out / "word_maps.html", word_page.page(content))
-  rich.console.Console().print(f"figure: {out / 'word_maps.html'}")
+  console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
+  console.print(f"figure: {out / 'word_maps.html'}")
 
 
 if __name__ == "__main__":

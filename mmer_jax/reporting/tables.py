@@ -3,6 +3,7 @@
 from typing import Any
 
 import rich.table
+import rich.text
 
 from mmer_jax.evaluation import tables as result_tables
 
@@ -49,8 +50,10 @@ def to_rich(content: dict[str, Any]) -> list[rich.table.Table]:
   tables = []
   for section in content["sections"]:
     table = rich.table.Table(
-      title=f"{content['title']}: {section['title']}",
-      caption="percent ± half of the 95 % interval [paper]",
+      title=_plain(f"{content['title']}: {section['title']}"),
+      caption=_plain(
+        "percent ± half of the 95 % interval of the mean [the paper's number]"
+      ),
     )
     heading, rows = cells(section, "ours")
     lines = [heading, *rows]
@@ -58,11 +61,17 @@ def to_rich(content: dict[str, Any]) -> list[rich.table.Table]:
       # A terminal is narrow, and long.
       lines = [list(line) for line in zip(*lines, strict=True)]
     for index, title in enumerate(lines[0]):
-      table.add_column(title, justify="left" if index == 0 else "right")
+      justify = "left" if index == 0 else "right"
+      table.add_column(_plain(title), justify=justify)
     for line in lines[1:]:
-      table.add_row(*line)
+      table.add_row(*map(_plain, line))
     tables.append(table)
   return tables
+
+
+def _plain(text: str) -> rich.text.Text:
+  """Keeps rich from taking brackets for its markup."""
+  return rich.text.Text(text)
 
 
 def cells(

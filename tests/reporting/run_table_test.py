@@ -10,6 +10,7 @@ import rich.console
 from configs.mtee import ablation_mosei
 from mmer_jax.base import errors, workdir
 from mmer_jax.reporting import run_table
+from tests import toy_model
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -60,6 +61,22 @@ def test_the_same_command_again_trains_nothing(filled, mosei_shards):
 def test_a_config_without_a_table_is_named():
   with pytest.raises(errors.UserError, match="defines no get_table"):
     run_table.load(ROOT / "configs" / "mtee" / "mosei.py", None)
+
+
+def test_the_variant_of_the_command_line_reaches_the_table(tmp_path):
+  file = tmp_path / "toy.py"
+  file.write_text(
+    "from configs.mtee import ablation_mosei\n"
+    "from mmer_jax.base import errors\n"
+    "get_config = ablation_mosei.get_config\n"
+    "def get_table(config, variant='full'):\n"
+    "  raise errors.UserError(f'rows of {variant}')\n"
+  )
+  for variant, rows in (("", "full"), (":smoke", "smoke")):
+    done = toy_model.verb(
+      "mmer_jax.table", f"--config={file}{variant}", f"--workdir={tmp_path}"
+    )
+    assert done.returncode == 2 and f"rows of {rows}" in done.stderr
 
 
 def test_a_table_without_any_number_is_told_from_one_with_some():

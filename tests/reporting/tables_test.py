@@ -1,5 +1,9 @@
 """A filled table of a paper, formatted."""
 
+import io
+
+import rich.console
+
 from mmer_jax.reporting import tables
 
 
@@ -13,7 +17,7 @@ def summary(mean, half=None):
   }
 
 
-def content():
+def filled():
   difference = [summary(0.05), summary(-0.01, 0.02)]
   return {
     "title": "A paper, Table 1",
@@ -42,7 +46,7 @@ def content():
 
 
 def test_the_papers_number_stands_in_brackets_beside_ours():
-  (section,) = content()["sections"]
+  (section,) = filled()["sections"]
   heading, lines = tables.cells(section, "ours")
   assert heading == ["", "UA", "F1"]
   assert lines == [
@@ -55,14 +59,24 @@ def test_the_papers_number_stands_in_brackets_beside_ours():
 
 
 def test_the_page_names_data_split_and_failed_runs():
-  page = tables.markdown({**content(), "failed": {"mtee": [1, 3]}})
+  page = tables.markdown({**filled(), "failed": {"mtee": [1, 3]}})
   assert "`0123456789ab`), test split" in page
   assert "mtee: 2 of 7 runs failed and are left out: 1, 3." in page
   assert "Difference to theirs, run by run:" in page
 
 
+def test_brackets_are_printed():
+  content = filled()
+  content["sections"][0]["rows"][0]["name"] = "ours [bold]"
+  console = rich.console.Console(width=100, record=True, file=io.StringIO())
+  console.print(*tables.to_rich(content))
+  text = console.export_text()
+  assert "ours [bold]" in text and "[55.0]" in text
+  assert "[the paper's number]" in text
+
+
 def test_a_wide_table_is_turned_for_the_terminal():
-  table = content()
+  table = filled()
   (section,) = table["sections"]
   (turned,) = tables.to_rich(table)
   assert [str(c.header) for c in turned.columns] == ["", "UA", "F1"]
