@@ -228,7 +228,7 @@ def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
   """Appends one JSON object per line."""
   with _full_at(path), path.open("a", encoding="utf-8") as file:
     for row in rows:
-      file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+      file.write(_line(row))
 
 
 def keep_lines(
@@ -247,14 +247,42 @@ def keep_lines(
   """
   if not path.exists():
     return []
-  kept, lines = [], []
-  for line in path.read_text(encoding="utf-8").splitlines():
-    try:
-      row = json.loads(line)
-    except json.JSONDecodeError:
-      break
-    if wanted(row):
-      kept.append(row)
-      lines.append(line + "\n")
-  write_text(path, "".join(lines))
+  rows = read_lines(path)
+  try:
+    kept = [row for row in rows if wanted(row)]
+  except (KeyError, TypeError) as error:
+    raise errors.UserError(
+      f"{path} has a line that lacks {error}, which mmer_jax writes there;"
+      " train into a new workdir"
+    ) from error
+  write_text(path, "".join(_line(row) for row in kept))
   return kept
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Reads a JSONL file; a last line that was cut short by a kill is left out.
+
+  Raises:
+    UserError: Another line is not JSON.
+  """
+  try:
+    lines = path.read_text(encoding="utf-8").splitlines()
+  except UnicodeDecodeError as error:
+    raise errors.UserError(
+      f"{path} is not UTF-8 ({error}); train into a new workdir"
+    ) from error
+  rows = []
+  for number, line in enumerate(lines, 1):
+    try:
+      rows.append(json.loads(line))
+    except json.JSONDecodeError as error:
+      if number == len(lines):
+        break
+      raise errors.UserError(
+        f"{path}, line {number} is not JSON ({error}); train into a new workdir"
+      ) from error
+  return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+  return json.dumps(finite(row), allow_nan=False) + "\n"

@@ -109,3 +109,19 @@ def test_a_full_disk_is_no_fault_of_the_path(tmp_path, monkeypatch):
   monkeypatch.setattr(workdir.tempfile, "mkstemp", full)
   with pytest.raises(OSError, match="No space left"):
     workdir.write_text(tmp_path / "x", "text")
+
+
+def test_a_log_with_a_damaged_line_is_not_shortened(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  for text, message in (
+    ('{"epoch": 0}\n{"epo\n{"epoch": 2}\n', "line 2 is not JSON"),
+    ('{"epoch": 0}\n{"accuracy": 1}\n', "a line that lacks 'epoch'"),
+    ('{"epoch": 0}\n[1]\n', "a line that lacks"),
+  ):
+    path.write_text(text)
+    with pytest.raises(errors.UserError, match=message):
+      workdir.keep_lines(path, lambda row: row["epoch"] < 3)
+    assert path.read_text() == text
+  path.write_bytes(b'{"epoch": 0}\n\xff\n')
+  with pytest.raises(errors.UserError, match="is not UTF-8"):
+    workdir.keep_lines(path, lambda row: True)
