@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from mmer_jax.training import checkpoints
@@ -164,29 +163,17 @@ def test_a_training_that_is_killed_ends_with_the_same_bits(
   # These say when, by which command and for how long it ran.
   for name in ("metrics.jsonl", "results/validation.json"):
     assert filecmp.cmp(whole / name, folder / name, shallow=False), name
-  states = [last_checkpoint(each) for each in (whole, folder)]
-  assert states[0].keys() == states[1].keys()
-  for key, value in states[0].items():
-    np.testing.assert_array_equal(value, states[1][key], err_msg=key)
+  assert checksums(folder) == checksums(whole)
 
 
-def last_checkpoint(folder):
-  """Reads all arrays of the newest checkpoint by name."""
-  import jax
-  import orbax.checkpoint as ocp
-
+def checksums(folder):
+  """Reads the checksums of the newest checkpoint, of a finished training."""
   store = checkpoints.Checkpoints(folder)
   number = store.latest()
   assert store.position().done
   store.close()
-  arrays = {}
-  for item in ("train", "best", "progress", "runs"):
-    tree = ocp.PyTreeCheckpointer().restore(
-      folder / "checkpoints" / str(number) / item
-    )
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-      arrays[f"{item}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
-  return arrays
+  path = folder / "checkpoints" / str(number) / "digests" / "metadata"
+  return number, json.loads(path.read_text())
 
 
 @pytest.mark.parametrize("seed", EXPORTS)
