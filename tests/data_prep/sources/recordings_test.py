@@ -210,3 +210,28 @@ def test_recordings_that_are_none_are_named(listed):
     errors.UserError, match="'happy' is not one of --emotions"
   ):
     build(path, emotions=("sad",))
+
+
+def test_splits_sessions_and_dialogues_are_the_lists_own(listed):
+  path = listed(
+    {f"{name}.wav": speech(0.3, 120, 0) for name in "abc"},
+    header="wav,text,split,session,dialogue,label,mood",
+    lines=[
+      "a.wav,i am,train,1,d1,happy,good",
+      "b.wav,i am,dev,1,d2,sad,bad",
+      "c.wav,i am,,2,d3,,",
+    ],
+  )
+  corpus = build(path, acoustic="is10")
+  read = [(e.split, e.session, e.dialogue) for e in corpus.examples()]
+  assert read == [
+    ("train", "1", "d1"),
+    ("validation", "1", "d2"),
+    ("", "2", "d3"),
+  ]
+  assert corpus.notes == ("column 'mood' is not read",)
+  assert corpus.modalities["acoustic"].frame_rate_hz is None
+  assert build(path).modalities["acoustic"].frame_rate_hz == 100
+  path.write_text(path.read_text().replace("train", "fold1"))
+  with pytest.raises(errors.UserError, match="line 2: split 'fold1', expected"):
+    build(path)
