@@ -149,9 +149,11 @@ def paper_table(content: dict[str, Any]) -> dict[str, Any]:
     content: The content of a `table.json`.
   """
   sections = []
+  with_paper = paper_tables.is_comparable(content)
   for section in content["sections"]:
     printed = [
-      any(row["paper"][at] is not None for row in section["rows"])
+      with_paper
+      and any(row["paper"][at] is not None for row in section["rows"])
       for at in range(len(section["columns"]))
     ]
     differences = None
@@ -173,6 +175,7 @@ def paper_table(content: dict[str, Any]) -> dict[str, Any]:
     "title": content["title"],
     "notes": content["notes"],
     "split": content["split"],
+    "with_paper": with_paper,
     "dataset": content["dataset"],
     "failed": paper_tables.failures(content),
     "sections": sections,

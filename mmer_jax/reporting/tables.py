@@ -19,17 +19,39 @@ def markdown(content: dict[str, Any]) -> str:
   parts.append(
     f"{dataset['name']} (fingerprint `{dataset['fingerprint'][:12]}`),"
     f" {content['split']} split. Percent: mean over runs ± half of the 95 %"
-    " interval of the mean, or (from to) where 0 or 100 cuts it; in square"
-    " brackets the paper's number, of its own features and one seed."
+    " interval of the mean, or (from to) where 0 or 100 cuts it;"
+    f" {about_paper(content)}."
   )
   parts += failures(content)
   for section in content["sections"]:
     parts.append(f"## {section['title']}")
-    parts.append(result_tables.markdown_table(*cells(section, "ours")))
+    lines = cells(section, "ours", with_paper=is_comparable(content))
+    parts.append(result_tables.markdown_table(*lines))
     if any("difference" in row for row in section["rows"]):
       parts.append(f"Difference to {section['against']}, run by run:")
       parts.append(result_tables.markdown_table(*cells(section, "difference")))
   return "\n\n".join(parts) + "\n"
+
+
+def is_comparable(content: dict[str, Any]) -> bool:
+  """Tells whether the paper's numbers may stand beside ours.
+
+  Its numbers are of a test split. Ours on validation, by which checkpoints were
+  chosen, are too good.
+  """
+  return content["split"] == "test"
+
+
+def about_paper(content: dict[str, Any]) -> str:
+  """Says where the paper's numbers are: part of a sentence."""
+  if is_comparable(content):
+    return (
+      "in square brackets the paper's number, of its own features and one seed"
+    )
+  return (
+    "the paper's numbers, of its test split, are left out: those of the"
+    f" {content['split']} split cannot be compared with them"
+  )
 
 
 def failures(content: dict[str, Any]) -> list[str]:
@@ -52,10 +74,11 @@ def to_rich(content: dict[str, Any]) -> list[rich.table.Table]:
     table = rich.table.Table(
       title=_plain(f"{content['title']}: {section['title']}"),
       caption=_plain(
-        "percent ± half of the 95 % interval of the mean [the paper's number]"
+        "percent ± half of the 95 % interval of the mean;"
+        f" {about_paper(content)}"
       ),
     )
-    heading, rows = cells(section, "ours")
+    heading, rows = cells(section, "ours", with_paper=is_comparable(content))
     lines = [heading, *rows]
     if len(heading) > len(lines):
       # A terminal is narrow, and long.
@@ -75,20 +98,21 @@ def _plain(text: str) -> rich.text.Text:
 
 
 def cells(
-  section: dict[str, Any], numbers: str
+  section: dict[str, Any], numbers: str, *, with_paper: bool = False
 ) -> tuple[list[str], list[list[str]]]:
   """Formats the heading and the rows of a filled section.
 
   Args:
     section: A section of `table.json`, from `published.fill`.
-    numbers: `ours`, with the paper's in brackets, or `difference`.
+    numbers: `ours` or `difference`.
+    with_paper: Whether the paper's numbers follow in brackets.
   """
   rows = []
   for row in section["rows"]:
     if numbers == "difference" and "difference" not in row:
       continue
     entries = row[numbers] or [None] * len(section["columns"])
-    printed = row["paper"] if numbers == "ours" else [None] * len(entries)
+    printed = row["paper"] if with_paper else [None] * len(entries)
     line = [row["name"]]
     for entry, paper in zip(entries, printed, strict=True):
       text = "-" if entry is None else result_tables.percent(entry)

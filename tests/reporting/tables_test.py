@@ -4,7 +4,7 @@ import io
 
 import rich.console
 
-from mmer_jax.reporting import tables
+from mmer_jax.reporting import page_overview, tables
 
 
 def summary(mean, half=None):
@@ -47,7 +47,7 @@ def filled():
 
 def test_the_papers_number_stands_in_brackets_beside_ours():
   (section,) = filled()["sections"]
-  heading, lines = tables.cells(section, "ours")
+  heading, lines = tables.cells(section, "ours", with_paper=True)
   assert heading == ["", "UA", "F1"]
   assert lines == [
     ["ours", "60.0 ± 10.0 [55.0]", "50.0"],
@@ -72,7 +72,19 @@ def test_brackets_are_printed():
   console.print(*tables.to_rich(content))
   text = console.export_text()
   assert "ours [bold]" in text and "[55.0]" in text
-  assert "[the paper's number]" in text
+
+
+def test_validation_never_stands_beside_a_papers_number():
+  content = {**filled(), "split": "validation"}
+  console = rich.console.Console(width=100, record=True, file=io.StringIO())
+  console.print(*tables.to_rich(content))
+  overview = page_overview.paper_table(content)
+  for text in (tables.markdown(content), console.export_text()):
+    assert "60.0 ± 10.0" in text and "55.0" not in text
+    assert "are left out" in " ".join(text.split())
+  assert overview["sections"][0]["printed"] == [False, False]
+  shown = page_overview.paper_table(filled())
+  assert shown["sections"][0]["printed"] == [True, True]
 
 
 def test_a_wide_table_is_turned_for_the_terminal():
