@@ -271,7 +271,9 @@ def _failure(
     for each in (scored.progress.failed_step, scored.progress.epoch)
   )
   if step == 0 and epoch > 0:
-    return results.Failure(0, "its validation loss was never finite")
+    return results.Failure(
+      0, "its validation loss or predictions were never finite"
+    )
   if step >= 0:
     return results.Failure(
       step, f"loss, gradient or validation loss is not finite at step {step}"

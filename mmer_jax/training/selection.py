@@ -57,9 +57,7 @@ def end_epoch(
     emotions=validation.known,
   )
   value = _selection_value(rules, progress, validation, scores)
-  # Metrics are finite by design; a model whose validation loss is not must
-  # not be selected by them.
-  better = live & (value > progress.best) & jnp.isfinite(validation.loss)
+  better = live & (value > progress.best) & _is_finite(validation)
   best_epoch = jnp.where(better, progress.epoch + 1, progress.best_epoch)
   following = progress.replace(
     epoch=progress.epoch + 1,
@@ -82,6 +80,16 @@ def end_epoch(
     log.update(_curves(rules, probs, validation))
   best_params = step.select_tree(better, state.train.params, state.best_params)
   return state.replace(best_params=best_params, progress=following), log
+
+
+def _is_finite(validation: Validation) -> Bool[Array, ""]:
+  """Tells whether loss and predictions are finite.
+
+  Metrics are finite by design: a model that is not must not be selected by
+  them.
+  """
+  logits = jnp.where(validation.mask[:, None], validation.logits, 0.0)
+  return jnp.isfinite(validation.loss) & jnp.isfinite(logits).all()
 
 
 def _selection_value(

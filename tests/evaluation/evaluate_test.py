@@ -18,7 +18,7 @@ from configs.baselines import lf_lstm_mosei
 from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
 from mmer_jax.data import manifest
-from mmer_jax.evaluation import evaluate, load, train_and_evaluate
+from mmer_jax.evaluation import evaluate, load, scores, train_and_evaluate
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -130,6 +130,29 @@ def test_scores_do_not_depend_on_what_the_split_is_padded_to(folder):
   ]
   assert [run["examples"] for run in outcome["runs"]] == rows
   assert len(set(rows)) == 2
+
+
+def test_a_run_whose_prediction_is_not_finite_has_failed(folder, monkeypatch):
+  """NaN is ranked last, and is no class: its numbers would look like any."""
+  whole = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
+  predict = scores.predict_splits
+
+  def broken(*args):
+    logits = predict(*args)
+    for splits in logits:
+      splits["test"] = splits["test"].copy()
+      splits["test"][1, 0] = np.nan
+    return logits
+
+  monkeypatch.setattr(scores, "predict_splits", broken)
+  got = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
+  assert got["failed"] == [1]
+  assert got["summary"]["accuracy"]["n"] == len(whole["runs"]) - 1
+  assert set(got["runs"][1]["metrics"].values()) == {None}
+  assert "not finite for 1 rows of the test" in got["runs"][1]["failure"]
+  assert [run for run in got["runs"] if run["run"] != 1] == [
+    run for run in whole["runs"] if run["run"] != 1
+  ]
 
 
 def test_a_subset_of_modalities_is_named_in_the_file(folder):

@@ -186,3 +186,22 @@ def test_restart_goes_on_from_the_best_parameters():
     lambda leaf: np.testing.assert_array_equal(leaf, 0),
     again.train.opt_state,
   )
+
+
+def test_a_stage_that_selected_nothing_has_failed_the_run():
+  """Its validation loss was never finite: the best parameters are the first."""
+  mesh = mesh_of(3, 1, 1)
+  runs = mesh_lib.place(toy.runs([0, 1, 2]), mesh, "runs")
+  sample = mesh_lib.place(tables.take(TABLE, np.arange(BATCH)), mesh)
+  compiled = build(mesh)
+  state = compiled.init(runs, sample)
+  # The second run trained and selected nothing; the third never trained.
+  progress = state.progress.replace(
+    epoch=state.progress.epoch.at[:2].set(4),
+    best_epoch=state.progress.best_epoch.at[0].set(1),
+  )
+  train = state.train.replace(step=state.train.step + 9)
+  state = state.replace(train=train, progress=progress)
+  again = compiled.restart(state, runs, sample)
+  assert again.progress.failed_step.tolist() == [-1, 9, -1]
+  assert again.progress.stopped.tolist() == [False, True, False]

@@ -109,3 +109,20 @@ def test_a_validation_loss_that_is_not_finite_is_never_selected():
   state, _ = selection.end_epoch(rules, state, validation)
   assert int(state.progress.best_epoch) == 0
   assert np.isinf(state.progress.plateau_best)
+
+
+@pytest.mark.parametrize(("row", "selected"), [(0, 0), (3, 1)])
+def test_a_prediction_that_is_not_finite_is_never_selected(row, selected):
+  """The loss may be of something else; row 3 is only a filler."""
+  run = one(toy.runs([0]))
+  batch = normalised(toy.table(4), np.arange(4), run)
+  state = start(run, batch)
+  validation = selection.Validation(
+    jnp.asarray(batch.labels).at[row].set(jnp.inf),
+    jnp.asarray(batch.labels),
+    jnp.arange(4) < 3,
+    jnp.ones(3, bool),
+    jnp.asarray(0.5),
+  )
+  state, _ = selection.end_epoch(toy.RULES, state, validation)
+  assert int(state.progress.best_epoch) == selected
