@@ -66,6 +66,7 @@ def export(
     )
     (filling / files.TENSORS).chmod(0o644)
     spec["files"][files.TENSORS] = digest(filling / files.TENSORS)
+    spec = files.sign(workdir_lib.finite(spec))
     workdir_lib.write_json(filling / files.SPEC, spec)
     page = card.model_card(spec, served.tensors, workdir_files)
     workdir_lib.write_text(filling / "README.md", page)
@@ -96,6 +97,7 @@ def refresh(
     fresh = _write_model(filling, served, platforms or spec["platforms"])
     fresh["environment"] = environment.environment()
     fresh["files"][files.TENSORS] = spec["files"][files.TENSORS]
+    fresh = files.sign(workdir_lib.finite(fresh))
     workdir_lib.write_json(filling / files.SPEC, fresh)
   return fresh
 

@@ -17,6 +17,30 @@ from jax import export as jax_export
 from mmer_jax.base import errors
 from mmer_jax.serving import files, model
 
+# What is read of a spec, and its types.
+_KEYS = {
+  "system": str,
+  "decision": str,
+  "open_vocabulary": bool,
+  "aligned": bool,
+  "acoustic_word": bool,
+  "modalities": dict,
+  "unused_modalities": dict,
+  "explain": dict,
+  "emotions": list,
+  "thresholds": dict,
+  "files": dict,
+}
+_MODALITY_KEYS = {
+  "dim": int,
+  "columns": list,
+  "max_length": int,
+  "padding": str,
+  "mean": list,
+  "std": list,
+}
+_EMOTION_KEYS = {"name": str, "vector": list}
+
 
 def load(path: str | pathlib.Path) -> model.Model:
   """Loads an export, or a finished workdir.
@@ -51,7 +75,7 @@ def read(
   path = folder / files.SPEC
   try:
     spec = json.loads(path.read_text(encoding="utf-8"))
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.UserError(
       f"{path} cannot be read ({error}), expected an export; write it again"
       " with `python -m mmer_jax.export`"
@@ -62,7 +86,13 @@ def read(
       f"{path} has format {number}, expected {files.SPEC_FORMAT}; export the"
       " workdir again"
     )
+  _check_spec(path, spec)
   _check_file(folder, spec, files.TENSORS)
+  if not files.is_intact(spec):
+    raise errors.UserError(
+      f"{path} does not match its own checksum: it was edited or damaged;"
+      " export the workdir again"
+    )
   return spec, safetensors_numpy().load_file(folder / files.TENSORS)
 
 
@@ -75,6 +105,23 @@ def safetensors_numpy() -> Any:
   return errors.require("safetensors.numpy", "export", files.TENSORS)
 
 
+def _check_spec(path: pathlib.Path, spec: dict[str, Any]) -> None:
+  """Refuses a spec that lacks what predicting reads."""
+  parts = [("", spec, _KEYS)]
+  entries = spec.get("modalities")
+  if isinstance(entries, dict):
+    parts += [(f"{m} ", entry, _MODALITY_KEYS) for m, entry in entries.items()]
+  if isinstance(spec.get("emotions"), list):
+    parts += [("emotion ", each, _EMOTION_KEYS) for each in spec["emotions"]]
+  for what, part, kinds in parts:
+    for key, kind in kinds.items():
+      if not isinstance(part, dict) or not isinstance(part.get(key), kind):
+        raise errors.UserError(
+          f"{path} lacks the {what}{key}, or holds something else there; export"
+          " the workdir again"
+        )
+
+
 def _check_file(folder: pathlib.Path, spec: dict[str, Any], name: str) -> None:
   """Compares a file with the digest that the spec has of it."""
   try:
@@ -83,7 +130,7 @@ def _check_file(folder: pathlib.Path, spec: dict[str, Any], name: str) -> None:
     raise errors.UserError(
       f"{folder / name} cannot be read ({error}); export the workdir again"
     ) from None
-  if digest != spec["files"][name]:
+  if digest != spec["files"].get(name):
     raise errors.UserError(
       f"{folder / name} is not the file that {files.SPEC} was written with;"
       " export the workdir again, or use --refresh for the StableHLO"

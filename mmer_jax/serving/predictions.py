@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,8 @@ def read_emotions(
       f" model has those of {', '.join(trained)}; pass --word_vectors=FILE, the"
       " file that its shards were converted with"
     )
-  table = word_vectors.read(words, wanted)
+  table = word_vectors.read(words, wanted | _known_words(model.spec))
+  _check_vectors(model.spec, words, table.vectors)
   missing = sorted(wanted - set(table.vectors))
   if missing:
     raise errors.UserError(
@@ -111,6 +113,40 @@ def read_emotions(
     name: None if word is None else table.vectors[word]
     for name, word in word_of.items()
   }
+
+
+def _known_words(spec: dict[str, Any]) -> set[str]:
+  """Collects the words whose vectors the model knows something of."""
+  sample = spec.get("identity", {}).get("word_vectors_sample") or {}
+  return {*sample, *(e["word"] for e in spec["emotions"] if e.get("word"))}
+
+
+def _check_vectors(
+  spec: dict[str, Any], path: pathlib.Path, vectors: dict[str, np.ndarray]
+) -> None:
+  """Refuses vectors of another file than that of the training.
+
+  Raises:
+    UserError: The first word that differs is named.
+  """
+  sample = spec.get("identity", {}).get("word_vectors_sample") or {}
+  known = {word: vectors[word] for word in sample if word in vectors}
+  different = word_vectors.different_word(word_vectors.sample(known), sample)
+  for emotion in spec["emotions"]:
+    word = emotion.get("word")
+    if word in vectors and not _equal(vectors[word], emotion["vector"]):
+      different = different or word
+  if different:
+    raise errors.UserError(
+      f"{path} has other vectors than those that the model was trained on, the"
+      f" first word that differs is {different!r}; pass the file that its"
+      " shards were converted with"
+    )
+
+
+def _equal(got: np.ndarray, expected: Sequence[float]) -> bool:
+  """Tells whether two vectors are the same to float32's rounding."""
+  return len(got) == len(expected) and np.allclose(got, expected, rtol=1e-6)
 
 
 def _acoustic_words(

@@ -1,6 +1,14 @@
 """Loading: what is imported, what is refused."""
 
+import json
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import mmer_jax
 from mmer_jax.base import errors
@@ -29,12 +37,62 @@ def test_an_export_is_loaded_with_jax_and_numpy_alone(exported):
   assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+def test_an_edited_spec_is_refused(exported, tmp_path):
+  folder = tmp_path / "edited"
+  shutil.copytree(exported, folder)
+  path = folder / "feature_spec.json"
+  spec = json.loads(path.read_text())
+  spec["modalities"]["acoustic"]["mean"][0] += 1
+  path.write_text(json.dumps(spec))
+  with pytest.raises(errors.UserError, match="its own checksum: it was edited"):
+    mmer_jax.load(folder)
+  del spec["modalities"]["acoustic"]["mean"]
+  path.write_text(json.dumps(spec))
+  with pytest.raises(errors.UserError, match="lacks the acoustic mean, or"):
+    mmer_jax.load(folder)
+
+
+@given(st.integers(0, 3), st.floats(0, 1), st.binary(max_size=3), st.booleans())
+@settings(
+  max_examples=60,
+  deadline=None,
+  derandomize=True,
+  suppress_health_check=list(HealthCheck),
+)
+def test_a_damaged_export_is_the_same_or_refused(
+  exported, model, number, place, inserted, cut
+):
+  """Bytes of one of its files are replaced, or its end is missing."""
+  names = ("feature_spec.json", "model.safetensors", "model.stablehlo")
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name) / "damaged"
+    shutil.copytree(exported, folder)
+    path = folder / names[max(number - 1, 0)]
+    content = path.read_bytes()
+    start = int(place * len(content))
+    rest = b"" if cut else content[start + len(inserted) :]
+    path.write_bytes(content[:start] + inserted + rest)
+    try:
+      damaged = mmer_jax.load(folder)
+    except errors.UserError as error:
+      assert "\n" not in str(error)
+      return
+  # A blank or a line end of the JSON, or bytes that were the same.
+  assert damaged.spec == model.spec
+  words = {"lexical": np.ones((2, 25))}
+  expected = model.predict(words, check_scale=False)
+  found = damaged.predict(words, check_scale=False)
+  np.testing.assert_array_equal(found.probs, expected.probs)
+
+
 @pytest.mark.parametrize(
   "content, match",
   [
     ("{", "cannot be read"),
     ("[]", "has format None, expected 2; export the workdir again"),
     ('{"format": 1}', "has format 1, expected 2"),
+    ('{"format": 2}', "lacks the system, or holds something else there"),
+    ("[" * 100_000, "cannot be read"),
   ],
 )
 def test_a_spec_of_something_else_is_refused(tmp_path, content, match):

@@ -11,6 +11,7 @@ import mmer_jax
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.serving import inputs, predictions
+from mmer_jax.serving import model as model_lib
 from tests import toy_model
 
 
@@ -129,6 +130,28 @@ def test_mistakes_are_named(model, tmp_path):
       call()
     assert "\n" not in str(caught.value)
   assert not out.exists()
+
+
+def test_new_emotions_are_of_the_vectors_of_training(model, tmp_path):
+  (emotion, *_) = model.spec["emotions"]
+  path, vector = tmp_path / "vectors.txt", np.float32(emotion["vector"])
+  word = emotion["word"] or "calm"
+  spec = {**model.spec, "emotions": [{**emotion, "word": word}]}
+  known = model_lib.Model(spec, {}, lambda tensors, inputs: {})
+
+  def read(vectors):
+    rows = {word: vectors, "bored": vector[::-1]}
+    path.write_text(
+      "".join(
+        f"{name} {' '.join(map(repr, map(float, row)))}\n"
+        for name, row in rows.items()
+      )
+    )
+    return predictions.read_emotions(known, ["bored"], path)
+
+  np.testing.assert_array_equal(read(vector)["bored"], vector[::-1])
+  with pytest.raises(errors.UserError, match=f"first word .* is {word!r}"):
+    read(vector + 1)
 
 
 def test_shards_whose_features_mean_something_else_are_refused(
