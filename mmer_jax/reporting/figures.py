@@ -6,7 +6,7 @@ trained parameters, for which the shards are read.
 """
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -48,14 +48,21 @@ def of_workdir(folder: pathlib.Path) -> list[dict[str, Any]]:
   return contents
 
 
-def of_training(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """Computes the figures of how the runs of a workdir were trained."""
+def of_training(
+  folder: pathlib.Path, runs: Collection[int] | None = None
+) -> list[dict[str, Any]]:
+  """Computes the figures of how the runs of a workdir were trained.
+
+  Args:
+    folder: A workdir.
+    runs: Numbers of the runs to average, as those of one setting; None for all.
+  """
   config = workdir.read_config(folder)
-  contents = [losses(folder)]
+  contents = [losses(folder, runs)]
   thresholds = config.training.curve_thresholds
   if thresholds:
     first = build.build_system(config).stages[0].name
-    contents.append(threshold_curves(folder, first, thresholds))
+    contents.append(threshold_curves(folder, first, thresholds, runs))
   return _some(contents)
 
 
@@ -154,7 +161,10 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def threshold_curves(
-  folder: pathlib.Path, stage: str, thresholds: Sequence[float]
+  folder: pathlib.Path,
+  stage: str,
+  thresholds: Sequence[float],
+  runs: Collection[int] | None = None,
 ) -> dict[str, Any] | None:
   """Averages the validation metrics by epoch and threshold.
 
@@ -164,13 +174,14 @@ def threshold_curves(
     folder: A workdir.
     stage: The name of its first stage.
     thresholds: The `config.training.curve_thresholds` of its training.
+    runs: Numbers of the runs to average; None for all.
 
   Returns:
     For JSON: of each metric of `selection.CURVES` (epochs, thresholds) means
     over the runs that were still training, and how many these were. None where
     every run failed at once.
   """
-  by_epoch = reading.read_metrics(folder).get(stage)
+  by_epoch = reading.read_metrics(folder, runs).get(stage)
   if by_epoch is None:
     return None
   epochs = sorted(by_epoch)
@@ -192,15 +203,21 @@ def threshold_curves(
   }
 
 
-def losses(folder: pathlib.Path) -> dict[str, Any] | None:
+def losses(
+  folder: pathlib.Path, runs: Collection[int] | None = None
+) -> dict[str, Any] | None:
   """Averages every term of the loss by stage and epoch.
+
+  Args:
+    folder: A workdir.
+    runs: Numbers of the runs to average; None for all.
 
   Returns:
     For JSON: stage to its epochs and to each term, means over the runs that
     were still training. None where every run failed at once.
   """
   stages = {}
-  for stage, by_epoch in reading.read_metrics(folder).items():
+  for stage, by_epoch in reading.read_metrics(folder, runs).items():
     epochs = sorted(by_epoch)
     terms = [
       key

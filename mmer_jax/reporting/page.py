@@ -132,7 +132,10 @@ def _figures(
   folder: pathlib.Path, result: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], str]:
   """Computes the figures; also says which could not be, without the shards."""
-  contents = figures.of_training(folder) + figures.of_result(result)
+  # Of a sweep, the runs of the setting that the page is of: another setting may
+  # have been too bold, and its loss would be all that a mean shows.
+  runs = [run["run"] for run in page_tables.chosen_runs(result)]
+  contents = figures.of_training(folder, runs) + figures.of_result(result)
   config = workdir.read_config(folder)
   if build.build_system(config).spaces is None:
     return contents, ""

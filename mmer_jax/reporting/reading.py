@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Collection
 from types import NoneType
 from typing import Any
 
@@ -68,7 +69,7 @@ _TABLE = {
     }
   ],
 }
-_METRICS_LINE = {"stage_name": str, "epoch": int}
+_METRICS_LINE = {"stage_name": str, "epoch": int, "run": int}
 
 
 def read_description(folder: pathlib.Path) -> dict[str, Any]:
@@ -127,9 +128,13 @@ def read_main_results(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 
 def read_metrics(
-  folder: pathlib.Path,
+  folder: pathlib.Path, runs: Collection[int] | None = None
 ) -> dict[str, dict[int, list[dict[str, Any]]]]:
   """Reads the lines of metrics.jsonl by stage and epoch, without failures.
+
+  Args:
+    folder: A workdir.
+    runs: Numbers of the runs whose lines are wanted; None for all.
 
   Raises:
     UserError: It is missing, or a line is none of ours.
@@ -150,7 +155,8 @@ def read_metrics(
           f"{file} line {number} is no line of `python -m mmer_jax.train`;"
           " run its command again, which mends a file that was cut short"
         )
-      if "validation_loss" in row:
+      wanted = runs is None or row["run"] in runs
+      if wanted and "validation_loss" in row:
         by_epoch = stages.setdefault(row["stage_name"], {})
         by_epoch.setdefault(row["epoch"], []).append(row)
   if not number:

@@ -72,6 +72,8 @@ def test_losses_confusion_and_sweeps_are_drawn_of_what_is_there(tmp_path):
   assert list(found) == ["vanilla", "semi"]
   assert found["vanilla"]["terms"]["train_loss"] == [1.5, 2.5]
   assert found["semi"]["terms"]["train_mmd"] == [0.25, 0.25]
+  found = figures.losses(tmp_path, runs=[1])["stages"]
+  assert found["vanilla"]["terms"]["train_loss"] == [2.0, 3.0]
 
   summary = {
     name: {"mean": 0.5, "std": 0.1, "ci95": [0.4, 0.6], "n": 2}
