@@ -56,7 +56,8 @@ def read(
   Raises:
     UserError: They do not fit the spec or each other.
   """
-  _check_names(spec, features, modalities, lengths or {}, mask or {})
+  lengths, mask = lengths or {}, mask or {}
+  _check_names(spec, features, modalities, lengths, mask)
   values = {
     modality: arrays.as_array(each, modality)
     for modality, each in features.items()
@@ -75,21 +76,9 @@ def read(
   )
   frames, real = {}, {}
   for modality, batch in batches.items():
-    entry = spec["modalities"][modality]
-    if isinstance(batch, np.ndarray) and not len(batch):
-      # No utterance is there to be refused.
-      _check_dim(entry, batch.shape, modality)
     marks = _real_frames(
-      modality,
-      (lengths or {}).get(modality),
-      (mask or {}).get(modality),
-      single,
+      modality, lengths.get(modality), mask.get(modality), single
     )
-    if marks is not None and len(marks) != len(batch):
-      raise UserError(
-        f"lengths or mask of {modality} has {len(marks)} entries, expected one"
-        f" for each of the {len(batch)} utterances"
-      )
     frames[modality], real[modality] = _read_batch(
       spec["modalities"][modality], modality, batch, marks, single
     )
@@ -285,6 +274,14 @@ def _read_batch(
   single: bool,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
   """Reads the utterances of one modality."""
+  if isinstance(batch, np.ndarray) and not len(batch):
+    # No utterance is there to be refused.
+    _check_dim(entry, batch.shape, modality)
+  if marks is not None and len(marks) != len(batch):
+    raise UserError(
+      f"lengths or mask of {modality} has {len(marks)} entries, expected one"
+      f" for each of the {len(batch)} utterances"
+    )
   frames, real = [], []
   for number, values in enumerate(batch):
     where = modality if single else f"{modality} of utterance {number}"
