@@ -52,10 +52,23 @@ REDUCED = {
   "mmer_jax.benchmark": ["--runs=2", "--steps=2", "--dispatches=1"],
 }
 REDUCED["mmer_jax.table"] = REDUCED["mmer_jax.train"]
-# The published sizes, for a state dict of a few kilobytes.
-SMALL_MODEL = ["--config.model.hidden.lexical=25"] + [
-  f"--config.model.hidden.{name}=4" for name in ("acoustic", "visual")
-]
+# Smaller models, by what an argument begins with.
+SMALLER = {
+  "--config=configs/dae_mmd/": [
+    "--config.unlabelled.per_class=4",
+    "--config.model.heads=2",
+    "--config.model.blocks=1",
+    "--config.model.classifier=8",
+    "--config.model.dense.acoustic=(12, 8)",
+    "--config.model.sequence.lexical.sizes=(16, 8)",
+  ],
+  # The sizes of the stand-in for a published state dict.
+  "--state_dict=": [
+    "--config.model.hidden.lexical=25",
+    "--config.model.hidden.acoustic=16",
+    "--config.model.hidden.visual=12",
+  ],
+}
 
 
 class Command(NamedTuple):
@@ -129,16 +142,25 @@ def parsed(module: str, arguments: list[str]):
     values.unparse_flags()
 
 
-def run(command: Command, more: list[str] = ()) -> None:
-  """Runs a command in this process, at reduced sizes."""
-  reduced = [*REDUCED.get(command.module, []), *more]
+def reductions(command: Command) -> list[str]:
+  """Flags that make a command small."""
+  reduced = list(REDUCED.get(command.module, []))
+  for start, flags_of_it in SMALLER.items():
+    if any(each.startswith(start) for each in command.arguments):
+      reduced += flags_of_it
   if "--source=synthetic" in command.arguments:
     reduced.append("--num_examples=300")
   if command.module in ("mmer_jax.train", "mmer_jax.table") and not any(
     each.startswith("--config.seeds") for each in command.arguments
   ):
     reduced.append("--config.seeds=(0,)")
-  with parsed(command.module, [*command.arguments, *reduced]) as (verb, rest):
+  return reduced
+
+
+def run(command: Command) -> None:
+  """Runs a command in this process, at reduced sizes."""
+  arguments = [*command.arguments, *reductions(command)]
+  with parsed(command.module, arguments) as (verb, rest):
     verb.main(rest)
 
 
@@ -183,20 +205,8 @@ def test_the_python_of_the_readme_and_the_guide_runs(after_readme):
 
 @pytest.mark.long
 def test_the_commands_of_the_guide_run(after_readme):
-  vectors = np.random.default_rng(0).normal(size=(6, 25)).astype(np.float32)
   for command in commands(ROOT / "docs" / "guide.md"):
-    more = []
-    if command.module == "mmer_jax.import_torch":
-      np.savez("model.npz", **_state_dict(vectors))
-      more = SMALL_MODEL
-    run(command, more)
-
-
-def _state_dict(vectors: np.ndarray) -> dict[str, np.ndarray]:
-  """A state dict in the published layout, for the stand-in of CMU-MOSEI."""
-  from tests.end_to_end import import_torch_test
-
-  return import_torch_test.state_dict(vectors)
+    run(command)
 
 
 @pytest.mark.parametrize("command", ALL, ids=name)

@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 import soundfile
 
+from tests.end_to_end import import_torch_test
+
 WORDS = ("so", "you", "know", "what", "we", "did", "today", "right", "well")
 EMOTION_WORDS = (
   *("neutral", "happy", "happiness", "sad", "sadness", "angry", "anger"),
@@ -24,26 +26,34 @@ MELD_LABELS = (
 def write_all(folder: pathlib.Path) -> None:
   """Writes every file that the commands of the documents name."""
   rng = np.random.default_rng(0)
-  word_vectors(folder / "glove.twitter.27B.25d.txt", rng)
+  vectors = word_vectors(folder / "glove.twitter.27B.25d.txt", rng)
   iemocap(folder / "iemocap_utterances.npz", rng)
   meld(folder / "MELD" / "data" / "MELD", rng)
   ami(folder / "ami_turns.csv.gz", rng)
   cmu(folder / "cmu-mosei", rng)
   word_aligned(folder / "word_aligned.npz", rng)
   recordings(folder, rng)
+  state_dict(folder / "model.npz", vectors)
 
 
 def sentence(rng: np.random.Generator) -> str:
   return " ".join(rng.choice(WORDS, size=rng.integers(4, 8)))
 
 
-def word_vectors(path: pathlib.Path, rng: np.random.Generator) -> None:
-  """GloVe's text format."""
-  lines = [
-    " ".join([word, *(f"{each:.4f}" for each in rng.normal(size=VECTOR_DIM))])
+def word_vectors(
+  path: pathlib.Path, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+  """GloVe's text format; returns what a reader of the file gets."""
+  vectors = {
+    word: rng.normal(size=VECTOR_DIM).round(4).astype(np.float32)
     for word in (*WORDS, *EMOTION_WORDS)
+  }
+  lines = [
+    " ".join([word, *(f"{each:.4f}" for each in vector)])
+    for word, vector in vectors.items()
   ]
   path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+  return vectors
 
 
 def iemocap(path: pathlib.Path, rng: np.random.Generator) -> None:
@@ -127,3 +137,11 @@ def recordings(folder: pathlib.Path, rng: np.random.Generator) -> None:
     soundfile.write(folder / f"{row}.wav", 0.5 * sound, 16000)
     lines.append(f"{row}.wav,{sentence(rng)},s{row},{label}")
   (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
+
+
+def state_dict(path: pathlib.Path, vectors: dict[str, np.ndarray]) -> None:
+  """A published PyTorch MTEE of six emotions, for the shapes of `cmu`."""
+  emotions = ("anger", "disgust", "fear", "happy", "sad", "surprise")
+  dims = {"lexical": VECTOR_DIM, "acoustic": 74, "visual": 35}
+  stacked = np.stack([vectors[emotion] for emotion in emotions])
+  np.savez(path, **import_torch_test.state_dict(stacked, dims=dims))

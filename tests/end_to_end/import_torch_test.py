@@ -24,7 +24,7 @@ DIMS = {"lexical": 25, "acoustic": 20, "visual": 12}
 HIDDEN = {"lexical": 25, "acoustic": 16, "visual": 12}
 
 
-def state_dict(vectors, seed=0):
+def state_dict(vectors, seed=0, dims=DIMS):
   """Random weights under the published names and shapes."""
   rng = np.random.default_rng(seed)
   state = {"textEmoEmbs.weight": vectors}
@@ -34,7 +34,7 @@ def state_dict(vectors, seed=0):
 
   for index, (name, h) in enumerate(HIDDEN.items()):
     for layer in range(2):
-      width = DIMS[name] if layer == 0 else 2 * h
+      width = dims[name] if layer == 0 else 2 * h
       for suffix in (f"l{layer}", f"l{layer}_reverse"):
         put(f"RNNs.{index}.weight_ih_{suffix}", 4 * h, width)
         put(f"RNNs.{index}.weight_hh_{suffix}", 4 * h, h)
