@@ -34,7 +34,7 @@ class Request(NamedTuple):
   Attributes:
     split: `train`, `validation` or `test` of each run's fold.
     modalities: What the model may see; empty for all it was trained on.
-    emotions: The emotions to judge; empty for those it was trained on. One that
+    emotions: The emotions to score; empty for those it was trained on. One that
       is new may be `name=word`, with the word whose vector stands for it.
     thresholds: `fixed`, the config's, or `validation`, the best there of each
       emotion of the source training.
@@ -53,7 +53,7 @@ class _Scored(NamedTuple):
     experiment: The runs.
     request: What is scored.
     trained: The emotions that there are parameters for.
-    emotions: The emotions that are judged.
+    emotions: The emotions that are scored.
     progress: Where the training of each run ended.
     logits: Before any training (only where there are several stages) and after
       each stage: split to (r, n, k).
@@ -349,7 +349,7 @@ def _majority_baseline(
 
 
 def _describe_protocol(scored: _Scored, *, with_input: bool) -> dict[str, Any]:
-  """Describes for the result how the rows were split and judged."""
+  """Describes for the result how the rows were split and scored."""
   config, request = scored.experiment.config, scored.request
   protocol = {
     **config.protocol.to_dict(),

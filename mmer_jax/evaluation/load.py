@@ -65,7 +65,7 @@ def load_workdir(
 
   Args:
     folder: The workdir.
-    emotions: The emotions to judge; empty for those of the training. A new one
+    emotions: The emotions to score; empty for those of the training. A new one
       may be `name=word`, with the word whose vector stands for it.
     inputs: What is not as in training.
 

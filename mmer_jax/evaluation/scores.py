@@ -9,6 +9,7 @@ import numpy as np
 
 from mmer_jax.base import errors
 from mmer_jax.core import metrics
+from mmer_jax.core import thresholds as thresholds_lib
 from mmer_jax.evaluation import restore
 from mmer_jax.experiment import build, records
 from mmer_jax.training import mesh
@@ -19,7 +20,7 @@ class RunScores(NamedTuple):
   """Holds what one run predicts after one stage, for rows with a label.
 
   Attributes:
-    emotions: The emotions that are judged.
+    emotions: The emotions that are scored.
     probs: (n, k) float64, their probabilities.
     labels: (n, k), 1 where the emotion is present.
     threshold: The least probability of a yes, of all emotions or of each (k,).
@@ -40,32 +41,32 @@ def labelled_scores(
   logits: np.ndarray,
   emotions: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Picks probabilities and labels of the rows that can be judged.
+  """Picks probabilities and labels of the rows that can be scored.
 
   Args:
     experiment: The runs.
     record: One of them.
     split: The split of its fold.
     logits: (r, n, k) of the split, of all emotions of the corpus.
-    emotions: The emotions that are judged: a softmax is over them alone.
+    emotions: The emotions that are scored: a softmax is over them alone.
 
   Raises:
-    UserError: No row can be judged.
+    UserError: No row can be scored.
   """
   decision = experiment.rules.decision
   columns = [experiment.corpus.emotions.index(name) for name in emotions]
   rows = getattr(record.fold, split)
   labels = experiment.corpus.labels[rows][:, columns]
-  judgeable = np.ones(len(rows), bool)
+  scorable = np.ones(len(rows), bool)
   if decision == "softmax":
-    judgeable = labels.sum(axis=1) == 1
-  if not judgeable.any():
+    scorable = labels.sum(axis=1) == 1
+  if not scorable.any():
     raise errors.UserError(
       f"the {split} split of fold {record.fold.name} has no utterance of"
       f" {', '.join(emotions)}; choose other --emotions"
     )
-  own = logits[record.run][: len(rows)][judgeable][:, columns]
-  return float64_probabilities(decision, own), labels[judgeable]
+  own = logits[record.run][: len(rows)][scorable][:, columns]
+  return float64_probabilities(decision, own), labels[scorable]
 
 
 def validation_thresholds(
@@ -98,7 +99,9 @@ def validation_thresholds(
       np.pad(each, ((0, 0), (0, 1)))
       for each in (probs, experiment.corpus.labels[rows])
     ]
-    chosen.append(metrics.best_thresholds(*columns, np.array([*seen, False])))
+    chosen.append(
+      thresholds_lib.best_thresholds(*columns, np.array([*seen, False]))
+    )
   return np.stack(chosen)
 
 
@@ -140,7 +143,7 @@ def predict_splits(
     fresh = compiled.init(runs, mesh.place(batch, session.mesh)).best_params
     params = [jax.tree.map(_append_untrained, each, fresh) for each in params]
     params = [fresh, *params] if last else params
-  # A stage that judges by another part of the system has a program of its own.
+  # A stage that predicts by another part of the system has its own program.
   programs = [compiled] * len(params)
   for number, stage in enumerate(experiment.system.stages[:last]):
     if stage.predict is not None:

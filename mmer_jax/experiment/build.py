@@ -136,6 +136,7 @@ class Experiment(NamedTuple):
     return self._replace(records=records)
 
   def _stack(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Cuts the rows of every run into batches of one shape."""
     size = self.config.training.batch_size
     return batches_lib.stack_runs(
       [batches_lib.in_batches(each, size) for each in rows]

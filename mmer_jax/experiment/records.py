@@ -221,21 +221,23 @@ def _limit_pool(
 def _unlabelled_pool(
   config: ml_collections.ConfigDict, rows: splits.Rows, fold: splits.Fold
 ) -> np.ndarray:
+  """Selects the unlabelled rows that a fold may use."""
   if not config.unlabelled.use:
     return np.zeros(0, np.int64)
-  found = unlabelled.pool(rows, fold)
-  if not len(found):
+  pool = unlabelled.pool(rows, fold)
+  if not len(pool):
     raise errors.UserError(
       f"config.unlabelled.use is True, but fold {fold.name} has no unlabelled"
       " utterance outside of what it holds out; use shards with unlabelled"
       " rows, or set it to False"
     )
-  return found
+  return pool
 
 
 def _check_unseen(
   config: ml_collections.ConfigDict, corpus: corpus_lib.Corpus
 ) -> None:
+  """Refuses left-out emotions that the shards or the few-shot method lack."""
   unseen, method = config.protocol.unseen, config.few_shot.method
   wanted = "a tuple of tuples of emotions, as ((angry,), (sad, happy))"
   if not isinstance(unseen, tuple) or any(
