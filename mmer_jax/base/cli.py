@@ -152,8 +152,14 @@ def _end(text: str, status: int) -> int:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-  """Drops INFO lines of libraries, which log every file that they touch."""
+  """Drops INFO lines of libraries, which log every file that they touch.
+
+  And the tracebacks of Orbax and of its asyncio: where a write of a checkpoint
+  fails, they log one for each write, and then raise as well.
+  """
   path = pathlib.Path(record.pathname).resolve()
+  if record.name == "asyncio" or (record.exc_info and "orbax" in path.parts):
+    return False
   return record.levelno >= logging.WARNING or any(
     path.is_relative_to(folder) for folder in _OURS
   )

@@ -1,6 +1,8 @@
 """Saves and restores the runs of a workdir (Orbax)."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import re
 import zlib
@@ -80,7 +82,14 @@ class Checkpoints:
     if jax.process_count() == 1:
       digests = {name: _digest(item) for name, item in items.items()}
       saved["digests"] = ocp.args.JsonSave(digests)
-    self._manager.save(number, args=ocp.args.Composite(**saved), force=True)
+    try:
+      self._manager.save(number, args=ocp.args.Composite(**saved), force=True)
+    except ValueError as error:
+      # TensorStore has the system's error in its text alone.
+      if os.strerror(errno.ENOSPC) not in str(error):
+        raise
+      full = os.strerror(errno.ENOSPC)
+      raise OSError(errno.ENOSPC, full, str(self.folder)) from error
     self._manager.wait_until_finished()
 
   def position(self) -> Position:

@@ -193,3 +193,10 @@ def test_info_lines_of_every_folder_of_ours_are_shown_and_no_others():
     assert cli._is_ours(record(path)), path
   assert not cli._is_ours(record("/site-packages/orbax/mmer_jax/save.py"))
   assert cli._is_ours(record("/site-packages/orbax/save.py", logging.WARNING))
+  other = record("/lib/asyncio/base_events.py", logging.ERROR)
+  other.name = "asyncio"
+  assert not cli._is_ours(other)
+  other = record("/site-packages/orbax/save.py", logging.ERROR)
+  assert cli._is_ours(other)
+  other.exc_info = (ValueError, ValueError("raised too"), None)
+  assert not cli._is_ours(other)

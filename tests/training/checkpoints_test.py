@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from mmer_jax.base import errors
+from mmer_jax.base import cli, errors
 from mmer_jax.training import checkpoints, step
 from tests import toy
 
@@ -141,3 +141,21 @@ def test_a_damaged_checkpoint_is_named_or_its_values_are_right(
       jax.tree.map(np.testing.assert_array_equal, found, expected)
   assert refused >= 4
   gc.collect()
+
+
+def test_a_full_disk_is_no_damage(saved, tmp_path, monkeypatch):
+  _, state, runs = saved
+  store = checkpoints.Checkpoints(tmp_path)
+
+  def full(*_, **__):
+    raise ValueError(
+      "RESOURCE_EXHAUSTED: Failed to write 9 bytes: No space left on device"
+    )
+
+  monkeypatch.setattr(store._manager, "save", full)
+  with pytest.raises(OSError, match="No space left") as caught:
+    store.save(7, state, runs, POSITION)
+  store.close()
+  assert cli.describe(caught.value).startswith(
+    f"the disk is full at {tmp_path / 'checkpoints'};"
+  )
