@@ -43,15 +43,9 @@ def build(
   """
   spec_lib.check_spec(spec)
   rows = utterance_rows.Rows(spec, path, positive_above)
-  modalities = rows.modalities()
+  features = rows.modalities()
   lexicon, vectors = _words(spec, rows, word_vectors)
-  if lexicon is not None:
-    modalities = {"lexical": _lexical(lexicon), **modalities}
-  if not modalities:
-    raise UserError(
-      f"the spec {spec.name} names neither text nor features; there is nothing"
-      " to convert"
-    )
+  modalities = _modalities(spec, lexicon, features)
 
   def examples() -> Iterator[corpus.Example]:
     for example, text in rows.examples(modalities):
@@ -84,9 +78,22 @@ def build(
   )
 
 
-def _lexical(lexicon: text_lib.Lexicon) -> corpus.Modality:
-  names = corpus.numbered("vector", lexicon.dim)
-  return corpus.Modality(names, corpus.NO_PADDING)
+def _modalities(
+  spec: ml_collections.ConfigDict,
+  lexicon: text_lib.Lexicon | None,
+  features: dict[str, corpus.Modality],
+) -> dict[str, corpus.Modality]:
+  """Describes the text, where the spec has it, and the features."""
+  if lexicon is not None:
+    names = corpus.numbered("vector", lexicon.dim)
+    lexical = corpus.Modality(names, corpus.NO_PADDING)
+    return {"lexical": lexical, **features}
+  if not features:
+    raise UserError(
+      f"the spec {spec.name} names neither text nor features; there is nothing"
+      " to convert"
+    )
+  return features
 
 
 def _words(

@@ -84,11 +84,10 @@ def load_corpus(
     max_length: Modality name to the longest sequence; 0 for the corpus's.
     resident: Whether features are kept in memory; if not, they stream.
     decision: `"softmax"` makes rows without any of `emotions` unlabelled.
-    without_emotion: Under `"binary"`, what such a row is: `"negative"` of them
-      all, or `"unlabelled"`.
+    without_emotion: Under `"binary"`, such a row is `"negative"` of them all or
+      `"unlabelled"`.
     assumed: What is made up where the shards do not have it; None for nothing.
-    expected: The identity that the features must have: columns are put in its
-      order. None for that of the shards.
+    expected: The identity to compare with, whose order columns are put in.
 
   Raises:
     UserError: The folder, an emotion or a modality is not as the config says,
@@ -108,8 +107,7 @@ def load_corpus(
     orders=orders,
   )
   names = tuple(emotions) or tuple(manifest["emotions"])
-  columns = _label_columns(manifest, folder, names)
-  rows = _read_rows(folder, pad, columns, resident)
+  rows = _read_rows(folder, pad, _places(manifest, folder, names), resident)
   labelled = _labelled(folder, rows, decision, without_emotion)
   return Corpus(
     manifest=manifest,
@@ -120,9 +118,7 @@ def load_corpus(
     labelled=labelled,
     present=rows.present,
     shapes={m: (pad.lengths[m], pad.dims[m]) for m in modalities},
-    table=_resident_table(rows, labelled)
-    if resident
-    else _streaming_table(folder, pad, rows, labelled),
+    table=_table(folder, pad, rows, labelled, resident),
     dataset={key: manifest[key] for key in ("name", "fingerprint")},
     identity=identity_lib.in_order(identity, orders),
     digests=tuple(rows.digests),
@@ -174,7 +170,7 @@ def _absent_modalities(
   return absent
 
 
-def _label_columns(
+def _places(
   manifest: dict[str, Any], folder: pathlib.Path, emotions: Sequence[str]
 ) -> list[int]:
   """Finds the emotions among the label columns of the shards."""
@@ -325,20 +321,21 @@ def _labelled(
   return rows.labelled
 
 
-def _resident_table(rows: _Rows, labelled: np.ndarray) -> tables.ResidentTable:
-  return tables.ResidentTable(
-    schema.make_batch(
-      rows.streams, rows.labels, labelled=labelled, acoustic_word=rows.words
-    )
-  )
-
-
-def _streaming_table(
+def _table(
   folder: pathlib.Path,
   pad: padding.Padding,
   rows: _Rows,
   labelled: np.ndarray,
-) -> tables.StreamingTable:
+  resident: bool,
+) -> tables.Table:
+  """Makes the table of the features, in memory or read from the shards."""
+  if resident:
+    words = rows.words
+    return tables.ResidentTable(
+      schema.make_batch(
+        rows.streams, rows.labels, labelled=labelled, acoustic_word=words
+      )
+    )
   reader = shards.RecordReader(folder)
   return tables.StreamingTable(
     lambda row: reader.read(rows.locations[row]), pad, rows.labels, labelled
