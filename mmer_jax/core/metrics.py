@@ -4,10 +4,13 @@ Each is written once, over the array namespace of its input: the same lines
 select checkpoints inside the compiled program (float32, mapped over runs) and
 score results on the host (float64). `docs/protocol.md` holds the formulas.
 
-Rows whose mask is False do not exist. A positive is a score strictly above
-the threshold. A class that the metric is undefined on is left out of the mean
-over classes; where every class is, the value is the one of chance (0.5 for
-AUC and weighted accuracy, else 0), so that selection never sees NaN.
+Rows whose mask is False do not exist. A score that is not finite is neither
+ranked nor compared: on the host it raises, and in the compiled program, which
+cannot raise, all metrics of `compute` are then those of chance. A positive is a
+score strictly above the threshold. A class that the metric is undefined on is
+left out of the mean over classes; where every class is, the value is the one of
+chance (0.5 for AUC and weighted accuracy, else 0), so that selection never sees
+NaN.
 """
 
 from typing import Any
@@ -81,7 +84,30 @@ def compute(
 
   Returns:
     Metric name to scalar. Means over the emotions where a metric is of one.
+
+  Raises:
+    ValueError: A NumPy score is not finite.
   """
+  finite = all_finite(probs, mask)
+  values = _compute(decision, probs, labels, mask, threshold, emotions)
+  xp = probs.__array_namespace__()
+  if xp is np:
+    return values
+  return {
+    name: xp.where(finite, value, _CHANCE.get(name, 0.0))
+    for name, value in values.items()
+  }
+
+
+def _compute(
+  decision: str,
+  probs: Any,
+  labels: Any,
+  mask: Any,
+  threshold: Any,
+  emotions: Any,
+) -> dict[str, Any]:
+  """Computes all metrics of finite scores."""
   if decision == "binary":
     values = per_emotion(decision, probs, labels, mask, threshold)
     xp = probs.__array_namespace__()
@@ -114,7 +140,11 @@ def per_emotion(
 
   Returns:
     Metric name to (k,), and `support` to the positives.
+
+  Raises:
+    ValueError: A NumPy score is not finite.
   """
+  all_finite(probs, mask)
   xp = probs.__array_namespace__()
   chosen = decide(decision, probs, threshold)
   return _one_against_rest(xp, decision, probs, chosen, labels > 0, mask)
@@ -130,52 +160,9 @@ def decide(decision: str, probs: Any, threshold: Any) -> Any:
   return best[:, None] == xp.arange(probs.shape[-1])[None, :]
 
 
-def best_thresholds(
-  probs: np.ndarray, labels: np.ndarray, seen: np.ndarray
-) -> np.ndarray:
-  """Chooses the thresholds with the best weighted accuracy on some rows.
-
-  A seen emotion has its own. An unseen one has no labels to choose by: it
-  takes the one threshold that is best on average over the seen emotions.
-
-  Args:
-    probs: (n, k), of validation rows.
-    labels: (n, k); only the columns of seen emotions are read.
-    seen: (k,) bool.
-
-  Returns:
-    (k,). Midpoints between neighbouring scores, the lowest of equally good
-    ones; 0.5 for an emotion without a positive or without a negative.
-  """
-  truth = labels > 0
-  defined = seen & truth.any(axis=0) & ~truth.all(axis=0)
-  chosen = np.full(len(seen), 0.5)
-
-  def gains(candidates: np.ndarray, column: int) -> np.ndarray:
-    """Sums recall and specificity at each candidate."""
-    positives = np.sort(probs[truth[:, column], column])
-    negatives = np.sort(probs[~truth[:, column], column])
-    above = 1 - np.searchsorted(positives, candidates, "right") / len(positives)
-    below = np.searchsorted(negatives, candidates, "right") / len(negatives)
-    return above + below
-
-  def midpoints(scores: np.ndarray) -> np.ndarray:
-    ordered = np.unique(scores)
-    return (ordered[1:] + ordered[:-1]) / 2 if len(ordered) > 1 else ordered
-
-  columns = np.flatnonzero(defined).tolist()
-  for column in columns:
-    candidates = midpoints(probs[:, column])
-    chosen[column] = candidates[np.argmax(gains(candidates, column))]
-  if len(columns):
-    candidates = midpoints(probs[:, columns])
-    total = sum(gains(candidates, column) for column in columns)
-    chosen[~seen] = candidates[np.argmax(total)]
-  return chosen
-
-
 def confusion(probs: Any, labels: Any, mask: Any) -> Any:
   """Counts softmax decisions, (k, k): row the truth, column the choice."""
+  all_finite(probs, mask)
   xp = probs.__array_namespace__()
   chosen = decide("softmax", probs, 0.0) & mask[:, None]
   return xp.matmul(
@@ -193,6 +180,7 @@ def decisions(
     labels: (n, k).
     threshold: One for all emotions, or (k,).
   """
+  all_finite(probs)
   truth, positive = labels > 0, decide("binary", probs, threshold)
   sides = [
     [(a & b).sum(axis=0) for b in (~positive, positive)]
@@ -215,6 +203,7 @@ def auc(scores: Any, positives: Any, mask: Any) -> Any:
   Returns:
     A scalar; NaN without a positive or without a negative.
   """
+  all_finite(scores, mask)
   xp = scores.__array_namespace__()
   # Masked rows rank above everything, where they lift no other row's rank.
   infinity = xp.asarray(xp.inf, dtype=scores.dtype)
@@ -267,6 +256,24 @@ def majority_baseline(
     guess = np.eye(len(share))[int(share.argmax())]
   probs = np.broadcast_to(guess, labels.shape).astype(np.float64)
   return score(decision, probs, np.asarray(labels, np.float64), 0.5)
+
+
+def all_finite(scores: Any, mask: Any = True) -> Any:
+  """Tells whether the scores of all real rows are finite.
+
+  Raises:
+    ValueError: They are not, and they are NumPy's.
+  """
+  xp = scores.__array_namespace__()
+  mask = xp.asarray(mask)
+  rows = mask.reshape(mask.shape + (1,) * (scores.ndim - mask.ndim))
+  finite = xp.all(xp.isfinite(scores) | ~rows)
+  if xp is np and not finite:
+    raise ValueError(
+      "a score is not finite, and what is not can be neither ranked nor"
+      " compared; a run whose scores are not has failed"
+    )
+  return finite
 
 
 def _counts(xp: Any, chosen: Any, truth: Any, mask: Any, dtype: Any) -> Any:

@@ -290,35 +290,47 @@ def test_selection_takes_validation_metrics_only():
     metrics.check_selectable("few_shot.select", "acc")
 
 
-def test_thresholds_have_the_best_weighted_accuracy_of_a_grid():
-  """The oracle tries every threshold between two scores."""
-  rng = np.random.default_rng(4)
-  probs = rng.random((40, 3))
-  labels = (probs + 0.4 * rng.normal(size=probs.shape) > 0.7).astype(float)
-  seen = np.array([True, True, False])
-  mask = np.ones(40, bool)
+def spoiled(decision, value):
+  """Problems whose row 3 has one score that is not finite."""
+  probs, labels, mask = problem(0, softmax=decision == "softmax")
+  probs[3, 1] = value
+  mask[3] = True
+  return probs, labels, mask
 
-  def each(threshold):
-    return metrics.per_emotion("binary", probs, labels, mask, threshold)[
-      "weighted_accuracy"
-    ]
 
-  got = metrics.best_thresholds(probs, labels, seen)
-  grid = np.linspace(0, 1, 4001)
-  best = np.max([each(value) for value in grid], axis=0)
-  np.testing.assert_allclose(each(got)[:2], best[:2])
-  # The unseen emotion's labels are not looked at: the seen ones decide.
-  shared = np.max([each(value)[:2].mean() for value in grid])
-  np.testing.assert_allclose(each(got[2])[:2].mean(), shared)
-  other = labels.copy()
-  other[:, 2] = 1 - other[:, 2]
-  np.testing.assert_array_equal(
-    metrics.best_thresholds(probs, other, seen), got
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("decision", metrics.DECISIONS)
+def test_scores_that_are_not_finite_are_not_ranked_on_the_host(decision, value):
+  probs, labels, mask = spoiled(decision, value)
+  for call in (
+    lambda mask: metrics.compute(decision, probs, labels, mask, 0.5),
+    lambda mask: metrics.per_emotion(decision, probs, labels, mask, 0.5),
+    lambda mask: metrics.confusion(probs, labels, mask),
+    lambda mask: metrics.auc(probs[:, 1], labels[:, 1] > 0, mask),
+  ):
+    with pytest.raises(ValueError, match="a score is not finite"):
+      call(mask)
+    # A row that does not count may hold anything.
+    call(mask & (np.arange(len(mask)) != 3))
+  with pytest.raises(ValueError, match="a score is not finite"):
+    metrics.decisions(probs, labels, 0.5)
+  with pytest.raises(ValueError, match="a score is not finite"):
+    metrics.score(decision, probs, labels, 0.5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("decision", metrics.DECISIONS)
+def test_scores_that_are_not_finite_are_chance_in_the_graph(decision, value):
+  probs, labels, mask = spoiled(decision, value)
+  compute = jax.jit(
+    lambda mask: metrics.compute(
+      decision, jnp.asarray(probs), jnp.asarray(labels), mask, 0.5
+    )
   )
-
-
-def test_an_emotion_without_a_positive_keeps_the_usual_threshold():
-  probs = np.array([[0.2, 0.1], [0.9, 0.3]])
-  labels = np.array([[0.0, 0.0], [1.0, 0.0]])
-  got = metrics.best_thresholds(probs, labels, np.array([True, True]))
-  np.testing.assert_allclose(got, [0.55, 0.5])
+  for name, got in compute(jnp.asarray(mask)).items():
+    assert got == {"auc": 0.5, "weighted_accuracy": 0.5}.get(name, 0.0), name
+  rest = mask & (np.arange(len(mask)) != 3)
+  finite = np.where(np.isfinite(probs), probs, 0.3)
+  expected = metrics.compute(decision, finite, labels, rest, 0.5)
+  for name, got in compute(jnp.asarray(rest)).items():
+    np.testing.assert_allclose(got, expected[name], rtol=1e-5, err_msg=name)
