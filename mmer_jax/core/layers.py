@@ -39,14 +39,16 @@ class Linear(nn.Module):
     """Applies the layer to the last axis."""
     draw = uniform(x.shape[-1])
     kernel = self.param("kernel", draw, (x.shape[-1], self.features))
-    dtype = self.dtype or x.dtype
-    product = jnp.matmul(
-      x.astype(dtype), kernel.astype(dtype), preferred_element_type=x.dtype
-    )
+    product = matmul(x, kernel.astype(self.dtype or x.dtype))
     if not self.use_bias:
       return product
     bias = self.param("bias", draw, (self.features,))
     return product + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
+
+
+def matmul(x: Array, w: Array) -> Array:
+  """Multiplies x by w with w's dtype for the factors and x's for the sum."""
+  return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=x.dtype)
 
 
 def dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:

@@ -10,6 +10,7 @@ forget, cell, output along the last axis:
 
 import contextlib
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -117,7 +118,7 @@ def _lstm_forward(
   ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
     h, c = carry
     z, real = at
-    z = z + _matmul(h, w_h)
+    z = z + layers.matmul(h, w_h)
     i, f, g, o = _activate(z)
     c_new = f * c + i * g
     h_new = o * jnp.tanh(c_new)
@@ -171,7 +172,7 @@ def _lstm_backward(
     )
     dz = jnp.where(real, dz, 0.0)
     dc = jnp.where(real, dc_here * f, dc)
-    return (_matmul(dz, w_h.T) + through, dc), dz
+    return (layers.matmul(dz, w_h.T) + through, dc), dz
 
   _, dz = jax.lax.scan(
     step,
@@ -194,11 +195,6 @@ _lstm.defvjp(_lstm_forward, _lstm_backward)
 _lstm_cells.defvjp(_lstm_cells_forward, _lstm_cells_backward)
 
 
-def _matmul(a: Array, w: Array) -> Array:
-  """Multiplies a by w with w's dtype for the factors and a's for the sum."""
-  return jnp.matmul(a.astype(w.dtype), w, preferred_element_type=a.dtype)
-
-
 def _activate(z: Array) -> tuple[Array, Array, Array, Array]:
   i, f, g, o = jnp.split(z, 4, axis=-1)
   return jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
@@ -216,7 +212,7 @@ def single_cell(
   frame: Float[Array, "b d"], w_x: Float[Array, "d g"], b: Float[Array, " g"]
 ) -> Float[Array, "b h"]:
   """Runs one step from rest, where `w_h` and the forget gate drop out."""
-  z = _matmul(frame, w_x) + b[None, :]
+  z = layers.matmul(frame, w_x) + b[None, :]
   i, _, g, o = _activate(z)
   return o * jnp.tanh(i * g)
 
@@ -247,7 +243,7 @@ class _Directions(nn.Module):
 
   def _direction(self, layer: int, name: str, x: Array, real: Array) -> Array:
     w_x, w_h, b = self._weights(layer, name, x.shape[-1], True)
-    inputs = _matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
+    inputs = layers.matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
     return lstm(
       inputs, w_h.astype(self.dtype), real, reverse=name == "backward"
     )
@@ -259,11 +255,11 @@ class _Directions(nn.Module):
     if recurrent:
       shapes["w_h"] = (self.hidden, 4 * self.hidden)
     weights = tuple(
-      self.param(f"l{layer}_{name}_{kind}", _uniform, self.hidden, shape)
+      self.param(f"l{layer}_{name}_{kind}", layers.uniform(self.hidden), shape)
       for kind, shape in shapes.items()
     )
     bias = self.param(
-      f"l{layer}_{name}_b", _bias, self.hidden, (4 * self.hidden,)
+      f"l{layer}_{name}_b", _bias(self.hidden), (4 * self.hidden,)
     )
     return (*weights, bias)
 
@@ -374,22 +370,20 @@ class Lstm(nn.Module):
     """Returns states and cells, time first; a masked step changes neither."""
     x, real = jnp.swapaxes(frames, 0, 1), jnp.swapaxes(mask, 0, 1)
     x = jnp.where(real[..., None], x, 0.0)
-    w_x = self.param(
-      "w_x", _uniform, self.hidden, (x.shape[-1], 4 * self.hidden)
-    )
-    w_h = self.param(
-      "w_h", _uniform, self.hidden, (self.hidden, 4 * self.hidden)
-    )
-    b = self.param("b", _bias, self.hidden, (4 * self.hidden,))
-    inputs = _matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
+    uniform, gates = layers.uniform(self.hidden), 4 * self.hidden
+    w_x = self.param("w_x", uniform, (x.shape[-1], gates))
+    w_h = self.param("w_h", uniform, (self.hidden, gates))
+    b = self.param("b", _bias(self.hidden), (gates,))
+    inputs = layers.matmul(x, w_x.astype(self.dtype)) + b[None, None, :]
     return lstm_with_cells(inputs, w_h.astype(self.dtype), real)
 
 
-def _uniform(key: PRNGKeyArray, hidden: int, shape: tuple[int, ...]) -> Array:
-  bound = hidden**-0.5
-  return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+def _bias(hidden: int) -> Callable[[PRNGKeyArray, tuple[int, ...]], Array]:
+  """Makes the initialiser of a bias that is the sum of PyTorch's two."""
+  uniform = layers.uniform(hidden)
 
+  def draw(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+    first, second = jax.random.split(key)
+    return uniform(first, shape) + uniform(second, shape)
 
-def _bias(key: PRNGKeyArray, hidden: int, shape: tuple[int, ...]) -> Array:
-  first, second = jax.random.split(key)
-  return _uniform(first, hidden, shape) + _uniform(second, hidden, shape)
+  return draw

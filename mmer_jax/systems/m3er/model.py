@@ -101,7 +101,8 @@ class MemoryFusion(nn.Module):
     kept = []
     for name, key in zip(("retain", "update"), keys, strict=True):
       kernel, b = self._layer(f"{name}_hidden", width + self.memory, self.gate)
-      inputs.append(self._matmul(attended, kernel[:width]) + b[None, None, :])
+      from_cells = layers.matmul(attended, kernel[:width].astype(self.dtype))
+      inputs.append(from_cells + b[None, None, :])
       from_memory.append(kernel[width:])
       kernel, b = self._layer(f"{name}_out", self.gate, self.memory)
       out.append(kernel)
@@ -140,24 +141,17 @@ class MemoryFusion(nn.Module):
   def _network(
     self, name: str, x: Array, hidden: int, out: int, key: PRNGKeyArray | None
   ) -> Array:
+    """Applies a network of one hidden layer."""
     inner = layers.Linear(hidden, dtype=self.dtype, name=f"{name}_hidden")
     outer = layers.Linear(out, dtype=self.dtype, name=f"{name}_out")
     return outer(layers.dropout(jax.nn.relu(inner(x)), self.dropout, key))
 
   def _layer(self, name: str, size: int, out: int) -> tuple[Array, Array]:
-    def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
-      return jax.random.uniform(
-        key, shape, minval=-(size**-0.5), maxval=size**-0.5
-      )
-
+    """Makes the parameters of a linear layer."""
+    uniform = layers.uniform(size)
     return (
       self.param(f"{name}_kernel", uniform, (size, out)),
       self.param(f"{name}_bias", uniform, (out,)),
-    )
-
-  def _matmul(self, x: Array, w: Array) -> Array:
-    return jnp.matmul(
-      x.astype(self.dtype), w.astype(self.dtype), preferred_element_type=x.dtype
     )
 
 

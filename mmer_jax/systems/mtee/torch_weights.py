@@ -1,11 +1,4 @@
-r"""Reads the weights of a published PyTorch MTEE.
-
-Example:
-  python -c "import numpy, torch; \
-    state = torch.load('model.pt', weights_only=True); \
-    numpy.savez('model.npz', **{k: v.numpy() for k, v in state.items()})"
-  python -m mmer_jax.import_torch --state_dict=model.npz \
-    --config=configs/mtee/mosei.py --config.data.dir=DIR --workdir=W
+"""Reads the weights of a published PyTorch MTEE.
 
 The state dict is that of the implementation that Dai et al. published: names
 `RNNs.{0,1,2}.*` for text, audio and visual, `affineAudio.*`,
