@@ -49,19 +49,32 @@ def check_finite(
     )
 
 
+class OutputError(UserError):
+  """Says that the model's output for an utterance is not finite.
+
+  Attributes:
+    row: The number of the utterance.
+  """
+
+  def __init__(self, row: int, utterance: str):
+    """Takes the number of the utterance, and what it is called."""
+    super().__init__(
+      f"the model's output for utterance {utterance} is not finite: its"
+      " features are too large, or the model's training has failed; give"
+      " features as the training's converter made them"
+    )
+    self.row = row
+
+
 def check_outputs(probs: np.ndarray) -> None:
   """Refuses to choose among probabilities that are not finite.
 
   Raises:
-    UserError: The first such utterance is named.
+    OutputError: The first such utterance is named.
   """
   wrong = np.flatnonzero(~np.isfinite(probs).all(axis=1))
   if len(wrong):
-    raise UserError(
-      f"the model's output for utterance {wrong[0]} is not finite: its features"
-      " are too large, or the model's training has failed; give features as"
-      " the training's converter made them"
-    )
+    raise OutputError(int(wrong[0]), str(wrong[0]))
 
 
 def check_scale(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmer_jax.base.errors import UserError
+from mmer_jax.serving import arrays
 
 # Names, or names to word vectors: see `model.Model.predict`.
 Emotions = Sequence[str] | Mapping[str, np.ndarray | None]
@@ -118,16 +119,18 @@ def _vector(
       f" {spec['system']} reads none: it knows the emotions of its"
       " training alone"
     )
-  vector = known.get(name) if own is None else np.asarray(own, np.float64)
+  vector = known.get(name) if own is None else own
   if vector is None:
     fix = "give its word vector" if spec["open_vocabulary"] else "leave it"
     raise UserError(
       f"emotions names {name!r}, which was not trained, expected some of"
       f" {', '.join(known)}; {fix}"
     )
-  if np.shape(vector) != (width,) or not np.isfinite(vector).all():
+  where = f"the word vector of {name!r}"
+  numbers = arrays.to_float32(vector, where, f"({width},)")
+  if numbers.shape != (width,) or not np.isfinite(numbers).all():
     raise UserError(
-      f"the word vector of {name!r} has shape {np.shape(vector)}, expected"
-      f" {width} finite numbers of the vectors of training"
+      f"{where} has shape {numbers.shape}, expected {width} finite numbers of"
+      " the vectors of training"
     )
-  return np.asarray(vector, np.float32)
+  return numbers

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmer_jax.base import errors
 from mmer_jax.data import word_vectors
-from mmer_jax.serving import inputs, rows
+from mmer_jax.serving import checks, inputs, rows
 from mmer_jax.serving import model as model_lib
 
 # Utterances that are in memory at a time.
@@ -51,16 +51,21 @@ def predict_file(
   utterances = inputs.read_utterances(model.spec, source)
   written: list[rows.Row] = []
   while chunk := list(itertools.islice(utterances, _CHUNK)):
-    prediction = model.predict(
-      {
-        modality: [utterance.features.get(modality) for utterance in chunk]
-        for modality in model.spec["modalities"]
-      },
-      emotions=asked,
-      modalities=modalities,
-      acoustic_word=_acoustic_words(model, chunk),
-      check_scale=check_scale,
-    )
+    features = {
+      modality: [utterance.features.get(modality) for utterance in chunk]
+      for modality in model.spec["modalities"]
+    }
+    try:
+      prediction = model.predict(
+        features,
+        emotions=asked,
+        modalities=modalities,
+        acoustic_word=_acoustic_words(model, chunk),
+        check_scale=check_scale,
+      )
+    except checks.OutputError as error:
+      # Its number is that in the chunk.
+      raise checks.OutputError(error.row, repr(chunk[error.row].id)) from None
     written += [
       rows.make_row(model.spec, utterance, prediction, index, explain)
       for index, utterance in enumerate(chunk)

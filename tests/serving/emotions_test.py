@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmer_jax.base import errors
+from mmer_jax.serving import predictions
 from tests.serving import fake
 
 WORDS = np.array([[3.0, 0, 0], [1.0, 0, 0]])
@@ -40,7 +41,7 @@ def test_thresholds_decide_without_renormalising():
   assert found.chosen == ["b"]
 
 
-def test_an_output_that_is_not_finite_is_refused():
+def test_an_output_that_is_not_finite_is_refused(tmp_path):
   model = fake.make()
   model._call = lambda tensors, inputs: {
     "probs": np.array([[0.2, 0.3, 0.5], [np.nan] * 3], np.float32),
@@ -49,3 +50,25 @@ def test_an_output_that_is_not_finite_is_refused():
   }
   with pytest.raises(errors.UserError, match="output for utterance 1 is not"):
     model.predict({"lexical": [WORDS, WORDS]})
+  # In a file it has a name.
+  path = tmp_path / "in.jsonl"
+  path.write_text(
+    '{"id": "u1", "acoustic": []}\n{"id": "u2", "acoustic": []}\n'
+  )
+  with pytest.raises(
+    errors.UserError, match="output for utterance 'u2' is not"
+  ):
+    predictions.predict_file(model, path, tmp_path / "out.csv")
+
+
+def test_a_word_vector_is_of_real_numbers():
+  model = fake.make(open_vocabulary=True)
+  for vector, match in (
+    ([1j], "holds no numbers but complex128"),
+    (["1"], "holds no numbers but <U1"),
+    ([[1.0]], r"has shape \(1, 1\), expected 1 finite"),
+    ([1e300], "expected 1 finite numbers"),
+  ):
+    with pytest.raises(errors.UserError, match=match) as caught:
+      model.predict({"lexical": WORDS}, emotions={"new": vector})
+    assert "\n" not in str(caught.value)
