@@ -86,7 +86,7 @@ def compute(
     Metric name to scalar. Means over the emotions where a metric is of one.
 
   Raises:
-    ValueError: A NumPy score is not finite.
+    UserError: A NumPy score is not finite.
   """
   finite = all_finite(probs, mask)
   values = _compute(decision, probs, labels, mask, threshold, emotions)
@@ -142,7 +142,7 @@ def per_emotion(
     Metric name to (k,), and `support` to the positives.
 
   Raises:
-    ValueError: A NumPy score is not finite.
+    UserError: A NumPy score is not finite.
   """
   all_finite(probs, mask)
   xp = probs.__array_namespace__()
@@ -262,16 +262,16 @@ def all_finite(scores: Any, mask: Any = True) -> Any:
   """Tells whether the scores of all real rows are finite.
 
   Raises:
-    ValueError: They are not, and they are NumPy's.
+    UserError: They are not, and they are NumPy's.
   """
   xp = scores.__array_namespace__()
   mask = xp.asarray(mask)
   rows = mask.reshape(mask.shape + (1,) * (scores.ndim - mask.ndim))
   finite = xp.all(xp.isfinite(scores) | ~rows)
   if xp is np and not finite:
-    raise ValueError(
-      "a score is not finite, and what is not can be neither ranked nor"
-      " compared; a run whose scores are not has failed"
+    raise errors.UserError(
+      "a score is not finite, expected scores that can be ranked and compared;"
+      " the run has failed: train it again, with a smaller learning rate maybe"
     )
   return finite
 

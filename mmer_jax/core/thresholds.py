@@ -23,7 +23,7 @@ def best_thresholds(
     ones; 0.5 for an emotion without a positive or without a negative.
 
   Raises:
-    ValueError: A score is not finite.
+    UserError: A score is not finite.
   """
   metrics.all_finite(probs)
   truth = labels > 0

@@ -308,13 +308,13 @@ def test_scores_that_are_not_finite_are_not_ranked_on_the_host(decision, value):
     lambda mask: metrics.confusion(probs, labels, mask),
     lambda mask: metrics.auc(probs[:, 1], labels[:, 1] > 0, mask),
   ):
-    with pytest.raises(ValueError, match="a score is not finite"):
+    with pytest.raises(errors.UserError, match="a score is not finite"):
       call(mask)
     # A row that does not count may hold anything.
     call(mask & (np.arange(len(mask)) != 3))
-  with pytest.raises(ValueError, match="a score is not finite"):
+  with pytest.raises(errors.UserError, match="a score is not finite"):
     metrics.decisions(probs, labels, 0.5)
-  with pytest.raises(ValueError, match="a score is not finite"):
+  with pytest.raises(errors.UserError, match="a score is not finite"):
     metrics.score(decision, probs, labels, 0.5)
 
 

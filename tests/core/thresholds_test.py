@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmer_jax.base import errors
 from mmer_jax.core import metrics, thresholds
 
 
@@ -43,5 +44,5 @@ def test_an_emotion_without_a_positive_keeps_the_usual_threshold():
 def test_scores_that_are_not_finite_have_no_threshold():
   probs = np.array([[0.2], [np.nan]])
   labels = np.array([[0.0], [1.0]])
-  with pytest.raises(ValueError, match="a score is not finite"):
+  with pytest.raises(errors.UserError, match="a score is not finite"):
     thresholds.best_thresholds(probs, labels, np.array([True]))
