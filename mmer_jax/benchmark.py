@@ -42,6 +42,8 @@ def define_flags() -> None:
 def main(argv: Sequence[str]) -> None:
   """Times what the flags say, writes the JSON and prints it as a table."""
   del argv
+  out = pathlib.Path(flags.FLAGS.out)
+  workdir.check_writable(out)
   result = benchmark.benchmark(
     flags.FLAGS.config,
     runs=flags.FLAGS.runs,
@@ -50,10 +52,10 @@ def main(argv: Sequence[str]) -> None:
     stage=flags.FLAGS.stage,
     trace=flags.FLAGS.trace,
   )
-  workdir.write_json(pathlib.Path(flags.FLAGS.out), result)
+  workdir.write_json(out, result)
   console = rich.console.Console()
   console.print(_table(result))
-  console.print(f"written to {flags.FLAGS.out}")
+  console.print(f"written to {out}")
 
 
 def _table(result: dict[str, Any]) -> rich.table.Table:

@@ -23,6 +23,19 @@ def write_text(path: pathlib.Path, text: str) -> None:
     name.write_text(text, encoding="utf-8")
 
 
+def check_writable(path: pathlib.Path) -> None:
+  """Refuses a place for a file before what takes long to compute.
+
+  Raises:
+    UserError: Nothing can be written there.
+  """
+  with _naming(path):
+    if path.is_dir():
+      raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=path.parent).close()
+
+
 @contextlib.contextmanager
 def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Makes a file to fill, which takes its place when it is full."""

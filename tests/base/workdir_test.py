@@ -92,6 +92,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, new):
       pass
 
 
+def test_a_place_is_checked_before_the_work(tmp_path):
+  workdir.check_writable(tmp_path / "new" / "x.json")
+  assert not list((tmp_path / "new").iterdir())
+  for path in (tmp_path, pathlib.Path("/proc/x.json")):
+    with pytest.raises(errors.UserError, match=f"^{path} cannot be written"):
+      workdir.check_writable(path)
+
+
 def test_a_full_disk_is_no_fault_of_the_path(tmp_path, monkeypatch):
   def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
