@@ -37,17 +37,21 @@ def define_flags() -> None:
   flags.mark_flag_as_required("workdir")
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int | None:
   """Draws as the flags say."""
   del argv
   folder = pathlib.Path(flags.FLAGS.workdir)
   out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else folder / "figures"
   console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
   contents = figures.of_workdir(folder)
+  if not contents:
+    console.print(f"no figure: every run of {folder} failed")
+    return cli.ALL_RUNS_FAILED
   if jax.process_index():
-    return
+    return None
   for path in plots.save_all(contents, out):
     console.print(f"figure: {path}")
+  return None
 
 
 if __name__ == "__main__":
