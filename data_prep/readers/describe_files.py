@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_prep.readers import unpickle
+from data_prep.readers import hdf5_arrays, unpickle
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import npz_files, table_files, word_vectors
 
@@ -105,7 +105,7 @@ def describe_hdf5(path: pathlib.Path) -> dict[str, Any]:
   try:
     with h5py.File(path, "r") as file:
       file.visititems(visit)
-  except (OSError, RuntimeError) as error:
+  except hdf5_arrays.DAMAGE as error:
     raise UserError(
       f"{path} is not a readable HDF5 file: {error}; is it truncated?"
     ) from error

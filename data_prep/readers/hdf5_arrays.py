@@ -11,6 +11,16 @@ from mmer_jax.base.errors import UserError
 
 _KEYS = ("d1", "data")
 _BLOCK = 64
+# What a damaged file makes of its reader.
+DAMAGE = (
+  OSError,
+  RuntimeError,
+  KeyError,
+  ValueError,
+  TypeError,
+  MemoryError,
+  OverflowError,
+)
 
 
 class Array(NamedTuple):
@@ -31,7 +41,7 @@ class Array(NamedTuple):
     try:
       with h5py.File(self.path, "r") as file:
         return file[self.key][start:stop]
-    except (OSError, RuntimeError) as error:
+    except DAMAGE as error:
       raise UserError(
         f"{self.path}: rows {start} to {stop - 1} of {self.key!r} cannot be"
         f" read: {error}"
@@ -61,7 +71,9 @@ def open_array(path: pathlib.Path) -> Array:
           f"{path}: no data set {' or '.join(map(repr, _KEYS))}; it has"
           f" {', '.join(file) or 'nothing'}"
         )
-  except (OSError, RuntimeError) as error:
+  except UserError:
+    raise
+  except DAMAGE as error:
     raise UserError(
       f"{path} is not a readable HDF5 file: {error}; is it truncated?"
     ) from error

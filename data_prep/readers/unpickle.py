@@ -64,8 +64,8 @@ def load(path: pathlib.Path) -> Any:
       return _Restricted(file, encoding="latin1").load()
   except pickle.UnpicklingError as error:
     raise UserError(
-      f"{path} is refused: {error}; only NumPy arrays in plain containers are"
-      " read from a pickle"
+      f"{path} is refused: {_one_line(error)}; only NumPy arrays in plain"
+      " containers are read from a pickle"
     ) from error
   # What a broken pickle makes of its own opcodes.
   except (
@@ -79,7 +79,14 @@ def load(path: pathlib.Path) -> Any:
     ImportError,
     MemoryError,
     OverflowError,
+    RuntimeError,
+    SystemError,
   ) as error:
     raise UserError(
-      f"{path} is not a readable pickle: {type(error).__name__}: {error}"
+      f"{path} is not a readable pickle: {type(error).__name__}:"
+      f" {_one_line(error)}"
     ) from error
+
+
+def _one_line(error: BaseException) -> str:
+  return " ".join(str(error).split())[:200]

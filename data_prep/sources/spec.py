@@ -115,6 +115,11 @@ def check_spec(spec: ml_collections.ConfigDict) -> None:
     )
 
 
+def _shown(value: Any) -> str:
+  """Shows a value of a spec on one line, cut where it is long."""
+  return " ".join(repr(value).split())[:80]
+
+
 def _check_keys(
   what: str, got: Iterable[str], expected: tuple[str, ...]
 ) -> None:
@@ -141,7 +146,7 @@ def _check_kinds(spec: ml_collections.ConfigDict) -> None:
       expected = _KIND_NAMES[kind]
       if key in TEMPLATES:
         expected = "a template such as '{column}', or ''"
-      raise UserError(f"spec.{key} is {spec[key]!r}, expected {expected}")
+      raise UserError(f"spec.{key} is {_shown(spec[key])}, expected {expected}")
   if not re.fullmatch(r"[a-z][a-z0-9_]*", spec.name):
     raise UserError(
       f"spec.name {spec.name!r} must be a lower-case letter and then lower-case"
@@ -154,7 +159,7 @@ def _check_kinds(spec: ml_collections.ConfigDict) -> None:
   for key in (*_PAIRS, *_OPTIONAL):
     for pair in spec.get(key, ()):
       if not isinstance(pair, tuple) or len(pair) != 2:
-        raise UserError(f"spec.{key} has {pair!r}, expected pairs")
+        raise UserError(f"spec.{key} has {_shown(pair)}, expected pairs")
       _check_pair(key, pair)
 
 
@@ -163,15 +168,17 @@ def _check_pair(key: str, pair: tuple[Any, Any]) -> None:
   first, second = pair
   labels = key in ("label_values", "split_values")
   if not isinstance(first, (str, int) if labels else str):
-    raise UserError(f"spec.{key} has {pair!r}, expected {first!r} to be text")
+    raise UserError(
+      f"spec.{key} has {_shown(pair)}, expected {_shown(first)} to be text"
+    )
   words = key == "emotion_words"
   if not isinstance(second, (tuple, list) if words else str):
     expected = "a tuple of words" if words else "text"
     raise UserError(
-      f"spec.{key} has {pair!r}, expected {second!r} as {expected}"
+      f"spec.{key} has {_shown(pair)}, expected {_shown(second)} as {expected}"
     )
   if words and not all(isinstance(word, str) for word in second):
-    raise UserError(f"spec.{key} has {pair!r}, expected words as text")
+    raise UserError(f"spec.{key} has {_shown(pair)}, expected words as text")
 
 
 def _check_emotions(spec: ml_collections.ConfigDict) -> None:
@@ -179,7 +186,9 @@ def _check_emotions(spec: ml_collections.ConfigDict) -> None:
   emotions = tuple(spec.emotions)
   for name in emotions:
     if not isinstance(name, str) or not name:
-      raise UserError(f"spec.emotions has {name!r}, expected names as text")
+      raise UserError(
+        f"spec.emotions has {_shown(name)}, expected names as text"
+      )
   values = [str(value) for value, _ in spec.label_values]
   for value in values:
     if values.count(value) > 1 or value in map(str, spec.unlabelled):
@@ -212,7 +221,9 @@ def _check_features(modality: str, entry: Any) -> None:
       f"spec.features has {modality!r}, expected {', '.join(schema.MODALITIES)}"
     )
   if not isinstance(entry, ml_collections.ConfigDict):
-    raise UserError(f"spec.features.{modality} is {entry!r}, expected a dict")
+    raise UserError(
+      f"spec.features.{modality} is {_shown(entry)}, expected a dict"
+    )
   _check_keys(f"spec.features.{modality}", entry.keys(), _FEATURE_KEYS)
   for key in ("columns", "names"):
     texts = entry[key]
@@ -220,7 +231,8 @@ def _check_features(modality: str, entry: Any) -> None:
       isinstance(text, str) for text in texts
     ):
       raise UserError(
-        f"spec.features.{modality}.{key} is {texts!r}, expected a tuple of text"
+        f"spec.features.{modality}.{key} is {_shown(texts)}, expected a tuple"
+        " of text"
       )
   if not entry.columns:
     raise UserError(
@@ -229,7 +241,7 @@ def _check_features(modality: str, entry: Any) -> None:
     )
   if entry.padding not in (corpus.NO_PADDING, corpus.ZERO_ROWS):
     raise UserError(
-      f"spec.features.{modality}.padding is {entry.padding!r}, expected"
+      f"spec.features.{modality}.padding is {_shown(entry.padding)}, expected"
       " 'none' or 'zero_rows'"
     )
 
@@ -239,7 +251,8 @@ def _check_crop(spec: ml_collections.ConfigDict) -> None:
   for key, value in spec.crop.items():
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
       raise UserError(
-        f"spec.crop.{key} is {value!r}, expected a number of words, 0 for none"
+        f"spec.crop.{key} is {_shown(value)}, expected a number of words, 0"
+        " for none"
       )
     if value and (spec.features or not spec.text):
       raise UserError(

@@ -1,4 +1,4 @@
-"""Frames inside words, as padded arrays: one .npz of utterances by words.
+"""Reads frames inside words, as padded arrays: one .npz of utterances.
 
 The arrays of the file, n utterances of at most w words of at most f frames:
 
@@ -13,32 +13,38 @@ Every frame belongs to a word: there is no silence. A word may lack a vector
 """
 
 import pathlib
-import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 
 from data_prep.corpus import corpus
 from mmer_jax.base.errors import UserError
+from mmer_jax.data import npz_files, table_files
 
-_DIMS = {
-  "audio": 4,
-  "word_embeddings": 3,
-  "sentence_len": 1,
-  "label": 1,
-  "label_names": 1,
-  "name": 1,
+# Dimensions and NumPy's kinds of each array.
+_REAL, _WHOLE, _TEXT = "fiub", "iu", "US"
+_KIND_NAMES = {_REAL: "real numbers", _WHOLE: "whole numbers", _TEXT: "text"}
+_ARRAYS = {
+  "audio": (4, _REAL),
+  "word_embeddings": (3, _REAL),
+  "sentence_len": (1, _WHOLE),
+  "label": (1, _WHOLE),
+  "label_names": (1, _TEXT),
+  "name": (1, _TEXT),
 }
 
 
 def build(path: pathlib.Path) -> corpus.Corpus:
-  """The corpus of a file.
+  """Builds the corpus of a file.
 
   Raises:
     UserError: It is not of this form.
   """
   arrays = _read(path)
-  emotions = tuple(str(name) for name in arrays["label_names"])
+  emotions = tuple(
+    table_files.as_text(name, str(path), "label_names")
+    for name in arrays["label_names"]
+  )
   audio, vectors = arrays["audio"], arrays["word_embeddings"]
 
   def examples() -> Iterator[corpus.Example]:
@@ -46,7 +52,7 @@ def build(path: pathlib.Path) -> corpus.Corpus:
       length = int(arrays["sentence_len"][row])
       word, frames = _frames(audio[row, :, :, :length])
       yield corpus.Example(
-        id=str(name),
+        id=table_files.as_text(name, f"{path} row {row}", "name"),
         where=f"{path} row {row}",
         streams={
           "lexical": corpus.as_float32(vectors[row, :, :length].T),
@@ -81,7 +87,7 @@ def build(path: pathlib.Path) -> corpus.Corpus:
 
 
 def _frames(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """The word of every frame, and the frames (t, d), of (d, f, w)."""
+  """Lists the word of every frame, and the frames (t, d), of (d, f, w)."""
   by_word = np.moveaxis(audio, 2, 0)
   # A frame of zeros inside of a word is one; behind its last, padding.
   some = np.any(by_word != 0, axis=1)
@@ -94,28 +100,49 @@ def _frames(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads the arrays of a file and checks that they fit each other."""
   if path.is_dir():
     raise UserError(f"--input={path} is a folder, expected one .npz file")
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      lacking = sorted(set(_DIMS) - set(file.files))
-      if lacking:
-        raise UserError(
-          f"{path} lacks the arrays {', '.join(lacking)}; see"
-          " data_prep/sources/word_aligned.py"
-        )
-      arrays = {name: file[name] for name in _DIMS}
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    if isinstance(error, UserError):
-      raise
-    raise UserError(f"cannot read {path} as an .npz file: {error}") from None
-  n = len(arrays["name"])
-  for name, dims in _DIMS.items():
-    array = arrays[name]
-    if array.ndim != dims or (name != "label_names" and len(array) != n):
+  headers = npz_files.headers(path)
+  missing = sorted(set(_ARRAYS) - set(headers))
+  if missing:
+    raise UserError(
+      f"{path} lacks the arrays {', '.join(missing)}; see"
+      " data_prep/sources/word_aligned.py"
+    )
+  arrays = {}
+  for name, (dims, kinds) in _ARRAYS.items():
+    npz_files.check_kind(path, name, headers[name])
+    if headers[name].dtype.kind not in kinds:
       raise UserError(
-        f"{path}: {name} has shape {array.shape}, expected {dims} dimensions"
-        f" and {n} rows, one for each name"
+        f"{path}: {name} holds {headers[name].dtype}, expected"
+        f" {_KIND_NAMES[kinds]}"
+      )
+    try:
+      with np.load(path, allow_pickle=False) as file:
+        arrays[name] = file[name]
+    except npz_files.DAMAGE as error:
+      reason = " ".join(str(error).split())
+      raise UserError(
+        f"cannot read {path} as an .npz file: {reason}; is it damaged?"
+      ) from None
+    if arrays[name].ndim != dims:
+      raise UserError(
+        f"{path}: {name} has shape {arrays[name].shape}, expected {dims}"
+        " dimensions"
+      )
+  _check_sizes(path, arrays)
+  return arrays
+
+
+def _check_sizes(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
+  """Checks the rows, the words and the ranges of indices."""
+  n = len(arrays["name"])
+  for name, array in arrays.items():
+    if name != "label_names" and len(array) != n:
+      raise UserError(
+        f"{path}: {name} has shape {array.shape}, expected"
+        f" {_ARRAYS[name][0]} dimensions and {n} rows, one for each name"
       )
   longest = arrays["audio"].shape[3]
   if arrays["word_embeddings"].shape[2] != longest:
@@ -132,4 +159,3 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         f"{path}: {name} goes from {arrays[name].min()} to"
         f" {arrays[name].max()}, expected 0 to {most}"
       )
-  return arrays

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import pathlib
+import pickle
 import shutil
 import tempfile
 import unicodedata
@@ -26,12 +27,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_prep.corpus import classes
+from data_prep.readers import describe
 from data_prep.sources import spec as spec_lib
-from data_prep.sources import utterances
+from data_prep.sources import utterances, word_aligned
 from data_prep.writing import options, write
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import shards
+from mmer_jax.data import shards, word_vectors
 from tests.data_prep.conftest import make_corpus, make_example, make_spec
 
 SHORT = settings(
@@ -366,6 +368,47 @@ def an_output_is_whole_or_not_there(content):
     assert not (folder / ".out.incomplete").exists()
 
 
+def aligned_npz():
+  file = io.BytesIO()
+  np.savez(
+    file,
+    audio=np.ones((3, 2, 4, 5)),
+    word_embeddings=np.ones((3, 2, 5)),
+    sentence_len=np.array([1, 0, 5]),
+    label=np.array([0, 1, 1]),
+    label_names=np.array(["happy", "sad"]),
+    name=np.array(["a", "b", "c"]),
+  )
+  return file.getvalue()
+
+
+OTHER = {
+  "a.txt": VECTORS.encode(),
+  "a.pkl": pickle.dumps(
+    {"x": np.arange(6.0).reshape(2, 3), "y": [np.float32(2), ("a", b"b")]}
+  ),
+  "a.npz": aligned_npz(),
+}
+
+
+def other_files_are_described_or_refused(data):
+  name = data.draw(st.sampled_from(sorted(OTHER)))
+  with workplace() as folder, warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    path = folder / name
+    path.write_bytes(data.draw(damage(OTHER[name])))
+    readers = [describe.describe]
+    if name == "a.npz":
+      readers.append(lambda path: list(word_aligned.build(path).examples()))
+    elif name == "a.txt":
+      readers.append(lambda path: word_vectors.read(path, {"i", "café"}))
+    for reader in readers:
+      try:
+        reader(path)
+      except UserError as error:
+        assert "\n" not in str(error)
+
+
 CSV = as_csv().encode()
 JSONL = as_jsonl(ascii_only=False).encode()
 
@@ -400,6 +443,11 @@ class TestFuzz:
       damaged_shards_are_the_same_or_refused(data, sound)
 
     how(given(st.data())(check))()
+
+  # NumPy tells so, and goes on, of an array that a pickle begins and drops.
+  @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+  def test_other_damaged_files(self, how):
+    how(given(st.data())(other_files_are_described_or_refused))()
 
   def test_no_half_output(self, how):
     few = settings(parent=how, max_examples=max(how.max_examples // 10, 8))
