@@ -114,7 +114,7 @@ def _read_shards(
 
 def _identity(spec: dict[str, Any]) -> identity.Identity:
   """Returns what features must have in common with those of the training."""
-  if "identity" in spec:
+  if spec.get("identity"):
     return spec["identity"]
   # An export of an earlier version says no more.
   entries = spec["modalities"].items()

@@ -122,7 +122,7 @@ def read_emotions(
 
 def _known_words(spec: dict[str, Any]) -> set[str]:
   """Collects the words whose vectors the model knows something of."""
-  sample = spec.get("identity", {}).get("word_vectors_sample") or {}
+  sample = (spec.get("identity") or {}).get("word_vectors_sample") or {}
   return {*sample, *(e["word"] for e in spec["emotions"] if e.get("word"))}
 
 
@@ -134,7 +134,7 @@ def _check_vectors(
   Raises:
     UserError: The first word that differs is named.
   """
-  sample = spec.get("identity", {}).get("word_vectors_sample") or {}
+  sample = (spec.get("identity") or {}).get("word_vectors_sample") or {}
   known = {word: vectors[word] for word in sample if word in vectors}
   different = word_vectors.different_word(word_vectors.sample(known), sample)
   for emotion in spec["emotions"]:
