@@ -11,8 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from mmer_jax.core import scaling
+
 # Eigenvalues below this share of the largest are taken for 0, in float32.
 _RANK = 1e-6
+# Its square, over the least 1 - rho^2 and summed over components, is float32.
+_FARTHEST = 1e16
 
 
 class Reduction(NamedTuple):
@@ -61,8 +65,11 @@ def principal(
     The reduction.
   """
   n, f = rows.shape
+  rows = jnp.where(mask[:, None], rows, 0.0)
+  power = scaling.extreme_exponent(rows)
+  rows = scaling.scale(rows, -power)
   count = jnp.maximum(mask.sum(), 1).astype(rows.dtype)
-  mean = jnp.where(mask[:, None], rows, 0.0).sum(axis=0) / count
+  mean = rows.sum(axis=0) / count
   away = jnp.where(mask[:, None], rows - mean[None, :], 0.0)
   kept = min(components, n, f)
   if f <= n:
@@ -75,7 +82,12 @@ def principal(
     real = values > _RANK * jnp.maximum(values[0], 0.0)
     basis = _product(away.T, left) / jnp.where(real, length, 1.0)[None, :]
     basis = jnp.where(real[None, :], basis, 0.0)
-  return Reduction(mean, basis, jnp.maximum(values, 0.0))
+  # A variance past float32 is its largest number.
+  variance = scaling.scale(
+    scaling.scale(jnp.maximum(values, 0.0), power), power
+  )
+  variance = jnp.minimum(variance, jnp.finfo(rows.dtype).max)
+  return Reduction(scaling.scale(mean, power), basis, variance)
 
 
 def reduce(
@@ -101,7 +113,7 @@ def fit(
 
   Args:
     first: Rows with a mean of about 0; their mean is not taken off.
-    second: The paired rows, with a mean of about 0 too.
+    second: The paired rows, likewise centred.
     mask: Which rows count.
     ridge: Added to the diagonal of each covariance, relative to its mean.
     components: Most components.
@@ -112,14 +124,16 @@ def fit(
   """
   count = jnp.maximum(mask.sum(), 1).astype(first.dtype)
   x, y = (jnp.where(mask[:, None], rows, 0.0) for rows in (first, second))
+  of_x, of_y = scaling.extreme_exponent(x), scaling.extreme_exponent(y)
+  x, y = scaling.scale(x, -of_x), scaling.scale(y, -of_y)
   white_x, white_y = (_whiten(rows, count, ridge) for rows in (x, y))
   cross = _product(x.T, y) / count
   cross = _product(_product(white_x.T, cross), white_y)
   left, correlations, right = jnp.linalg.svd(cross, full_matrices=False)
   kept = min(components, *cross.shape)
   return Maps(
-    _product(white_x, left[:, :kept]),
-    _product(white_y, right[:kept].T),
+    scaling.scale(_product(white_x, left[:, :kept]), -of_x),
+    scaling.scale(_product(white_y, right[:kept].T), -of_y),
     correlations[:kept],
   )
 
@@ -159,8 +173,7 @@ def likelihood(
   The mean over components of log N(x; rho y, 1 - rho^2) without its constant:
   mapped vectors have unit variance, and rho is a component's correlation.
 
-  Source: ours. `pearson` does not see that a vector is too long, and noise that
-    is a hundred times the signal is ten times as long.
+  Source: ours. `pearson` does not see that a vector is too long, as noise is.
 
   Args:
     first: The first mapped vector of each sample.
@@ -173,6 +186,8 @@ def likelihood(
   rho = jnp.minimum(correlations, 0.999)
   rest = 1 - jnp.square(rho)
   away = first - rho[None, :] * second
+  # As unlikely as float32 can say.
+  away = jnp.clip(away, -_FARTHEST, _FARTHEST)
   logs = jnp.square(away) / rest[None, :] + jnp.log(rest)[None, :]
   return -0.5 * logs.mean(axis=1)
 
@@ -190,17 +205,17 @@ def effective(
     alone is effective: there is nothing to check it by.
 
   Args:
-    scores: (i, j) to the score of i beside j; of both orders.
-    present: Of every modality.
+    scores: (i, j) to the score of i with j, for both orders.
+    present: Which utterances have each modality.
     tau: The threshold; at it a modality is effective.
 
   Returns:
-    Modality name to whether it is there and effective.
+    Modality name to whether it is present and effective.
   """
   return {
-    name: there
+    name: flags
     & ((best_score(name, scores, present) >= tau) | _alone(name, present))
-    for name, there in present.items()
+    for name, flags in present.items()
   }
 
 
@@ -214,8 +229,7 @@ def best_score(
   for other in sorted(present):
     if other != name:
       both = present[name] & present[other]
-      score = jnp.where(both, scores[name, other], -jnp.inf)
-      best = jnp.maximum(best, score)
+      best = jnp.maximum(best, jnp.where(both, scores[name, other], -jnp.inf))
   return best
 
 
@@ -245,6 +259,9 @@ def nearest(
     fewer than k rows are valid the rest is not.
   """
   size = max(min(block_size, bank.shape[0]), neighbours)
+  bank = jnp.where(valid[:, None], bank, 0.0)
+  power = jnp.maximum(*map(scaling.extreme_exponent, (bank, queries)))
+  bank, queries = (scaling.scale(x, -power) for x in (bank, queries))
   rows, real, centre = _centred_blocks(bank, valid, size)
   queries = queries - centre[None, :]
   shape = (queries.shape[0], neighbours)
@@ -283,8 +300,8 @@ def _centred_blocks(
     The blocks, which of their rows are valid, and the mean.
   """
   fill = -bank.shape[0] % size
-  centre = jnp.where(valid[:, None], bank, 0.0).sum(axis=0)
-  centre = centre / jnp.maximum(valid.sum(), 1).astype(bank.dtype)
+  total = jnp.where(valid[:, None], bank, 0.0).sum(axis=0)
+  centre = total / jnp.maximum(valid.sum(), 1).astype(bank.dtype)
   rows = jnp.pad(
     jnp.where(valid[:, None], bank - centre[None, :], 0.0), ((0, fill), (0, 0))
   )
@@ -311,6 +328,9 @@ def coefficients(
     The a_i of the least norm.
   """
   basis = jnp.where(valid[..., None], basis, 0.0)
+  power = scaling.extreme_exponent(basis.reshape(len(basis), -1), axis=1)
+  basis = scaling.scale(basis, -power[..., None])
+  vectors = scaling.scale(vectors, -power)
   high = jax.lax.Precision.HIGHEST
   gram = jnp.einsum("bkp,blp->bkl", basis, basis, precision=high)
   values, turn = jnp.linalg.eigh(gram)
@@ -329,15 +349,26 @@ def regress(
   Args:
     gram: X'X; it may be of any rank.
     cross: X'Y.
-    ridge: Added to the diagonal, relative to its mean.
+    ridge: Added to the diagonal, relative to its mean. With none, or too
+      little for float32, columns of X that depend on others are found by the
+      rank of X'X with columns of length 1.
 
   Returns:
-    The map T with X T close to Y; zeros where X is.
+    The map T with X T closest to Y; of several, that of the least norm, for
+    columns of length 1. Zeros where X is.
   """
   size = gram.shape[0]
   total = jnp.trace(gram)
   strength = jnp.where(total > 0, ridge * total / size, 1.0)
-  return jnp.linalg.solve(gram + strength * jnp.eye(size), cross)
+  if ridge > 10 * jnp.finfo(gram.dtype).eps:
+    return jnp.linalg.solve(gram + strength * jnp.eye(size), cross)
+  squares = jnp.diagonal(gram)
+  lengths = jnp.sqrt(jnp.where(squares > 0, squares, 1.0))
+  values, vectors = jnp.linalg.eigh(gram / lengths[:, None] / lengths[None, :])
+  real = values > _RANK * values[-1]
+  inverse = jnp.where(real, 1 / jnp.where(real, values, 1.0), 0.0)
+  turned = _product(vectors.T, cross / lengths[:, None])
+  return _product(vectors, inverse[:, None] * turned) / lengths[:, None]
 
 
 def _product(x: Array, y: Array) -> Array:
@@ -362,7 +393,8 @@ def _whiten(
 
 
 def _alone(name: str, present: dict[str, Bool[Array, " b"]]) -> Array:
-  others = [there for other, there in present.items() if other != name]
+  """Tells which samples have no other modality."""
+  others = [flags for other, flags in present.items() if other != name]
   if not others:
     return jnp.ones_like(present[name])
   return ~jnp.stack(others).any(axis=0)

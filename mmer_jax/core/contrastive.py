@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mmer_jax.core import masked
+from mmer_jax.core import masked, scaling
 
 
 def choose_negatives(
@@ -89,6 +89,7 @@ def contrastive(
 
 def _unit(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
   """Scales rows to length 1; zeros, without a gradient, stay zeros."""
+  x = scaling.scale(x, -scaling.extreme_exponent(x, axis=-1))
   square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
   some = square > 0
   length = jnp.sqrt(jnp.where(some, square, 1.0))

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from mmer_jax.core import layers, masked
+from mmer_jax.core import layers, masked, scaling
 
 # The collection of variables that follow the batches and are not trained.
 STATISTICS = "statistics"
@@ -87,12 +87,19 @@ class GatedMultimodalUnit(nn.Module):
       self.variable(STATISTICS, f"{name}_{what}", full, (self.features,))
       for what, full in (("mean", jnp.zeros), ("variance", jnp.ones))
     )
-    used = mean.value, variance.value
+    used, epsilon = (mean.value, variance.value), _EPSILON
     if train:
+      real = jnp.where(mask[..., None], projected, 0.0)
+      power = scaling.extreme_exponent(real)
+      projected = scaling.scale(real, -power)
       used = masked.moments(projected, mask)
+      seen = _unscaled(used, power)
+      epsilon = scaling.scale(
+        scaling.scale(jnp.asarray(_EPSILON, projected.dtype), -power), -power
+      )
       rate = jnp.where(mask.any(), _RATE, 0.0)
-      for running, seen in zip((mean, variance), used, strict=True):
-        running.value = running.value + rate * (seen - running.value)
+      for running, value in zip((mean, variance), seen, strict=True):
+        running.value = running.value + rate * (value - running.value)
     scale, shift = (
       self.param(f"{name}_{what}", initial, (self.features,))
       for what, initial in (
@@ -100,7 +107,19 @@ class GatedMultimodalUnit(nn.Module):
         ("shift", nn.initializers.zeros_init()),
       )
     )
-    factor = scale * jax.lax.rsqrt(used[1] + _EPSILON)
+    factor = scale * jax.lax.rsqrt(used[1] + epsilon)
     centred = projected - used[0][None, None, :]
     hidden = jnp.tanh(centred * factor[None, None, :] + shift[None, None, :])
     return jnp.where(mask[..., None], hidden, 0.0)
+
+
+def _unscaled(
+  moments: tuple[Float[Array, " h"], Float[Array, " h"]],
+  power: Int[Array, ""],
+) -> tuple[Float[Array, " h"], Float[Array, " h"]]:
+  """Takes mean and variance back from numbers that were divided by 2**power."""
+  mean, variance = jax.lax.stop_gradient(moments)
+  variance = scaling.scale(scaling.scale(variance, power), power)
+  # A variance past float32 is its largest number.
+  variance = jnp.minimum(variance, jnp.finfo(variance.dtype).max)
+  return scaling.scale(mean, power), variance

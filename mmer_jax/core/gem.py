@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from mmer_jax.core import scaling
+
 _ROUNDING = float(jnp.finfo(jnp.float32).eps)
 # 2**-126 and 2**126 are normal numbers, and so are their reciprocals.
 _LARGEST_EXPONENT = 126
@@ -158,14 +160,13 @@ def _solve(
 
 
 def _exponent(leaves: Sequence[Array]) -> Int[Array, ""]:
-  """Finds the power of two above the largest magnitude, within its bounds."""
-  largest = jnp.stack([jnp.max(jnp.abs(x), initial=0.0) for x in leaves])
-  exponent = jnp.frexp(jnp.max(largest).astype(jnp.float32))[1]
-  return jnp.clip(exponent, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+  """Finds the power of two above the largest magnitude of all leaves."""
+  each = [jnp.max(jnp.abs(x), initial=0.0).astype(jnp.float32) for x in leaves]
+  return scaling.exponent(jnp.stack(each))
 
 
 def _scale(x: Array, exponent: Int[Array, ""]) -> Array:
-  return x.astype(jnp.float32) * jnp.ldexp(jnp.float32(1.0), exponent)
+  return scaling.scale(x.astype(jnp.float32), exponent)
 
 
 def _contract(a: Array, b: Array) -> Array:

@@ -15,6 +15,8 @@ from mmer_jax.core import masked
 
 Sigma = float | tuple[float, ...] | Float[Array, "*s"]
 
+# The square of any distance that is too large for float32.
+_FARTHEST = 1e38
 # Up to this exponent a typical kernel value is taken from all of them.
 _LARGEST_SHIFT = 10.0
 
@@ -119,11 +121,17 @@ def set_distances(x: SampleSet, y: SampleSet) -> Float[Array, "n m"]:
 def squared_distances(
   x: Float[Array, "n d"], y: Float[Array, "m d"], centre: Float[Array, " d"]
 ) -> Float[Array, "n m"]:
-  """Computes squared distances by one product of matrices."""
+  """Computes squared distances by one product of matrices.
+
+  Those of rows whose squares are no float32, from 1e19 on, are `_FARTHEST`,
+  without a gradient.
+  """
   x, y = x - centre[None, :], y - centre[None, :]
   gram = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
   squares = jnp.square(x).sum(axis=1)[:, None], jnp.square(y).sum(axis=1)
-  return jnp.maximum(squares[0] + squares[1][None, :] - 2 * gram, 0.0)
+  distances = squares[0] + squares[1][None, :] - 2 * gram
+  finite = jnp.isfinite(distances)
+  return jnp.where(finite, jnp.maximum(distances, 0.0), _FARTHEST)
 
 
 def choose_shift(sets: Sequence[SampleSet], sigma: Float[Array, " s"]) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from mmer_jax.base import errors
+from mmer_jax.core import scaling
 from mmer_jax.data import schema
 
 KINDS = ("none", "gaussian", "dropped")
@@ -153,9 +154,22 @@ def _add_noise(
   power = jnp.square(stream.features).sum(axis=(1, 2))
   count = jnp.maximum(stream.mask.sum(axis=1), 1) * stream.features.shape[2]
   level = jnp.sqrt(power / count.astype(power.dtype) / snr)
+  usual = jnp.isfinite(power) & (power > 1e-30)
+  level = jnp.where(usual, level, _extreme_level(stream.features, count, snr))
   where = stream.mask[..., None] & failed[:, None, None]
   added = jnp.where(where, white * level[:, None, None], 0.0)
   return stream.replace(features=stream.features + added)
+
+
+def _extreme_level(
+  features: Float[Array, "b t d"], count: Int[Array, " b"], snr: float
+) -> Float[Array, " b"]:
+  """Computes the level of noise for features whose squares are no float32."""
+  flat = features.reshape(len(features), -1)
+  exponent = scaling.extreme_exponent(flat, axis=1)
+  power = jnp.square(scaling.scale(flat, -exponent)).sum(axis=1)
+  level = jnp.sqrt(power / count.astype(power.dtype) / snr)
+  return scaling.scale(level, exponent[:, 0])
 
 
 def _key(seed: Array, stream: str, row: Array) -> Array:

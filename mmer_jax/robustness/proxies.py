@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from mmer_jax.core import cca
+from mmer_jax.core import cca, scaling
 from mmer_jax.data import schema
 from mmer_jax.robustness import check
 from mmer_jax.robustness import settings as settings_lib
@@ -161,12 +161,24 @@ def fit_linear_map(
   target: schema.Stream,
 ) -> Array:
   """Fits the linear map on all rows that have both modalities, in blocks."""
+  source, of_source = _scaled(source)
+  target, of_target = _scaled(target)
   total: Any = None
   for start in range(0, len(source.mask), settings_lib.BLOCK_ROWS):
     at = slice(start, start + settings_lib.BLOCK_ROWS)
     part = _products(*jax.tree.map(lambda x, at=at: x[at], (source, target)))
     total = part if total is None else jax.tree.map(jnp.add, total, part)
-  return _map(*total, ridge=settings.ridge)
+  linear = _map(*total, ridge=settings.ridge)
+  # The last of the predictors is 1, and was not scaled.
+  powers = of_target - jnp.full(len(linear), of_source).at[-1].set(0)
+  return scaling.scale(linear, powers[:, None])
+
+
+def _scaled(stream: schema.Stream) -> tuple[schema.Stream, Int[Array, ""]]:
+  """Divides features by a power of two, where their squares are no float32."""
+  features = jnp.where(stream.mask[..., None], stream.features, 0.0)
+  power = scaling.extreme_exponent(features)
+  return stream.replace(features=scaling.scale(features, -power)), power
 
 
 def _sums(source: schema.Stream, target: schema.Stream) -> tuple[Array, Array]:

@@ -229,3 +229,43 @@ def test_regression_equals_numpy(float64):
   x[:, 1] = 0
   got = cca.regress(jnp.asarray(x.T @ x), jnp.asarray(x.T @ y), ridge=1e-6)
   assert np.isfinite(got).all()
+
+
+def test_regression_without_a_ridge_is_least_squares_of_any_rank():
+  """Of a modality of one frame the frame is its own mean."""
+  rng = np.random.default_rng(0)
+  frame = rng.normal(size=(40, 3)) + 0.5
+  x = np.concatenate([frame, frame, np.ones((40, 1))], axis=1)
+  y = rng.normal(size=(40, 2)) + frame[:, :1]
+  gram, cross = (jnp.asarray(x.T @ z, jnp.float32) for z in (x, y))
+  expected, _, rank, _ = np.linalg.lstsq(x, y, rcond=1e-6)
+  assert rank == 4
+  for ridge in (0.0, 1e-9):
+    got = cca.regress(gram, cross, ridge=ridge)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+  # Half of each of two columns that are one.
+  np.testing.assert_allclose(got[:3], got[3:6], atol=1e-4)
+
+
+def test_columns_of_any_scale_and_combination_are_fitted():
+  rng = np.random.default_rng(1)
+  z = rng.normal(size=(60, 4))
+  x = np.concatenate([1e4 * z[:, :2], 1e-3 * z, z[:, 1:3] - z[:, :2]], axis=1)
+  y = z @ rng.normal(size=(4, 2))
+  gram, cross = (jnp.asarray(v, jnp.float32) for v in (x.T @ x, x.T @ y))
+  got = cca.regress(gram, cross, ridge=0.0)
+  np.testing.assert_allclose(x @ got, y, atol=1e-2)
+
+
+def test_regression_on_nothing_is_zero():
+  ones = jnp.ones((3, 3))
+  np.testing.assert_allclose(
+    cca.regress(ones, jnp.ones((3, 2)), ridge=0.0), 1 / 3, rtol=1e-5
+  )
+  for ridge in (0.0, 1e-3):
+    got = cca.regress(0 * ones, jnp.zeros((3, 2)), ridge=ridge)
+    np.testing.assert_array_equal(got, 0)
+  # A column of zeros beside others.
+  x = np.array([[1.0, 0.0], [2.0, 0.0]], np.float32)
+  got = cca.regress(jnp.asarray(x.T @ x), jnp.asarray(x.T @ x), ridge=0.0)
+  np.testing.assert_allclose(got, [[1.0, 0.0], [0.0, 0.0]], atol=1e-6)

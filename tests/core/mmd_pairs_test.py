@@ -247,3 +247,40 @@ def test_four_devices_see_the_whole_batch():
     compiled(*four),
     compiled(latents, masks),
   )
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e15, 1e20, 1e36])
+@at_once_and_in_blocks
+def test_latents_of_any_size_have_finite_terms_and_gradients(size, block_size):
+  latents, masks = modalities()
+  latents = {m: x * np.float32(size) for m, x in latents.items()}
+
+  def terms(latents, sigma):
+    found = mmd_pairs.pairwise_mmd(
+      latents,
+      PAIRS,
+      sigma=sigma,
+      masks=masks,
+      split=True,
+      block_size=block_size,
+    )
+    value = sum(found.paired.values()) - sum(found.unpaired.values())
+    return value, found
+
+  step = jax.jit(jax.value_and_grad(terms, has_aux=True), static_argnums=1)
+  for sigma in (1.0, (1e-3, 1e19)) + (() if block_size else (None,)):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(step(latents, sigma)):
+      assert np.isfinite(leaf).all(), (sigma, path)
+
+
+@pytest.mark.parametrize("size", [1e5, 1e20])
+def test_sets_far_beyond_the_bandwidth_share_nothing(size):
+  """All kernel values are 0 but those of rows with themselves."""
+  p = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4)), jnp.float32)
+  q = p[::-1] + 0.5
+  p, q = p * np.float32(size), q * np.float32(size)
+  for form in (mmd.mmd, mmd_blockwise.blockwise_mmd):
+    assert form(p, q, sigma=1.0) == 0
+    np.testing.assert_allclose(
+      form(p, q, sigma=1.0, biased=True), 1 / 6 + 1 / 6, rtol=1e-6
+    )

@@ -59,11 +59,10 @@ def table():
   )
 
 
-@functools.cache
-def fitted(score="likelihood", tau_from="validation"):
+def fit_to(rows, **changes):
   return fit.fit(
-    SETTINGS._replace(score=score, tau_from=tau_from, tau=0.3),
-    tables.ResidentTable(table()),
+    SETTINGS._replace(**changes),
+    tables.ResidentTable(rows),
     train=np.arange(TRAIN),
     validation=np.arange(TRAIN, 300),
     width=TRAIN + 3,
@@ -73,6 +72,11 @@ def fitted(score="likelihood", tau_from="validation"):
     noise=QUIET,
     seed=np.uint32(1),
   )
+
+
+@functools.cache
+def fitted(score="likelihood", tau_from="validation"):
+  return fit_to(table(), score=score, tau_from=tau_from, tau=0.3)
 
 
 def held_out():
@@ -197,6 +201,93 @@ def test_the_linear_map_is_that_of_least_squares():
   expected = np.linalg.solve(gram, x.T @ y)
   got = fitted().linear["acoustic|lexical"]
   np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("source", ["acoustic", "visual"])
+def test_without_a_ridge_the_linear_map_is_least_squares_of_any_rank(source):
+  """A modality of one frame: the frame, the mean, which is the frame, and 1."""
+  rows = table()
+  target = rows.streams["lexical"]
+  got = fit_to(rows, ridge=0.0).linear[f"{source}|lexical"]
+  stream, x, y = rows.streams[source], [], []
+  for row in range(TRAIN):
+    frames = stream.features[row][stream.mask[row]]
+    for step in range(STEPS["lexical"] if len(frames) else 0):
+      here = stream.features[row, min(step, STEPS[source] - 1)]
+      x.append(np.concatenate([here, frames.mean(axis=0), [1.0]]))
+      y.append(target.features[row, step])
+  x, y = np.array(x, np.float64), np.array(y, np.float64)
+  expected, _, rank, _ = np.linalg.lstsq(x, y, rcond=1e-6)
+  assert (rank < x.shape[1]) == (source == "visual")
+  np.testing.assert_allclose(x @ got, x @ expected, atol=1e-3)
+  np.testing.assert_allclose(got, expected, atol=2e-3)
+
+
+def absent_in_training(name):
+  """No training and no validation row has the modality."""
+  rows = table()
+  features, mask = rows.streams[name].features, rows.streams[name].mask
+  gone = np.arange(COUNT) < 300
+  streams = {
+    **rows.streams,
+    name: schema.Stream(
+      np.where(gone[:, None, None], 0, features), mask & ~gone[:, None]
+    ),
+  }
+  present = {**rows.present, name: rows.present[name] & ~gone}
+  return rows.replace(streams=streams, present=present)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+@pytest.mark.parametrize("proxy", settings_lib.PROXIES)
+def test_a_modality_of_no_training_row_is_fitted_to_nothing(proxy, ridge):
+  rows = absent_in_training("visual")
+  settings = SETTINGS._replace(proxy=proxy, ridge=ridge)
+  learnt = fit_to(rows, proxy=proxy, ridge=ridge)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(learnt):
+    name = jax.tree_util.keystr(path)
+    assert np.isfinite(leaf).all() or name == ".tau", name
+  np.testing.assert_array_equal(learnt.linear["visual|lexical"], 0)
+  np.testing.assert_array_equal(learnt.correlations["acoustic|visual"], 0)
+  batch = tables.take(rows, np.arange(280, 320))
+  out = jax.jit(
+    lambda learnt, batch: repair.apply(
+      settings,
+      "proxy",
+      learnt,
+      batch,
+      lambda index: tables.take(rows, index.reshape(-1)),
+    )
+  )(learnt, batch)
+  for stream in out.batch.streams.values():
+    assert np.isfinite(stream.features).all()
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+def test_features_of_any_size_are_fitted_scored_and_replaced(size):
+  rows = table()
+  streams = {
+    name: stream.replace(features=stream.features * np.float32(size))
+    for name, stream in rows.streams.items()
+  }
+  rows = rows.replace(streams=streams)
+  learnt = fit_to(rows, proxy="linear")
+  for path, leaf in jax.tree_util.tree_leaves_with_path(learnt):
+    assert np.isfinite(leaf).all(), path
+  np.testing.assert_allclose(
+    learnt.correlations["acoustic|lexical"],
+    fitted().correlations["acoustic|lexical"],
+    atol=1e-3,
+  )
+  batch = tables.take(rows, np.arange(300, COUNT))
+  settings = SETTINGS._replace(proxy="linear")
+  loud = noise.corrupt(LOUD, np.uint32(1), batch)
+  out = jax.jit(lambda f, b: repair.apply(settings, "proxy", f, b))(
+    learnt, loud
+  )
+  for name, stream in out.batch.streams.items():
+    assert np.isfinite(loud.streams[name].features).all()
+    assert np.isfinite(stream.features).all()
 
 
 def test_a_batch_is_repaired_as_its_rows_alone():
