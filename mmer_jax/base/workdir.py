@@ -241,7 +241,7 @@ def append_lines(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
   """Appends one JSON object per line."""
   with _full_at(path), path.open("a", encoding="utf-8") as file:
     for row in rows:
-      file.write(_line(row))
+      file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
 
 def keep_lines(
@@ -261,15 +261,19 @@ def keep_lines(
   if not path.exists():
     return []
   rows = read_lines(path)
+  # As they are: numbers written anew might be others.
+  lines = path.read_text(encoding="utf-8").splitlines()
   try:
-    kept = [row for row in rows if wanted(row)]
+    kept = [
+      (row, line) for row, line in zip(rows, lines, strict=False) if wanted(row)
+    ]
   except (KeyError, TypeError) as error:
     raise errors.UserError(
       f"{path} has a line that lacks {error}, which mmer_jax writes there;"
       " train into a new workdir"
     ) from error
-  write_text(path, "".join(_line(row) for row in kept))
-  return kept
+  write_text(path, "".join(line + "\n" for _, line in kept))
+  return [row for row, _ in kept]
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -295,7 +299,3 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
         f"{path}, line {number} is not JSON ({error}); train into a new workdir"
       ) from error
   return rows
-
-
-def _line(row: dict[str, Any]) -> str:
-  return json.dumps(finite(row), allow_nan=False) + "\n"

@@ -119,6 +119,15 @@ def test_a_full_disk_is_no_fault_of_the_path(tmp_path, monkeypatch):
     workdir.write_text(tmp_path / "x", "text")
 
 
+def test_the_lines_that_stay_are_not_written_anew(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  text = '{"epoch":0,  "loss": 1e9999}\n{"epoch": 1, "loss": 0.10}\n'
+  path.write_text(text + '{"epoch": 2}\n')
+  rows = workdir.keep_lines(path, lambda row: row["epoch"] < 2)
+  assert [row["epoch"] for row in rows] == [0, 1]
+  assert path.read_text() == text
+
+
 def test_a_log_with_a_damaged_line_is_not_shortened(tmp_path):
   path = tmp_path / "metrics.jsonl"
   for text, message in (
