@@ -285,10 +285,10 @@ def _median(
   count = sum(jnp.sum(use) for use in counted)
   rank = jnp.maximum(count - 1, 0) // 2
 
-  def step(at: Array, found: Array) -> Array:
-    trial = found | (jnp.ones((), kind) << (width - 2 - at))
+  def step(at: Array, bits: Array) -> Array:
+    trial = bits | (jnp.ones((), kind) << (width - 2 - at))
     below = sum(jnp.sum(block < trial) for block in blocks)
-    return jnp.where(below <= rank, trial, found)
+    return jnp.where(below <= rank, trial, bits)
 
   low = jax.lax.fori_loop(0, width - 1, step, jnp.zeros((), kind))
   upto = sum(jnp.sum(block <= low) for block in blocks)

@@ -77,7 +77,7 @@ def multiplicative(
     detach_weight: Whether the weights are constants of the gradient.
 
   Returns:
-    One value per sample (and emotion); 0 where nothing is there.
+    One value per sample (and emotion); 0 where no modality is present.
   """
   names = sorted(log_probs)
   wide = {
@@ -145,8 +145,8 @@ def modality_weights(
   names = sorted(confidence)
   exponent = _exponent(present, beta, confidence[names[0]].dtype)
   logs = jnp.stack([exponent * confidence[name] for name in names])
-  there = jnp.stack([present[name] for name in names])
-  weights = jax.nn.softmax(logs, axis=0, where=there)
+  stacked = jnp.stack([present[name] for name in names])
+  weights = jax.nn.softmax(logs, axis=0, where=stacked)
   return {name: weights[index] for index, name in enumerate(names)}
 
 
@@ -209,5 +209,5 @@ def _exponent(
   present: dict[str, Bool[Array, " b"]], beta: float, dtype: jnp.dtype
 ) -> Float[Array, " b"]:
   """Computes beta / (M - 1) of each sample; 0 where M is below 2."""
-  count = sum(there.astype(dtype) for there in present.values())
+  count = sum(flags.astype(dtype) for flags in present.values())
   return jnp.where(count > 1, beta / jnp.maximum(count - 1, 1.0), 0.0)

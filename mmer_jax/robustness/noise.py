@@ -77,10 +77,10 @@ def failing(
   subsets = np.asarray(
     list(itertools.product([False, True], repeat=len(names)))
   )
-  there = jnp.stack([batch.present[name] for name in names], axis=-1)
+  present = jnp.stack([batch.present[name] for name in names], axis=-1)
   taken = jnp.asarray(subsets)[None, :, :]
-  valid = (~taken | there[:, None, :]).all(axis=-1)
-  valid &= taken.any(axis=-1) & (~taken & there[:, None, :]).any(axis=-1)
+  valid = (~taken | present[:, None, :]).all(axis=-1)
+  valid &= taken.any(axis=-1) & (~taken & present[:, None, :]).any(axis=-1)
 
   def draw(row: Array) -> tuple[Array, Array]:
     first, second = jax.random.split(_key(seed, "failing", row))

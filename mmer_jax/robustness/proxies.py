@@ -114,9 +114,9 @@ def average_proxies(
   parts: list[Array], weight: list[Array]
 ) -> Float[Array, "b t d"]:
   """Averages proxies over the modalities that are effective."""
-  values, there = jnp.stack(parts), jnp.stack(weight)
-  total = jnp.where(there[:, :, None, None], values, 0.0).sum(axis=0)
-  count = jnp.maximum(there.sum(axis=0), 1).astype(total.dtype)
+  values, effective = jnp.stack(parts), jnp.stack(weight)
+  total = jnp.where(effective[:, :, None, None], values, 0.0).sum(axis=0)
+  count = jnp.maximum(effective.sum(axis=0), 1).astype(total.dtype)
   return total / count[:, None, None]
 
 
