@@ -168,7 +168,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     raise errors.UserError(f"{path.parent} is a file, {expected}") from None
   except IsADirectoryError:
     raise errors.UserError(f"{path} is a folder, {expected}") from None
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise errors.UserError(
       f"{path} is not JSON ({error}); train into a new workdir"
     ) from None

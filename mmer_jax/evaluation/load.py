@@ -9,11 +9,11 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
 from mmer_jax.data import identity
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.experiment import build, input_repair
+from mmer_jax.experiment import build, input_repair, provenance
 from mmer_jax.experiment import runs as runs_lib
 from mmer_jax.training import session as session_lib
 
@@ -72,8 +72,8 @@ def load_workdir(
   Raises:
     UserError: The workdir does not fit the request.
   """
-  description = workdir.read_json(folder / "run.json")
-  config = workdir.read_config(folder)
+  description = provenance.read_description(folder)
+  config = provenance.read_config(folder, description)
   for key in inputs.input_transform:
     # Says what is wrong with an older version's workdir.
     operator.attrgetter(key)(config)

@@ -56,7 +56,7 @@ def train_and_evaluate(
   # All processes: the prediction is a program of the whole mesh.
   result = evaluate.evaluate(
     load.TrainedWorkdir(
-      folder, workdir.read_json(folder / "run.json"), session
+      folder, provenance.read_description(folder), session
     ),
     evaluate.Request("validation"),
   )

@@ -11,7 +11,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from mmer_jax.base import environment, errors, workdir
+from mmer_jax.base import environment, errors, json_shape, workdir
 from mmer_jax.data import duplicates, identity
 from mmer_jax.experiment import build, records, runs
 
@@ -20,6 +20,19 @@ from mmer_jax.experiment import build, records, runs
 PLACEMENT_KEYS = ("benchmark", "checkpoint", "mesh")
 # Where files lie.
 _PATHS = {"data": ("dir", "word_vectors"), "unlabelled": ("dir",)}
+# What is read of run.json: see `base.json_shape`.
+_DESCRIPTION = {
+  "system": str,
+  "config_sha256": str,
+  "dataset": {"name": str, "fingerprint": str},
+  "emotions": [{"name": str, "vector": [(float, int)]}],
+  "vectors_sha256": str,
+  "modalities": {...: {"dim": int, "length": int}},
+  "stages": [str],
+  "runs": [{"run": int, "seed": int, "fold": str}],
+  "environment": dict,
+  "command": str,
+}
 
 
 def config_digest(config: ml_collections.ConfigDict) -> str:
@@ -35,7 +48,7 @@ def comparable(config: dict[str, Any]) -> dict[str, Any]:
   kept = {k: v for k, v in config.items() if k not in PLACEMENT_KEYS}
   for section, paths in _PATHS.items():
     # An older version's may lack one: a difference like any other.
-    if section not in config:
+    if not isinstance(config.get(section), dict):
       continue
     other = (*paths, "resident")
     kept[section] = {k: v for k, v in config[section].items() if k not in other}
@@ -83,6 +96,44 @@ def describe(
     "failed": [],
     "warnings": list(experiment.warnings),
   }
+
+
+def read_description(folder: pathlib.Path) -> dict[str, Any]:
+  """Reads the `run.json` of a workdir.
+
+  Raises:
+    UserError: It is missing, or not what `describe` makes.
+  """
+  file = folder / "run.json"
+  description = workdir.read_json(file)
+  if fault := json_shape.mismatch(description, _DESCRIPTION):
+    raise errors.UserError(
+      f"{file} is not what `python -m mmer_jax.train` writes ({fault}); train"
+      " into a new workdir"
+    )
+  return description
+
+
+def read_config(
+  folder: pathlib.Path, description: Mapping[str, Any]
+) -> ml_collections.ConfigDict:
+  """Reads the config that a workdir was trained with.
+
+  Args:
+    folder: The workdir.
+    description: Its `run.json`.
+
+  Raises:
+    UserError: `config.json` is missing, or was changed since.
+  """
+  config = workdir.read_config(folder)
+  if config_digest(config) != description["config_sha256"]:
+    raise errors.UserError(
+      f"{folder / 'config.json'} is not the config that {folder / 'run.json'}"
+      " describes: it was changed since the training; undo the change, or train"
+      " into a new workdir"
+    )
+  return config
 
 
 def _describe_run(record: records.RunRecord, ids: np.ndarray) -> dict[str, Any]:
@@ -192,7 +243,7 @@ def check_data(experiment: build.Experiment, folder: pathlib.Path) -> None:
   """
   if not (folder / "run.json").exists():
     return
-  description = workdir.read_json(folder / "run.json")
+  description = read_description(folder)
   if description["vectors_sha256"] != runs.vectors_digest(
     experiment.runs.vectors
   ):

@@ -12,7 +12,7 @@ from typing import Any
 from mmer_jax.base import environment as environment_lib
 from mmer_jax.base import errors, workdir
 from mmer_jax.evaluation import metric_names
-from mmer_jax.experiment import build
+from mmer_jax.experiment import build, provenance
 from mmer_jax.reporting import (
   colours,
   figures,
@@ -102,7 +102,7 @@ def _read_system(
   Where the test split was evaluated the page is of its result, else of that of
   validation.
   """
-  description = reading.read_description(folder)
+  description = provenance.read_description(folder)
   results = reading.read_main_results(folder)
   result = results.get("test", results.get("validation"))
   contents, missing = _figures(folder, result)

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from types import NoneType
 from typing import Any
 
-from mmer_jax.base import errors
+from mmer_jax.base import errors, json_shape
 from mmer_jax.evaluation import metric_names
 
-# What is read of each file. A dict has these keys, and `...` stands for all
-# other keys; a list of one is of such entries; else the types that a value has.
+# What is read of each file: see `base.json_shape`.
 _NUMBER = (float, int, NoneType)
 _SUMMARY = {"mean": _NUMBER, "ci95": [_NUMBER], "n": int}
 _SUMMARIES = dict.fromkeys(metric_names.SHOWN, _SUMMARY)
@@ -45,14 +44,6 @@ _RESULT = {
   "majority_baseline": _NUMBERS,
   "failed": [int],
 }
-_DESCRIPTION = {
-  "system": str,
-  "dataset": _DATASET,
-  "config_sha256": str,
-  "stages": [str],
-  "command": str,
-  "environment": dict,
-}
 _TABLE = {
   "title": str,
   "notes": str,
@@ -70,15 +61,6 @@ _TABLE = {
   ],
 }
 _METRICS_LINE = {"stage_name": str, "epoch": int, "run": int}
-
-
-def read_description(folder: pathlib.Path) -> dict[str, Any]:
-  """Reads the run.json of a workdir.
-
-  Raises:
-    UserError: It is missing or no description of runs.
-  """
-  return _read(folder / "run.json", _DESCRIPTION, "train")
 
 
 def read_table(file: pathlib.Path) -> dict[str, Any]:
@@ -173,7 +155,7 @@ def _read_line(line: bytes) -> dict[str, Any] | None:
     row = json.loads(line)
   except ValueError:
     return None
-  return None if _mismatch(row, _METRICS_LINE, "") else row
+  return None if json_shape.mismatch(row, _METRICS_LINE) else row
 
 
 def _read(file: pathlib.Path, shape: Any, command: str) -> dict[str, Any]:
@@ -188,7 +170,7 @@ def _read(file: pathlib.Path, shape: Any, command: str) -> dict[str, Any]:
     ) from None
   except (ValueError, RecursionError) as error:
     fault = f"no JSON: {error}"
-  fault = fault or _mismatch(content, shape, "")
+  fault = fault or json_shape.mismatch(content, shape)
   if fault:
     raise errors.UserError(_foreign(file, fault, command))
   return content
@@ -199,29 +181,3 @@ def _foreign(file: pathlib.Path, fault: str, command: str) -> str:
     f"{file} is not what `python -m mmer_jax.{command}` writes ({fault});"
     " remove it, or write it again with that command"
   )
-
-
-def _mismatch(content: Any, shape: Any, place: str) -> str:
-  """Names the first place where content has not the shape; `""` for none."""
-  if isinstance(shape, dict):
-    kind: Any = dict
-    if isinstance(content, dict):
-      for key in [*shape, *content]:
-        if key is not ... and key not in content:
-          return f"{place}{key} is missing"
-        if key is not ... and (key in shape or ... in shape):
-          inner = shape.get(key, shape.get(...))
-          if wrong := _mismatch(content[key], inner, f"{place}{key}."):
-            return wrong
-  elif isinstance(shape, list):
-    kind = list
-    if isinstance(content, list):
-      for item in content:
-        if wrong := _mismatch(item, shape[0], place):
-          return wrong
-  else:
-    kind = shape
-  if isinstance(content, kind):
-    return ""
-  where = place.rstrip(".") or "its content"
-  return f"{where} is of type {type(content).__name__}"

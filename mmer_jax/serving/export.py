@@ -13,7 +13,7 @@ import numpy as np
 
 from mmer_jax.base import environment, errors
 from mmer_jax.base import workdir as workdir_lib
-from mmer_jax.experiment import build
+from mmer_jax.experiment import build, provenance
 from mmer_jax.serving import card, files, function, load, stablehlo, workdir
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -109,7 +109,7 @@ def _read_results(folder: pathlib.Path, thresholds: str) -> dict[str, Any]:
   if thresholds == "fixed" or not test.exists():
     test = results / "test.json"
   return {
-    "run": workdir_lib.read_json(folder / "run.json"),
+    "run": provenance.read_description(folder),
     "validation": workdir_lib.read_json(results / "validation.json"),
     "test": workdir_lib.read_json(test) if test.exists() else None,
   }

@@ -10,7 +10,7 @@ import numpy as np
 from mmer_jax.base import errors, workdir
 from mmer_jax.data import identity
 from mmer_jax.evaluation import evaluate, restore, scores
-from mmer_jax.experiment import build, input_repair
+from mmer_jax.experiment import build, input_repair, provenance
 from mmer_jax.serving import function
 from mmer_jax.serving import spec as spec_lib
 from mmer_jax.training import session as session_lib
@@ -108,13 +108,14 @@ def _read_experiment(
   Raises:
     UserError: The shards are others, or the experiment cannot be served.
   """
-  config = workdir.read_config(folder)
+  description = provenance.read_description(folder)
+  config = provenance.read_config(folder, description)
   if data_dir:
     with config.unlocked():
       config.data.dir = str(pathlib.Path(data_dir).absolute())
   evaluate.check_thresholds(thresholds, config.protocol.decision)
   experiment = build.build_experiment(config)
-  trained_on = workdir.read_json(folder / "run.json")["dataset"]["fingerprint"]
+  trained_on = description["dataset"]["fingerprint"]
   identity.check_fingerprint(
     experiment.corpus.dataset["fingerprint"],
     trained_on,

@@ -49,6 +49,56 @@ def test_where_files_lie_and_on_which_devices_changes_no_digest(tmp_path):
   assert provenance.config_digest(config) != before
 
 
+DESCRIPTION = {
+  "system": "mtee",
+  "config_sha256": "",
+  "dataset": {"name": "tiny", "fingerprint": "ab"},
+  "emotions": [{"name": "happy", "vector": [0.5, 1]}],
+  "vectors_sha256": "cd",
+  "modalities": {"lexical": {"dim": 2, "length": 3}},
+  "stages": ["supervised"],
+  "runs": [{"run": 0, "seed": 0, "fold": "1"}],
+  "environment": {},
+  "command": "",
+}
+
+
+@pytest.mark.parametrize(
+  "key, value",
+  [("emotions", 3), ("runs", [[]]), ("dataset", None), ("modalities", [])],
+)
+def test_a_run_json_of_another_kind_is_named(tmp_path, key, value):
+  workdir.write_json(tmp_path / "run.json", DESCRIPTION)
+  assert provenance.read_description(tmp_path) == DESCRIPTION
+  workdir.write_json(tmp_path / "run.json", {**DESCRIPTION, key: value})
+  with pytest.raises(errors.UserError, match=f"run.json is not what.*{key}"):
+    provenance.read_description(tmp_path)
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    lambda config: config["training"].update(epochs=7),
+    lambda config: config.update(data=3),
+    lambda config: config.pop("protocol"),
+  ],
+)
+def test_a_config_that_was_changed_since_the_training_is_refused(
+  tmp_path, change
+):
+  config = quickstart.get_config("smoke")
+  description = {"config_sha256": provenance.config_digest(config)}
+  content = config.to_dict()
+  # Where the shards lie may change.
+  content["data"]["dir"] = "elsewhere"
+  workdir.write_json(tmp_path / "config.json", content)
+  assert provenance.read_config(tmp_path, description).data.dir == "elsewhere"
+  change(content)
+  workdir.write_json(tmp_path / "config.json", content)
+  with pytest.raises(errors.UserError, match="config.json is not the config"):
+    provenance.read_config(tmp_path, description)
+
+
 def run_record(train, validation, test):
   rows = [np.asarray(each, np.int64) for each in (train, validation, test)]
   fold = splits.Fold(1, "one", *rows)
