@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
   workdir.write_json(out, result)
   console = rich.console.Console()
   console.print(_table(result))
-  console.print(f"written to {out}")
+  console.print(f"written to {out}", markup=False)
 
 
 def _table(result: dict[str, Any]) -> rich.table.Table:

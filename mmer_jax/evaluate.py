@@ -132,8 +132,8 @@ def main(argv: Sequence[str]) -> int | None:
   console = rich.console.Console()
   console.print(tables.to_rich(result))
   for line in tables.failures(result):
-    console.print(line)
-  console.print(f"results: {folder / 'results'}")
+    console.print(line, markup=False)
+  console.print(f"results: {folder / 'results'}", markup=False)
   return cli.ALL_RUNS_FAILED if results.every_run_failed(result) else None
 
 

@@ -45,12 +45,12 @@ def main(argv: Sequence[str]) -> int | None:
   console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
   contents = figures.of_workdir(folder)
   if not contents:
-    console.print(f"no figure: every run of {folder} failed")
+    console.print(f"no figure: every run of {folder} failed", markup=False)
     return cli.ALL_RUNS_FAILED
   if jax.process_index():
     return None
   for path in plots.save_all(contents, out):
-    console.print(f"figure: {path}")
+    console.print(f"figure: {path}", markup=False)
   return None
 
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
   content = lengths.lengths(pathlib.Path(flags.FLAGS.data_dir))
   drawn = plots.save(content, pathlib.Path(flags.FLAGS.out))
   console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
-  console.print(f"figure: {drawn}")
+  console.print(f"figure: {drawn}", markup=False)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     pathlib.Path(flags.FLAGS.out),
   )
   console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
-  console.print(f"page: {page}")
+  console.print(f"page: {page}", markup=False)
 
 
 if __name__ == "__main__":

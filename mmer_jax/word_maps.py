@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
   workdir.write_json(out / "word_maps.json", content)
   workdir.write_text(out / "word_maps.html", word_page.page(content))
   console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
-  console.print(f"figure: {out / 'word_maps.html'}")
+  console.print(f"figure: {out / 'word_maps.html'}", markup=False)
 
 
 if __name__ == "__main__":

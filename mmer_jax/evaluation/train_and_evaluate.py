@@ -51,13 +51,13 @@ def train_and_evaluate(
     first_stage=first_stage,
   )
   if not finished:
-    console.print(f"stopped and saved; the same command resumes {folder}")
+    console.print(
+      f"stopped and saved; the same command resumes {folder}", markup=False
+    )
     return None
   # All processes: the prediction is a program of the whole mesh.
   result = evaluate.evaluate(
-    load.TrainedWorkdir(
-      folder, provenance.read_description(folder), session
-    ),
+    load.TrainedWorkdir(folder, provenance.read_description(folder), session),
     evaluate.Request("validation"),
   )
   if jax.process_index() == 0:
@@ -72,8 +72,8 @@ def train_and_evaluate(
     workdir.write_json(folder / "run.json", description)
     console.print(tables.to_rich(result))
     for line in tables.failures(result):
-      console.print(line)
-    console.print(f"validation results: {folder / 'results'}")
+      console.print(line, markup=False)
+    console.print(f"validation results: {folder / 'results'}", markup=False)
   return result
 
 
