@@ -185,7 +185,7 @@ def test_kernel_values_that_say_nothing_are_counted(sigma, live, block_size):
 
 
 @both
-@pytest.mark.parametrize("block_size", [1, 5, 7, 24, 100])
+@pytest.mark.parametrize("block_size", [1, 7, 100])
 def test_blocks_of_any_size_change_no_term_and_no_gradient(biased, block_size):
   latents, masks = modalities()
 
@@ -249,7 +249,7 @@ def test_four_devices_see_the_whole_batch():
   )
 
 
-@pytest.mark.parametrize("size", [1e-20, 1e15, 1e20, 1e36])
+@pytest.mark.parametrize("size", [1e-20, 1e20, 1e36])
 @at_once_and_in_blocks
 def test_latents_of_any_size_have_finite_terms_and_gradients(size, block_size):
   latents, masks = modalities()

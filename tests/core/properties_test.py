@@ -17,7 +17,7 @@ from mmer_jax.core import attention, lstm, masked, metrics, mmd
 
 B, T, D, H = 4, 6, 3, 2
 
-many = settings(deadline=None, max_examples=60)
+many = settings(deadline=None, max_examples=40)
 problems = given(
   seed=st.integers(0, 2**32 - 1),
   share=st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]),
@@ -181,7 +181,7 @@ def test_mmd_is_zero_for_a_set_with_itself_and_has_no_order(seed, share, scale):
 @many
 @given(
   seed=st.integers(0, 2**32 - 1),
-  n=st.integers(4, 40),
+  n=st.sampled_from([4, 17, 40]),
   digits=st.integers(1, 8),
   threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
 )
@@ -220,7 +220,7 @@ def test_binary_metrics_are_scikit_learns(seed, n, digits, threshold):
 
 
 @many
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 40))
+@given(seed=st.integers(0, 2**32 - 1), n=st.sampled_from([4, 17, 40]))
 def test_softmax_metrics_are_scikit_learns(seed, n):
   rng = np.random.default_rng(seed)
   probs = rng.dirichlet(np.ones(3), size=n)

@@ -19,6 +19,7 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
 from mmer_jax.data import manifest
 from mmer_jax.evaluation import evaluate, load, scores, train_and_evaluate
+from tests import toy_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -108,7 +109,7 @@ def test_a_workdir_of_an_older_version_is_one_line(
   config = workdir.read_json(tmp_path / "config.json")
   part, *path = key.split(".")
   config[part].pop(*path) if path else config.pop(part)
-  workdir.write_json(tmp_path / "config.json", config)
+  toy_workdir.write_config(tmp_path, config)
   for read in (
     lambda: evaluate.evaluate_workdir(tmp_path, evaluate.Request("test")),
     lambda: mmer_jax.load(tmp_path),

@@ -28,6 +28,7 @@ from mmer_jax.serving import stablehlo
 from mmer_jax.serving import workdir as workdir_lib
 from mmer_jax.training import checkpoints
 from mmer_jax.training import session as session_lib
+from tests import toy_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -219,7 +220,7 @@ def test_a_served_model_checks_and_regenerates_too(plain, tmp_path):
     config.repair.update(
       inference="proxy", proxy="linear", tau_from="config", tau=0.2
     )
-  workdir.write_json(folder / "config.json", config.to_dict())
+  toy_workdir.write_config(folder, config.to_dict())
   served = workdir_lib.from_workdir(folder, run=0)
   prints = workdir.read_json(folder / "run.json")["dataset"]["fingerprint"]
   experiment = input_repair.attach_repair(
@@ -257,6 +258,6 @@ def test_a_served_model_checks_and_regenerates_too(plain, tmp_path):
 
   with config.unlocked():
     config.repair.proxy = "knn"
-  workdir.write_json(folder / "config.json", config.to_dict())
+  toy_workdir.write_config(folder, config.to_dict())
   with pytest.raises(errors.UserError, match="config.repair.proxy is 'knn'"):
     workdir_lib.from_workdir(folder)

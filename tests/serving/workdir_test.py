@@ -13,7 +13,7 @@ from mmer_jax.experiment import build
 from mmer_jax.serving import export
 from mmer_jax.serving import workdir as workdir_lib
 from mmer_jax.training import session as session_lib
-from tests import toy_model
+from tests import toy_model, toy_workdir
 
 
 def logits_of_evaluation(trained, split, run_):
@@ -82,7 +82,7 @@ def test_thresholds_of_validation_decide_as_evaluate_does(
   shutil.copytree(trained, folder)
   config = workdir.read_json(folder / "config.json")
   config["protocol"] |= {"decision": "binary", "threshold": 0.4}
-  workdir.write_json(folder / "config.json", config)
+  toy_workdir.write_config(folder, config)
   request = evaluate.Request(split="test", thresholds="validation")
   result = evaluate.evaluate_workdir(folder, request)
   scored = result["runs"][1]["per_emotion"]
