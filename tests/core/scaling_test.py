@@ -12,7 +12,7 @@ from mmer_jax.core import (
   scaling,
 )
 
-SIZES = pytest.mark.parametrize("size", [1e-20, 1.0, 1e20, 1e36])
+SIZES = pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
 
 
 def rows(n=24, d=5, seed=0):
