@@ -48,6 +48,7 @@ def test_the_same_command_again_trains_nothing(filled, mosei_shards):
   config.training.batch_size = 32
   config.model.layers = 1
   config.model.hidden.update(acoustic=6, visual=5)
+  config.mesh.data = 1
   content = run_table.run_table(
     ablation_mosei.get_table(config),
     filled,
