@@ -9,6 +9,7 @@ import rich.console
 
 from configs import quickstart
 from mmer_jax.evaluation import train_and_evaluate
+from tests import made_once
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -56,6 +57,20 @@ def train(shards, folder):
     config, folder, console=rich.console.Console(quiet=True)
   )
   return folder
+
+
+def shards_once(factory):
+  """The shards, made once for all workers; nobody writes into them."""
+  return made_once.made_once(factory, "shards", convert)
+
+
+def trained_once(factory):
+  """A copy of the workdir, which is trained once for all workers."""
+  shards = shards_once(factory)
+  folder = made_once.made_once(
+    factory, "mtee", lambda folder: train(shards, folder)
+  )
+  return made_once.copy_of(factory, folder)
 
 
 def streams(examples, *modalities):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import toy_model, word_shards
+from tests import made_once, toy_model, word_shards
 
 SMALL = (
   "--config.seeds=(0,)",
@@ -16,41 +16,44 @@ SMALL = (
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("reporting")
-  return toy_model.train(toy_model.convert(folder / "shards"), folder / "mtee")
+  return toy_model.trained_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def mosei_shards(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("table") / "shards"
-  done = toy_model.verb(
-    "data_prep.convert",
-    "--source=synthetic",
-    "--preset=tiny_mosei",
-    "--num_examples=300",
-    f"--output={folder}",
-  )
-  assert not done.returncode, done.stderr
-  return folder
+  def convert(folder):
+    done = toy_model.verb(
+      "data_prep.convert",
+      "--source=synthetic",
+      "--preset=tiny_mosei",
+      "--num_examples=300",
+      f"--output={folder}",
+    )
+    assert not done.returncode, done.stderr
+
+  return made_once.made_once(tmp_path_factory, "mosei_shards", convert)
 
 
 @pytest.fixture(scope="session")
 def filled(mosei_shards, tmp_path_factory):
   """Table 6 by the command: seven subsets as runs of one program."""
-  folder = tmp_path_factory.mktemp("table") / "table_6"
-  done = toy_model.verb(
-    "mmer_jax.table",
-    "--config=configs/mtee/ablation_mosei.py:synthetic",
-    f"--config.data.dir={mosei_shards}",
-    f"--workdir={folder}",
-    # Seven runs split no four devices: each batch would be split, and XLA's
-    # collectives on more devices than cores may wait for each other for good.
-    "--config.mesh.data=1",
-    *SMALL,
-  )
-  assert not done.returncode, done.stderr
-  assert "Only A" in done.stdout
-  return folder
+
+  def fill(folder):
+    done = toy_model.verb(
+      "mmer_jax.table",
+      "--config=configs/mtee/ablation_mosei.py:synthetic",
+      f"--config.data.dir={mosei_shards}",
+      f"--workdir={folder}",
+      # Seven runs split no four devices: each batch would be split, and XLA's
+      # collectives on more devices than cores may wait for each other for good.
+      "--config.mesh.data=1",
+      *SMALL,
+    )
+    assert not done.returncode, done.stderr
+    assert "Only A" in done.stdout
+
+  folder = made_once.made_once(tmp_path_factory, "table_6", fill)
+  return made_once.copy_of(tmp_path_factory, folder)
 
 
 @pytest.fixture(scope="session")

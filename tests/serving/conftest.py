@@ -4,28 +4,30 @@ import pytest
 
 import mmer_jax
 from mmer_jax.data import shards as shards_lib
-from tests import toy_model
+from tests import made_once, toy_model
 
 
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory):
-  return toy_model.convert(tmp_path_factory.mktemp("serving") / "shards")
+  return toy_model.shards_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def trained(shards, tmp_path_factory):
-  return toy_model.train(shards, tmp_path_factory.mktemp("serving") / "mtee")
+def trained(tmp_path_factory):
+  return toy_model.trained_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def exported(trained, tmp_path_factory):
-  folder = tmp_path_factory.mktemp("serving") / "export"
-  done = toy_model.verb(
-    "mmer_jax.export", f"--workdir={trained}", f"--out={folder}"
-  )
-  assert not done.returncode, done.stderr
-  assert "mtee, 1 member(s), for cpu, cuda, tpu" in done.stdout
-  return folder
+  def export(folder):
+    done = toy_model.verb(
+      "mmer_jax.export", f"--workdir={trained}", f"--out={folder}"
+    )
+    assert not done.returncode, done.stderr
+    assert "mtee, 1 member(s), for cpu, cuda, tpu" in done.stdout
+
+  folder = made_once.made_once(tmp_path_factory, "export", export)
+  return made_once.copy_of(tmp_path_factory, folder)
 
 
 @pytest.fixture(scope="session")
