@@ -27,6 +27,8 @@ from absl import flags
 
 from data_prep.corpus import classes, columns
 from data_prep.sources import flags as source_flags
+from data_prep.sources import registry
+from data_prep.sources import source as source_lib
 from data_prep.writing import closing, options, workspace, write
 from mmer_jax.base import cli
 
@@ -39,11 +41,11 @@ def main(argv: Sequence[str]) -> None:
 
 def convert(values: flags.FlagValues) -> None:
   """Converts the corpus that some flags name."""
-  source = source_flags.required(values, "source")
-  output = pathlib.Path(source_flags.required(values, "output"))
-  source_flags.refuse_foreign(values)
+  source = source_lib.required(values, "source")
+  output = pathlib.Path(source_lib.required(values, "output"))
+  registry.refuse_foreign(values)
   workspace.refuse_existing(output)
-  corpus = source_flags.build(values)
+  corpus = registry.build(values)
   if source != "synthetic":
     corpus = columns.drop(corpus, values.drop_columns or [], values.drop_preset)
     corpus = classes.require_two(corpus)

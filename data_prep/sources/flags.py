@@ -1,161 +1,15 @@
-"""Defines the command line of a conversion and builds the corpus it names.
-
-Some flags belong to some sources only: each source lists its own, and one that
-does nothing with the chosen source is refused.
-"""
-
-import pathlib
-from collections.abc import Callable
-from typing import NamedTuple
+"""Defines the command line of a conversion."""
 
 from absl import flags
 from ml_collections import config_flags
 
 from data_prep.corpus import columns, nonfinite, text
-from data_prep.corpus import corpus as corpus_lib
 from data_prep.readers import sound
-from data_prep.sources import (
-  cmu_processed,
-  recordings,
-  synthetic,
-  synthetic_presets,
-  utterances,
-  word_aligned,
-)
+from data_prep.sources import cmu_processed, registry, synthetic_presets
 from data_prep.writing import examples
-from mmer_jax.base.errors import UserError
 
 # The flags are those of the command that defines them; --help lists them there.
 flags.disclaim_key_flags()
-
-
-class _Source(NamedTuple):
-  """Describes a source of the command line.
-
-  Attributes:
-    build: Builds its corpus from the flags.
-    flags: The flags that belong to some sources only, this one among them.
-  """
-
-  build: Callable[[flags.FlagValues], corpus_lib.Corpus]
-  flags: frozenset[str]
-
-
-def _utterances(values: flags.FlagValues) -> corpus_lib.Corpus:
-  if values.spec is None:
-    raise UserError(
-      "--source=utterances needs --spec=FILE, a description of the columns;"
-      " see data_prep/specs"
-    )
-  return utterances.build(
-    values.spec,
-    _input(values),
-    _word_vectors(values),
-    values.oov,
-    values.positive_above,
-  )
-
-
-def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
-  names = list(values.name_columns or ())
-  implied = columns.PRESET_NAMES.get(values.drop_preset)
-  return cmu_processed.build(
-    _input(values),
-    word_vectors=_word_vectors(values),
-    label_file=values.labels,
-    label_type=values.label_type,
-    emotions=tuple(values.emotions or ()),
-    sentiment_bins=values.sentiment_bins,
-    positive_above=values.positive_above,
-    name_columns=[*names, implied] if implied else names,
-  )
-
-
-def _recordings(values: flags.FlagValues) -> corpus_lib.Corpus:
-  if values.word_vectors is None:
-    raise UserError(
-      "--source=recordings needs --word_vectors=FILE for the text;"
-      " --word_vectors= goes without"
-    )
-  return recordings.build(
-    _input(values),
-    acoustic=values.acoustic,
-    word_vectors=_word_vectors(values),
-    oov=values.oov,
-    emotions=tuple(values.emotions or ()),
-  )
-
-
-def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
-  return synthetic.build(values.preset, values.seed, values.num_examples)
-
-
-def _word_aligned(values: flags.FlagValues) -> corpus_lib.Corpus:
-  return word_aligned.build(_input(values))
-
-
-_DROP = ("drop_columns", "drop_preset")
-_SOURCES = {
-  "utterances": _Source(
-    _utterances,
-    frozenset(
-      {"input", "spec", "word_vectors", "oov", "positive_above", *_DROP}
-    ),
-  ),
-  "cmu_processed": _Source(
-    _cmu_processed,
-    frozenset(
-      {
-        *("input", "word_vectors", "labels", "label_type", "emotions"),
-        *("sentiment_bins", "positive_above", "name_columns", *_DROP),
-      }
-    ),
-  ),
-  "recordings": _Source(
-    _recordings,
-    frozenset({"input", "word_vectors", "oov", "emotions", "acoustic", *_DROP}),
-  ),
-  "synthetic": _Source(
-    _synthetic, frozenset({"preset", "seed", "num_examples"})
-  ),
-  "word_aligned": _Source(_word_aligned, frozenset({"input", *_DROP})),
-}
-
-
-def build(values: flags.FlagValues) -> corpus_lib.Corpus:
-  """Builds the corpus of the source that the flags name."""
-  return _SOURCES[values.source].build(values)
-
-
-def required(values: flags.FlagValues, name: str) -> str:
-  """Returns a flag's value; a `UserError` where it was not given."""
-  if not values[name].value:
-    raise UserError(f"--{name} is missing; see --help for examples")
-  return values[name].value
-
-
-def refuse_foreign(values: flags.FlagValues) -> None:
-  """Raises a `UserError` for a flag that the chosen source does not read."""
-  own = _SOURCES[values.source].flags
-  every = frozenset().union(*(source.flags for source in _SOURCES.values()))
-  for name in sorted(every - own):
-    if values[name].present:
-      owners = " and ".join(k for k, v in _SOURCES.items() if name in v.flags)
-      raise UserError(
-        f"--{name} does nothing with --source={values.source}; it belongs to"
-        f" {owners}"
-      )
-
-
-def _input(values: flags.FlagValues) -> pathlib.Path:
-  path = pathlib.Path(required(values, "input"))
-  if not path.exists():
-    raise UserError(f"--input={path} does not exist")
-  return path
-
-
-def _word_vectors(values: flags.FlagValues) -> pathlib.Path | None:
-  return pathlib.Path(values.word_vectors) if values.word_vectors else None
 
 
 def define(values: flags.FlagValues) -> None:
@@ -164,6 +18,9 @@ def define(values: flags.FlagValues) -> None:
   _define_features(values)
   _define_labels(values)
   _define_synthetic(values)
+  for source in registry.SOURCES.values():
+    if source.define is not None:
+      source.define(values)
 
 
 def _define_common(values: flags.FlagValues) -> None:
@@ -171,7 +28,7 @@ def _define_common(values: flags.FlagValues) -> None:
   flags.DEFINE_enum(
     "source",
     None,
-    list(_SOURCES),
+    list(registry.SOURCES),
     "What the input is.",
     flag_values=values,
   )
