@@ -27,6 +27,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -124,6 +125,22 @@ def pieces(word: str) -> list[str]:
   return [] if parts == [word] else parts
 
 
+class Embedded(NamedTuple):
+  """Holds a text as a model reads it.
+
+  Attributes:
+    words: The word of each row; None where rows are no words.
+    rows: The vectors, (t, d) float32.
+    tokens: The word that each row belongs to, as its number among those of
+      `tokenise`, (t,) int32; -1 where rows are no words. A compound that falls
+      into pieces has several rows, a word that is left out has none.
+  """
+
+  words: list[str] | None
+  rows: np.ndarray
+  tokens: np.ndarray
+
+
 class Lexicon:
   """Maps a corpus's words to the forms that have vectors.
 
@@ -181,14 +198,24 @@ class Lexicon:
 
   def embed(self, text: str, oov: str) -> tuple[list[str], np.ndarray]:
     """Embeds a text that was counted: its words, and a row for each."""
-    words, rows = [], []
+    embedded = self.embed_tokens(text, oov)
+    return embedded.words, embedded.rows
+
+  def embed_tokens(self, text: str, oov: str) -> Embedded:
+    """Embeds a text that was counted, with the token of each row."""
+    words, rows, tokens = [], [], []
     zeros = np.zeros(self.dim, np.float32)
-    for word in tokenise(text):
+    for token, word in enumerate(tokenise(text)):
       for form, has_vector in self._resolved[word]:
         if has_vector or oov == "zero":
           words.append(form)
           rows.append(self._vectors[form] if has_vector else zeros)
-    return words, np.array(rows, np.float32).reshape(len(rows), self.dim)
+          tokens.append(token)
+    return Embedded(
+      words,
+      np.array(rows, np.float32).reshape(len(rows), self.dim),
+      np.array(tokens, np.int32),
+    )
 
   def summary(self, oov: str, emotions: schema.EmotionVectors) -> dict:
     """Returns the manifest's account of the text."""

@@ -1,0 +1,1 @@
+"""Features from raw text and from sound, for any source."""
