@@ -1,4 +1,4 @@
-"""Reads rows of .csv, .tsv, .jsonl and .npz tables, streamed.
+"""Reads rows of .csv, .tsv, .arff, .jsonl and .npz tables, streamed.
 
 The one reader of tables, for conversion and for prediction. Nothing is held
 but a block of rows, however large the file; nothing is unpickled. In arrays
@@ -7,23 +7,27 @@ line at which the row begins.
 
 Text is UTF-8, with or without a byte order mark. The separator of .csv is the
 one of comma, semicolon and tab that the first line has most of; quotes are
-read strictly, and every row has as many fields as the first line.
+read strictly, and every row has as many fields as the first line. Where blanks
+stand behind the separators of the first line (OpenFace), those behind any are
+left out. openSMILE's names lose their single quotes, in .csv and in .arff.
 """
 
+import contextlib
 import csv
 import json
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
 from mmer_jax.base.errors import UserError
-from mmer_jax.data import npz_files, text_files
+from mmer_jax.data import arff_files, npz_files, text_files
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-SUFFIXES = (".npz", *_CSV, ".jsonl")
+_ARFF = (".arff", ".arff.gz")
+SUFFIXES = (".npz", *_CSV, *_ARFF, ".jsonl")
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
@@ -85,6 +89,8 @@ def open_table(path: pathlib.Path) -> Table:
     return _Npz(path)
   if name.endswith(_CSV):
     return _Csv(path)
+  if name.endswith(_ARFF):
+    return _Arff(path)
   if name.endswith(".jsonl"):
     return _Jsonl(path)
   raise UserError(
@@ -128,25 +134,25 @@ class _Npz(Table):
 class _Csv(Table):
   def __init__(self, path: pathlib.Path) -> None:
     super().__init__(path, (), None)
-    self._separator = _separator(path)
+    self._separator, self._blanks = _separator(path)
     for _, header in self._records():
-      # OpenFace writes a blank behind every comma.
       self.columns = tuple(column.strip() for column in header)
       break
     if not any(self.columns):
       raise UserError(f"{path} is empty; expected a first line of column names")
-    repeated = {c for c in self.columns if self.columns.count(c) > 1}
-    if repeated:
-      raise UserError(
-        f"{path} line 1: column {min(repeated)!r} appears more than once"
-      )
+    _refuse_repeated(self)
 
   def _records(self) -> Iterator[tuple[int, list[str]]]:
     """Reads the records, with the line at which each begins."""
     line = 1
     try:
       with text_files.open_text(self.path) as file:
-        reader = csv.reader(file, delimiter=self._separator, strict=True)
+        reader = csv.reader(
+          file,
+          delimiter=self._separator,
+          skipinitialspace=self._blanks,
+          strict=True,
+        )
         for record in reader:
           if any("\0" in field for field in record):
             raise UserError(
@@ -191,10 +197,21 @@ class _Csv(Table):
       yield Row(where, cells)
 
 
-def _separator(path: pathlib.Path) -> str:
-  """Finds the separator that the first line has most of, outside of quotes."""
-  if ".tsv" in path.suffixes:
-    return "\t"
+def _refuse_repeated(table: Table) -> None:
+  repeated = {c for c in table.columns if table.columns.count(c) > 1}
+  if repeated:
+    raise UserError(
+      f"{table.path}: column {min(repeated)!r} appears more than once in the"
+      " header"
+    )
+
+
+def _separator(path: pathlib.Path) -> tuple[str, bool]:
+  """Finds the separator that the first line has most of, outside of quotes.
+
+  Returns:
+    The separator, and whether blanks stand behind it.
+  """
   try:
     with text_files.open_text(path) as file:
       line = next((line for line in file if line.strip()), "")
@@ -204,7 +221,42 @@ def _separator(path: pathlib.Path) -> str:
     raise UserError(f"{path}: cannot be read: {error}") from error
   bare = re.sub(r'"[^"]*"', "", line)
   # The first of those that are equally frequent: the comma.
-  return max(SEPARATORS, key=bare.count)
+  separator = max(SEPARATORS, key=bare.count)
+  if ".tsv" in path.suffixes:
+    separator = "\t"
+  # Never for tabs: fields that are empty may be blanks there.
+  return separator, separator != "\t" and f"{separator} " in bare
+
+
+class _Arff(Table):
+  def __init__(self, path: pathlib.Path) -> None:
+    with _arff_text(path) as file:
+      self._header = arff_files.read_header(file, str(path))
+    names = [attribute.name for attribute in self._header.attributes]
+    super().__init__(path, names, None)
+    _refuse_repeated(self)
+
+  def rows(self, wanted: Sequence[str]) -> Iterator[Row]:
+    for column in wanted:
+      self.require(column)
+    name = self.path.name
+    with _arff_text(self.path) as file:
+      arff_files.read_header(file, str(self.path))
+      for line, record in arff_files.read_rows(file, self._header, name):
+        cells = dict(zip(self.columns, record, strict=True))
+        yield Row(f"{name} line {line}", cells)
+
+
+@contextlib.contextmanager
+def _arff_text(path: pathlib.Path) -> Iterator[TextIO]:
+  """Opens a file; what goes wrong while it is read becomes a `UserError`."""
+  try:
+    with text_files.open_text(path) as file:
+      yield file
+  except UnicodeDecodeError:
+    raise text_files.not_utf8(path) from None
+  except text_files.READ_ERRORS as error:
+    raise UserError(f"{path}: cannot be read: {error}") from error
 
 
 class _Jsonl(Table):

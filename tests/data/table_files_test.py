@@ -81,6 +81,23 @@ def test_a_jsonl_row_is_an_object_of_its_own(tmp_path):
     ("a.jsonl", b'{"id": 1}\n{"id":\n', "a.jsonl line 2: not JSON"),
     ("a.jsonl", b"[1]\n", "line 1: expected a JSON object, got list"),
     ("a.jsonl", b'{"x": 1}\n', "line 1: no column 'id'"),
+    ("a.csv", b"id, x, y\n1, 2\n", "line 2: 2 fields, expected 3"),
+    ("a.arff", b"", "no line @data"),
+    ("a.arff", b"id,x\n1,2\n", "line 1: 'id,x' is no line of an ARFF header"),
+    ("a.arff", b"% a\n@DATA\n1\n", "no @attribute before @data, line 2"),
+    ("a.arff", b"@attribute id\n@data\n", "line 1: .*TYPE, with a type of n"),
+    ("a.arff", b"@attribute id {a,'b}\n@data\n", "line 1: .*TYPE"),
+    ("a.arff", b"@attribute id relational\n@data\n", "line 1: '@attribute"),
+    ("a.arff", b"@attribute x real\n@data\n", "no column 'id'; it has x"),
+    ("a.arff", b"@attribute id real\n" * 2 + b"@data\n", "'id' appears more"),
+    ("a.arff", b"@attribute id real\n@data\n\n1,2\n", "line 4: 2 fields"),
+    ("a.arff", b"@attribute id real\n@data\n{0 1}\n", "line 3: a sparse row"),
+    ("a.arff", b"@attribute id string\n@data\n'a\n", "line 3: a quote is"),
+    ("a.arff", b"@attribute id string\n@data\na'b\n", "line 3: a quote is"),
+    ("a.arff", b"@attribute id {a,b}\n@data\nb\nc\n", "line 4: 'c' is no va"),
+    ("a.arff", b"@attribute id real\n@data\n\xe9\n", "line 3 is not UTF-8"),
+    ("a.arff", b"@attribute id string %s\n@data\n\0" % (b" " * 64), "a NUL"),
+    ("a.arff.gz", gzip.compress(b"@data" * 99, mtime=0)[:-9], "cannot be read"),
     ("a.npz", b"PK not a zip file", "not a readable .npz"),
     ("a.xlsx", b"", "unknown kind of table"),
   ],
@@ -163,6 +180,70 @@ def test_files_of_opensmile_and_openface_are_read(tmp_path):
   assert [
     float(table_files.as_vector(row.cells["AU01_r"], "", "")) for row in read
   ] == [2.55, 3.84]
+
+
+def test_blanks_behind_the_separators_of_the_first_line_are_none(tmp_path):
+  path = tmp_path / "a.csv"
+  path.write_text('id, text, x\na, "one, two", 1\nb,  , 2\nc,d,3\n')
+  assert [row.cells for row in rows(path, "id")] == [
+    {"id": "a", "text": "one, two", "x": "1"},
+    {"id": "b", "text": "", "x": "2"},
+    {"id": "c", "text": "d", "x": "3"},
+  ]
+  # Where the first line has none they are the cells' own.
+  path.write_text("id,text\na, b\n")
+  assert rows(path, "id")[0].cells == {"id": "a", "text": " b"}
+  (tmp_path / "a.tsv").write_text("id\t text\na\t b\n")
+  assert rows(tmp_path / "a.tsv", "id")[0].cells["text"] == " b"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_arff_is_read_with_its_quotes_and_classes(tmp_path, packed):
+  text = r"""% made here
+@RELATION 'a relation'
+
+@attribute name string
+@Attribute 'F0 mean' NUMERIC
+@attribute "it's" real
+@attribute class{neutral,'very happy', "sad" }
+@attribute day date "yyyy-MM-dd"
+
+@DATA
+% no row
+'Ses01_F000', 2.5e+01 ,-1,neutral,?
+
+'it\'s, "so"',?,2,'very happy','a\tb\\c'
+"?",3	4,sad,2001-01-01
+"""
+  path = tmp_path / ("a.arff.gz" if packed else "a.arff")
+  data = ("\ufeff" + text.replace("\n", "\r\n")).encode()
+  path.write_bytes(gzip.compress(data) if packed else data)
+  columns = ("name", "F0 mean", "it's", "class", "day")
+  table = table_files.open_table(path)
+  assert table.columns == columns and table.total is None
+  read = list(table.rows(["class"]))
+  assert [tuple(row.cells.values()) for row in read] == [
+    ("Ses01_F000", "2.5e+01", "-1", "neutral", ""),
+    ('it\'s, "so"', "", "2", "very happy", "a\tb\\c"),
+    ("?", "3", "4", "sad", "2001-01-01"),
+  ]
+  assert read[1].where == f"{path.name} line 14"
+  assert np.isnan(table_files.as_vector(read[1].cells["F0 mean"], "", ""))
+  # A second pass yields the same.
+  assert list(table.rows([])) == read
+
+
+def test_drawn_arff_equals_the_csv_of_the_same_features(data_dir):
+  arff, csv_row = (
+    next(table_files.open_table(data_dir / "layouts" / name).rows([])).cells
+    for name in ("opensmile.arff", "opensmile_csv.csv")
+  )
+  assert arff.pop("class") == ""
+  assert list(arff) == list(csv_row) and arff["name"] == csv_row["name"]
+  for column in list(arff)[1:]:
+    np.testing.assert_allclose(
+      float(arff[column]), float(csv_row[column]), rtol=1e-2
+    )
 
 
 def test_a_row_over_several_lines_is_named_by_its_first(tmp_path):
