@@ -31,10 +31,10 @@ quickstart: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n auto --dist=loadfile
+	$(BIN)/python -m pytest -n auto --dist=worksteal
 
 long: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist=loadfile -m long
+	$(BIN)/python -m pytest -n auto --dist=worksteal -m long
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -9,7 +9,7 @@ import rich.console
 
 from configs import quickstart
 from mmer_jax.evaluation import train_and_evaluate
-from tests import made_once
+from tests import made_once, synthetic_shards
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -29,20 +29,6 @@ def verb(name, *words):
   return run("-m", name, *words)
 
 
-def convert(folder):
-  """Converts 120 synthetic utterances."""
-  done = verb(
-    "data_prep.convert",
-    "--source=synthetic",
-    "--preset=tiny",
-    "--num_examples=120",
-    "--file_format=array_record",
-    f"--output={folder}",
-  )
-  assert not done.returncode, done.stderr
-  return folder
-
-
 def train(shards, folder):
   """Trains two folds of MTEE for an epoch."""
   config = quickstart.get_config()
@@ -60,8 +46,8 @@ def train(shards, folder):
 
 
 def shards_once(factory):
-  """The shards, made once for all workers; nobody writes into them."""
-  return made_once.made_once(factory, "shards", convert)
+  """Converts 120 synthetic utterances, once for all workers."""
+  return synthetic_shards.synthetic(factory, count=120)
 
 
 def trained_once(factory):

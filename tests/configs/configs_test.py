@@ -101,17 +101,9 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
   assert len(jax.tree.leaves(shapes)) > 4
 
 
-# The others' programs differ in little.
-_SHORT = ("dae_mmd.semi",)
-
-
+@pytest.mark.long
 @pytest.mark.parametrize(
-  "name",
-  [
-    pytest.param(name, marks=() if name in _SHORT else pytest.mark.long)
-    for name in MODULES
-    if name != "quickstart"
-  ],
+  "name", [name for name in MODULES if name != "quickstart"]
 )
 def test_a_smoke_config_takes_two_finite_steps(name):
   outcome = benchmark.benchmark(load(name, "smoke"), runs=2, dispatches=1)

@@ -43,6 +43,7 @@ def peak_mib(rows, form):
   return float(done.stdout)
 
 
+@pytest.mark.long
 def test_blocks_need_no_memory_for_all_pairs():
   """One array of all pairs of 6,144 rows is 144 MiB, and dense has several."""
   assert peak_mib(6144, "dense") > 400

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -18,6 +16,7 @@ from mmer_jax.evaluation import evaluate, train_and_evaluate
 from mmer_jax.experiment import build
 from mmer_jax.training import session as session_lib
 from mmer_jax.training import stopper
+from tests import synthetic_shards
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -26,22 +25,7 @@ EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("low") / "shards"
-  subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny_mosei",
-      "--num_examples=400",
-      f"--output={folder}",
-    ],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-  )
-  return folder
+  return synthetic_shards.synthetic(tmp_path_factory, "tiny_mosei", 400)
 
 
 def make(shards, module=quickstart, **changes):

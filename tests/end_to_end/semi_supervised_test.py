@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -18,40 +16,21 @@ from mmer_jax.evaluation import evaluate, train_and_evaluate
 from mmer_jax.experiment import build, provenance, records
 from mmer_jax.training import loop
 from mmer_jax.training import session as session_lib
+from tests import synthetic_shards
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 
 
-def convert(folder, *options):
-  subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny",
-      f"--output={folder}",
-      *options,
-    ],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-  )
-  return folder
-
-
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("semi") / "shards"
-  return convert(folder, "--num_examples=300")
+  return synthetic_shards.synthetic(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def meetings(tmp_path_factory):
   """Another corpus of the same features; its labels are not to be seen."""
-  folder = tmp_path_factory.mktemp("semi") / "meetings"
-  return convert(folder, "--num_examples=50")
+  return synthetic_shards.synthetic(tmp_path_factory, count=50)
 
 
 def make(shards, **changes):

@@ -19,29 +19,11 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.core import metrics
 from mmer_jax.data import manifest
 from mmer_jax.evaluation import evaluate, load, scores, train_and_evaluate
-from tests import toy_workdir
+from tests import synthetic_shards, toy_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
 SEEN = ("neutral", "happy", "sad")
-
-
-def convert(folder, count):
-  subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny",
-      f"--num_examples={count}",
-      f"--output={folder}",
-    ],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-  )
-  return folder
 
 
 def trained(shards, folder, module=quickstart, **changes):
@@ -67,7 +49,7 @@ def trained(shards, folder, module=quickstart, **changes):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-  return convert(tmp_path_factory.mktemp("evaluate") / "shards", 250)
+  return synthetic_shards.synthetic(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -300,13 +282,13 @@ def test_a_baseline_guesses_a_new_emotion_and_says_so(shards, tmp_path, caplog):
 
 
 @pytest.mark.long
-def test_other_shards_only_on_purpose(shards, tmp_path):
-  other = convert(tmp_path / "other", 130)
+def test_other_shards_only_on_purpose(shards, tmp_path, tmp_path_factory):
+  other = synthetic_shards.synthetic(tmp_path_factory, count=120)
   moved = tmp_path / "w"
   trained(shards, moved)
   config = json.loads((moved / "config.json").read_text())
   config["data"]["dir"] = str(other)
-  (moved / "config.json").write_text(json.dumps(config))
+  toy_workdir.write_config(moved, config)
   with pytest.raises(errors.UserError, match="--data_dir=DIR"):
     evaluate.evaluate_workdir(moved, evaluate.Request("test"))
   outcome = evaluate.evaluate_workdir(

@@ -28,7 +28,7 @@ from mmer_jax.serving import stablehlo
 from mmer_jax.serving import workdir as workdir_lib
 from mmer_jax.training import checkpoints
 from mmer_jax.training import session as session_lib
-from tests import toy_workdir
+from tests import synthetic_shards, toy_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -38,22 +38,7 @@ LIKELY = {**NOISY, "repair.score": "likelihood"}
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("robustness") / "shards"
-  subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny_mosei",
-      "--num_examples=300",
-      f"--output={folder}",
-    ],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-  )
-  return folder
+  return synthetic_shards.synthetic(tmp_path_factory, "tiny_mosei")
 
 
 def make(module, shards, **changes):

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from mmer_jax.evaluation import evaluate, train_and_evaluate
 from mmer_jax.experiment import build
 from mmer_jax.training import checkpoints, mesh
 from mmer_jax.training import session as session_lib
+from tests import synthetic_shards
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUIET = rich.console.Console(quiet=True)
@@ -40,22 +42,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> pathlib.Path:
   """The synthetic corpus of the quickstart, smaller."""
-  folder = tmp_path_factory.mktemp("tiny") / "shards"
-  subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny",
-      "--num_examples=300",
-      f"--output={folder}",
-    ],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-  )
-  return folder
+  return synthetic_shards.synthetic(tmp_path_factory)
 
 
 def small(tiny, **changes):
@@ -404,22 +391,10 @@ def test_another_config_in_the_same_workdir_is_refused(tiny, unbroken):
   assert "now 0.123" in output
 
 
-def test_other_shards_in_the_same_workdir_are_refused(tiny, unbroken, tmp_path):
-  other = tmp_path / "other"
-  subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny",
-      "--num_examples=301",
-      f"--output={other}",
-    ],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-  )
+def test_other_shards_in_the_same_workdir_are_refused(
+  tiny, unbroken, tmp_path_factory
+):
+  other = synthetic_shards.synthetic(tmp_path_factory, count=120)
   config = workdir.read_config(unbroken)
   with config.unlocked():
     config.data.dir = str(other)
@@ -430,11 +405,9 @@ def test_other_shards_in_the_same_workdir_are_refused(tiny, unbroken, tmp_path):
 
 
 def test_a_flipped_byte_in_a_shard_trains_nothing(tiny, tmp_path):
-  import shutil
-
   copy = tmp_path / "copy"
   shutil.copytree(tiny, copy)
-  shard = next(copy.glob("*tfrecord*"))
+  shard = next(copy.glob("*-of-*"))
   content = bytearray(shard.read_bytes())
   content[len(content) // 2] ^= 1
   shard.write_bytes(content)

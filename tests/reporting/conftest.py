@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import made_once, toy_model, word_shards
+from tests import made_once, synthetic_shards, toy_model, word_shards
 
 SMALL = (
   "--config.seeds=(0,)",
@@ -21,17 +21,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mosei_shards(tmp_path_factory):
-  def convert(folder):
-    done = toy_model.verb(
-      "data_prep.convert",
-      "--source=synthetic",
-      "--preset=tiny_mosei",
-      "--num_examples=300",
-      f"--output={folder}",
-    )
-    assert not done.returncode, done.stderr
-
-  return made_once.made_once(tmp_path_factory, "mosei_shards", convert)
+  return synthetic_shards.synthetic(tmp_path_factory, "tiny_mosei")
 
 
 @pytest.fixture(scope="session")
