@@ -77,24 +77,31 @@ def _define_features(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "word_vectors",
     None,
-    "utterances, cmu_processed, recordings: vectors in GloVe's text format, .gz"
-    " allowed.",
+    "utterances, cmu_processed, recordings, iemocap, ami: vectors in GloVe's"
+    " text format, .gz allowed.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "oov",
     "skip",
     text.OOV_POLICIES,
-    "utterances, recordings: a word without a vector is left out, or a row of"
-    " zeros.",
+    "utterances, recordings, iemocap, ami: a word without a vector is left out,"
+    " or a row of zeros.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "acoustic",
     "is10",
     list(sound.ACOUSTIC),
-    "recordings: openSMILE's functionals of Interspeech 2010, or descriptors"
-    " and deltas of Interspeech 2013 each 10 ms.",
+    "recordings, iemocap, ami: openSMILE's functionals of Interspeech 2010, or"
+    " descriptors and deltas of Interspeech 2013 each 10 ms.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "variant",
+    "4",
+    "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
+    " dialogues alone; both as in 4_improvised.",
     flag_values=values,
   )
   flags.DEFINE_list(

@@ -16,6 +16,7 @@ from data_prep.sources import (
   word_aligned,
 )
 from data_prep.sources import source as source_lib
+from data_prep.sources.iemocap import source as iemocap
 from mmer_jax.base.errors import UserError
 
 
@@ -93,6 +94,7 @@ SOURCES = {
     _recordings,
     frozenset({"input", "word_vectors", "oov", "emotions", "acoustic", *_DROP}),
   ),
+  "iemocap": source_lib.Source(iemocap.build, iemocap.FLAGS.union(_DROP)),
   "synthetic": source_lib.Source(
     _synthetic, frozenset({"preset", "seed", "num_examples"})
   ),

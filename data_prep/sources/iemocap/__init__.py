@@ -1,0 +1,1 @@
+"""Reads IEMOCAP's release folder."""
