@@ -1,7 +1,8 @@
 """Extracts openSMILE's features from recordings.
 
 Channels are averaged. Nothing is resampled: openSMILE's features depend on the
-sampling rate, so that all recordings of a corpus need one.
+sampling rate, so that all recordings of a corpus need one. The sound of videos
+comes through ffmpeg at the rate of `media.RATE_HZ`.
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_prep.corpus import corpus
+from data_prep.readers import media
 from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
 
@@ -68,7 +70,7 @@ class Recording(NamedTuple):
   Attributes:
     number: Its place in the list, from 0.
     where: The list and the line, for messages.
-    wav: The file.
+    wav: The file, of sound or of video.
     start: Where in the file it begins, in seconds.
     end: Where in the file it ends, in seconds; None for the file's end.
   """
@@ -78,6 +80,10 @@ class Recording(NamedTuple):
   wav: pathlib.Path
   start: float = 0.0
   end: float | None = None
+
+
+class TooShort(UserError):
+  """Says that a recording is too short for any features."""
 
 
 class Sound:
@@ -145,7 +151,10 @@ class Sound:
 
   def _read(self, recording: Recording) -> tuple[np.ndarray, int]:
     try:
-      with self._soundfile.SoundFile(str(recording.wav)) as file:
+      with (
+        media.sound_of(recording.wav, recording.where) as wav,
+        self._soundfile.SoundFile(str(wav)) as file,
+      ):
         rate, total = file.samplerate, file.frames
         first = min(round(recording.start * rate), total)
         last = total
@@ -201,7 +210,7 @@ class Sound:
     where, wav = recording.where, recording.wav
     self._check_rate(recording, rate)
     if not len(samples):
-      raise UserError(f"{where}: {wav} is empty, expected sound; leave it out")
+      raise TooShort(f"{where}: {wav} is empty, expected sound; leave it out")
     if not np.isfinite(samples).all():
       raise UserError(
         f"{where}: {wav} holds samples that are not finite; record or convert"
@@ -209,7 +218,7 @@ class Sound:
       )
     # The longest of openSMILE's windows has 60 ms; deltas need a few of them.
     if len(samples) < 0.1 * rate:
-      raise UserError(
-        f"{where}: {wav} lasts {1e3 * len(samples) / rate:.0f} ms,"
+      raise TooShort(
+        f"{where}: {wav} lasts {1e3 * len(samples) / rate:.3g} ms,"
         " expected 100 ms at least; leave it out"
       )
