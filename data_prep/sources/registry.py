@@ -8,6 +8,7 @@ from absl import flags
 
 from data_prep.corpus import columns
 from data_prep.corpus import corpus as corpus_lib
+from data_prep.features import text_features
 from data_prep.sources import (
   cmu_processed,
   recordings,
@@ -16,7 +17,9 @@ from data_prep.sources import (
   word_aligned,
 )
 from data_prep.sources import source as source_lib
+from data_prep.sources.ami import source as ami
 from data_prep.sources.iemocap import source as iemocap
+from data_prep.sources.pickles import source as pickles
 from mmer_jax.base.errors import UserError
 
 
@@ -29,8 +32,7 @@ def _utterances(values: flags.FlagValues) -> corpus_lib.Corpus:
   return utterances.build(
     values.spec,
     source_lib.input_path(values),
-    source_lib.word_vectors(values),
-    values.oov,
+    text_features.choose(values),
     values.positive_above,
   )
 
@@ -50,21 +52,6 @@ def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
   )
 
 
-def _recordings(values: flags.FlagValues) -> corpus_lib.Corpus:
-  if values.word_vectors is None:
-    raise UserError(
-      "--source=recordings needs --word_vectors=FILE for the text;"
-      " --word_vectors= goes without"
-    )
-  return recordings.build(
-    source_lib.input_path(values),
-    acoustic=values.acoustic,
-    word_vectors=source_lib.word_vectors(values),
-    oov=values.oov,
-    emotions=tuple(values.emotions or ()),
-  )
-
-
 def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
   return synthetic.build(values.preset, values.seed, values.num_examples)
 
@@ -78,7 +65,7 @@ SOURCES = {
   "utterances": source_lib.Source(
     _utterances,
     frozenset(
-      {"input", "spec", "word_vectors", "oov", "positive_above", *_DROP}
+      {"input", "spec", "positive_above", *text_features.FLAGS, *_DROP}
     ),
   ),
   "cmu_processed": source_lib.Source(
@@ -91,10 +78,13 @@ SOURCES = {
     ),
   ),
   "recordings": source_lib.Source(
-    _recordings,
-    frozenset({"input", "word_vectors", "oov", "emotions", "acoustic", *_DROP}),
+    recordings.build, recordings.FLAGS.union(_DROP), recordings.define
   ),
+  "ami": source_lib.Source(ami.build, ami.FLAGS.union(_DROP), ami.define),
   "iemocap": source_lib.Source(iemocap.build, iemocap.FLAGS.union(_DROP)),
+  "pickle": source_lib.Source(
+    pickles.build_from_flags, pickles.FLAGS.union(_DROP), pickles.define
+  ),
   "synthetic": source_lib.Source(
     _synthetic, frozenset({"preset", "seed", "num_examples"})
   ),

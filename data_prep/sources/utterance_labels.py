@@ -1,24 +1,13 @@
 """Reads the labels of a row, as a spec describes them."""
 
-import re
-
 import ml_collections
 import numpy as np
 
 from data_prep.corpus import label_scores
+from data_prep.sources import spec_defaults, utterance_tables
+from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import table_files
-
-# A column in a template.
-FIELD = re.compile(r"\{([^{}]*)\}")
-
-
-def fill(template: str, row: table_files.Row) -> str:
-  """Fills a row's values into a template."""
-  return FIELD.sub(
-    lambda match: table_files.as_text(row.cells[match[1]], row.where, match[1]),
-    template,
-  ).strip()
 
 
 class Labels:
@@ -69,18 +58,16 @@ class Labels:
     return labels
 
   def _from_name(self, row: table_files.Row) -> np.ndarray | None:
-    value = fill(self._spec.label, row)
-    # Whole numbers that a table holds as 1.0.
-    whole = re.sub(r"^(-?\d+)\.0+$", r"\1", value)
+    value = utterance_tables.fill(self._spec.label, row)
     if value not in self._values and value not in self._unlabelled:
-      value = whole
+      value = spec_defaults.whole(value)
     if value in self._unlabelled:
       return None
     if value not in self._values:
       raise UserError(
         f"{row.where}: label {value!r} from {self._spec.label} is neither in"
         f" spec.label_values ({', '.join(self._values)}) nor in"
-        " spec.unlabelled"
+        f" spec.unlabelled{errors.did_you_mean(value, self._values)}"
       )
     labels = np.zeros(len(self._order), np.float32)
     labels[self._order[self._values[value]]] = 1

@@ -1,7 +1,5 @@
 """Reads the rows of a table as a spec describes them."""
 
-import fnmatch
-import pathlib
 import zlib
 from collections.abc import Iterator
 
@@ -11,12 +9,10 @@ import numpy as np
 from data_prep.corpus import corpus
 from data_prep.corpus import text as text_lib
 from data_prep.sources import spec as spec_lib
-from data_prep.sources import utterance_labels
+from data_prep.sources import utterance_labels, utterance_tables
+from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema, table_files
-
-# The column that names the file a row is from.
-_FILE = "file"
 
 
 class Rows:
@@ -31,66 +27,51 @@ class Rows:
   def __init__(
     self,
     spec: ml_collections.ConfigDict,
-    path: pathlib.Path,
+    tables: utterance_tables.Tables,
     positive_above: float | None,
   ) -> None:
-    """Opens the tables and checks that every column is there."""
+    """Takes a complete spec, and checks that every column is there."""
     self._spec = spec
-    self._tables = _open_tables(spec, path)
-    self._features = _FeatureColumns(spec, next(iter(self._tables.values())))
+    self._tables = tables
+    self._features = _FeatureColumns(spec, tables)
     self._labels = utterance_labels.Labels(spec, positive_above)
     self.tally: dict[str, int] = {}
     self._splits = {str(value): split for value, split in spec.split_values}
     self._wanted = self._require_columns()
-    totals = [table.total for table in self._tables.values()]
-    unknown = None in totals or any(spec.crop.values()) or spec.get("rows")
-    self.total = None if unknown else sum(totals)
-    kinds = {"".join(t.path.suffixes[-2:]) for t in self._tables.values()}
-    self.layout = (
-      f"{len(self._tables)} table(s) of utterances,"
-      f" {', '.join(sorted(kind.lstrip('.') for kind in kinds))}"
-    )
+    unknown = any(spec.crop.values()) or spec.rows
+    self.total = None if unknown else tables.total
+    self.layout = tables.layout
 
   def _require_columns(self) -> list[str]:
     """Lists the columns that the spec reads; every table must have them."""
     spec = self._spec
+    named = [(key, spec[key]) for key in spec_lib.TEMPLATES]
+    named += [("rows", template) for template, _ in spec.rows]
     columns = [
-      column
-      for key in spec_lib.TEMPLATES
-      for column in utterance_labels.FIELD.findall(spec[key])
+      (column, f"spec.{key} is {template!r}")
+      for key, template in named
+      for column in utterance_tables.columns_in(template)
     ]
-    columns += [column for _, column in spec.label_columns]
-    for template, _ in spec.get("rows", ()):
-      columns += utterance_labels.FIELD.findall(template)
-    columns += self._features.columns
-    first = next(iter(self._tables.values()))
-    if not spec.files and _FILE in columns and first.columns:
-      first.require(_FILE)
-    wanted = [
-      c for c in dict.fromkeys(columns) if not (spec.files and c == _FILE)
+    columns += [
+      (column, f"spec.label_columns has {(emotion, column)!r}")
+      for emotion, column in spec.label_columns
     ]
-    for table in self._tables.values():
-      for column in wanted:
-        table.require(column)
-    return wanted
+    columns += [
+      (column, f"spec.features.{modality} has it")
+      for modality, column in self._features.columns
+    ]
+    for column, because in columns:
+      self._tables.require(column, because)
+    return list(dict.fromkeys(column for column, _ in columns))
 
   def _rows(self) -> Iterator[table_files.Row]:
-    """Reads the rows of every file, with the file's key as a column."""
+    """Reads the rows that `spec.rows` chooses."""
     self.tally.clear()
-    for key, table in self._tables.items():
-      for row in table.rows(self._wanted):
-        if self._spec.files:
-          row.cells[_FILE] = key
-        if self._is_chosen(row):
-          yield row
-        else:
-          self._count("left out by spec.rows")
-
-  def _is_chosen(self, row: table_files.Row) -> bool:
-    return all(
-      fnmatch.fnmatchcase(utterance_labels.fill(template, row), pattern)
-      for template, pattern in self._spec.get("rows", ())
-    )
+    for row in self._tables.rows(self._wanted):
+      if utterance_tables.is_chosen(row, self._spec.rows):
+        yield row
+      else:
+        self._count("left out by spec.rows")
 
   def _count(self, what: str) -> None:
     self.tally[what] = self.tally.get(what, 0) + 1
@@ -134,7 +115,7 @@ class Rows:
     self._labels.check(self.layout)
 
   def _fill(self, key: str, row: table_files.Row) -> str:
-    return utterance_labels.fill(self._spec[key], row)
+    return utterance_tables.fill(self._spec[key], row)
 
   def _text(self, row: table_files.Row) -> str | None:
     """Reads the text as `spec.crop` leaves it; None for silence."""
@@ -153,38 +134,14 @@ class Rows:
     if not self._spec.split:
       return ""
     if value not in self._splits:
+      value = value.lower()
+    if value not in self._splits:
       raise UserError(
         f"{row.where}: split {value!r} from {self._spec.split} is not in"
         f" spec.split_values ({', '.join(self._splits)})"
+        f"{errors.did_you_mean(value, self._splits)}"
       )
     return self._splits[value]
-
-
-def _open_tables(
-  spec: ml_collections.ConfigDict, path: pathlib.Path
-) -> dict[str, table_files.Table]:
-  """Opens the spec's files below a folder, or the one file, by their keys."""
-  if not spec.files:
-    if path.is_dir():
-      raise UserError(
-        f"--input={path} is a folder; the spec {spec.name} reads one file"
-      )
-    return {"": table_files.open_table(path)}
-  if not path.is_dir():
-    raise UserError(
-      f"--input={path} is a file; the spec {spec.name} reads"
-      f" {', '.join(name for _, name in spec.files)} from a folder"
-    )
-  tables = {
-    key: table_files.open_table(path / name) for key, name in spec.files
-  }
-  for table in tables.values():
-    if _FILE in table.columns:
-      raise UserError(
-        f"{table.path} has a column {_FILE!r}, which spec.files needs for"
-        " itself; rename the column"
-      )
-  return tables
 
 
 def _cropped(
@@ -209,18 +166,18 @@ class _FeatureColumns:
   """Reads the features of a row from the columns that a spec names."""
 
   def __init__(
-    self, spec: ml_collections.ConfigDict, table: table_files.Table
+    self, spec: ml_collections.ConfigDict, tables: utterance_tables.Tables
   ) -> None:
     self._spec = spec
     self._columns = {
-      name: _expand(table, entry.columns)
+      name: _expand(tables, entry.columns)
       for name, entry in spec.features.items()
     }
 
   @property
-  def columns(self) -> list[str]:
-    """Every column that holds features."""
-    return [c for group in self._columns.values() for c in group]
+  def columns(self) -> list[tuple[str, str]]:
+    """Every modality and column that holds features."""
+    return [(name, c) for name, group in self._columns.items() for c in group]
 
   def modalities(
     self, rows: Iterator[table_files.Row]
@@ -314,7 +271,7 @@ def _check_vectors(
 
 
 def _expand(
-  table: table_files.Table, columns: tuple[str, ...]
+  tables: utterance_tables.Tables, columns: tuple[str, ...]
 ) -> tuple[str, ...]:
   """Replaces prefixes such as `mfcc_*` by the columns that begin so."""
   expanded: list[str] = []
@@ -322,11 +279,11 @@ def _expand(
     if not column.endswith("*"):
       expanded.append(column)
       continue
-    matching = [c for c in table.columns if c.startswith(column[:-1])]
+    matching = [c for c in tables.columns if c.startswith(column[:-1])]
     if not matching:
       raise UserError(
-        f"{table.path}: no column matches {column!r}; it has"
-        f" {', '.join(table.columns) or 'columns of its own in every row'}"
+        f"{tables.path}: no column matches {column!r}; it has"
+        f" {', '.join(tables.columns) or 'no column'}"
       )
     expanded += matching
   return tuple(expanded)

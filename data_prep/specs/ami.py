@@ -29,30 +29,14 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     )
   config = ml_collections.ConfigDict()
   config.name = "ami"
-  config.label_type = "single"
-  config.files = ()
   config.id = "{meeting}_{turn}"
   # Roles, not people: the same role is another person in another meeting.
   config.speaker = "{meeting} {speaker}"
   config.session = "{meeting}"
   config.dialogue = "{meeting}"
-  config.split = ""
-  config.split_values = ()
   config.text = "{text}"
   config.label = ""
-  config.label_values = ()
-  config.unlabelled = ()
-  config.label_columns = ()
   config.emotions = ("neutral", "happy", "sad", "angry")
-  config.emotion_words = (
-    ("neutral", ("neutral",)),
-    ("happy", ("happy", "happiness")),
-    ("sad", ("sad", "sadness")),
-    ("angry", ("angry", "anger")),
-  )
-  config.features = ml_collections.ConfigDict()
   fewest, most = _CROPS[variant]
-  config.crop = ml_collections.ConfigDict(
-    {"min_words": fewest, "max_words": most}
-  )
+  config.crop = {"min_words": fewest, "max_words": most}
   return config.lock()

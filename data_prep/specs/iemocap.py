@@ -51,19 +51,6 @@ _VARIANTS = (*_EMOTIONS, *(f"4_{kind}" for kind in _KINDS))
 # No agreement between the annotators, and "other".
 _NO_EMOTION = ("xxx", "oth")
 
-# Dai et al. 2020 first, where they name a word.
-_WORDS = {
-  "neutral": ("neutral",),
-  "happy": ("happy", "happiness"),
-  "sad": ("sad", "sadness"),
-  "angry": ("angry", "anger"),
-  "excited": ("exciting", "excited", "excitement"),
-  "frustrated": ("frustrating", "frustrated", "frustration"),
-  "surprised": ("surprising", "surprised", "surprise"),
-  "fear": ("fear", "afraid", "scared"),
-  "disgust": ("disgust", "disgusted", "disgusting"),
-}
-
 
 def get_config(variant: str = "4") -> ml_collections.ConfigDict:
   """Returns the spec of a variant: 4, 6, all, 4_improvised, 4_scripted."""
@@ -74,36 +61,17 @@ def get_config(variant: str = "4") -> ml_collections.ConfigDict:
     )
   classes, _, kind = variant.partition("_")
   label_values = _EMOTIONS[classes]
-  emotions = tuple(dict.fromkeys(emotion for _, emotion in label_values))
   known = {value for value, _ in label_values}
   others = [value for value, _ in _EMOTIONS["all"] if value not in known]
   config = ml_collections.ConfigDict()
   config.name = f"iemocap_{variant}"
-  config.label_type = "single"
-  config.files = ()
   config.id = "{utt_id}"
-  config.speaker = "{speaker}"
-  config.session = "{session}"
   config.dialogue = "{dialog_id}"
-  config.split = ""
-  config.split_values = ()
   config.text = "{text}"
   config.label = "{emotion}"
   config.label_values = label_values
   config.unlabelled = (*others, *_NO_EMOTION)
-  config.label_columns = ()
-  config.emotions = emotions
-  config.emotion_words = tuple((name, _WORDS[name]) for name in emotions)
-  config.features = ml_collections.ConfigDict(
-    {
-      "acoustic": {
-        "columns": ("audio_egemaps47",),
-        "names": (),
-        "padding": "none",
-      }
-    }
-  )
+  config.features = {"acoustic": ("audio_egemaps47",)}
   if kind:
     config.rows = (("{dialog_id}", _KINDS[kind]),)
-  config.crop = ml_collections.ConfigDict({"min_words": 0, "max_words": 0})
   return config.lock()

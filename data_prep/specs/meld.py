@@ -11,20 +11,16 @@ import ml_collections
 
 _EMOTIONS = {
   "emotion": (
-    ("neutral", ("neutral",)),
-    ("joy", ("joy", "happiness", "happy")),
-    ("surprise", ("surprise", "surprised")),
-    ("anger", ("anger", "angry")),
-    ("sadness", ("sadness", "sad")),
-    ("disgust", ("disgust", "disgusted", "disgusting")),
-    ("fear", ("fear", "afraid")),
+    *("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"),
   ),
-  "sentiment": (
-    ("negative", ("negative", "bad")),
-    ("neutral", ("neutral",)),
-    ("positive", ("positive", "good")),
-  ),
+  "sentiment": ("negative", "neutral", "positive"),
 }
+_COLUMNS = {"emotion": "{Emotion}", "sentiment": "{Sentiment}"}
+_WORDS = (
+  ("joy", ("joy", "happiness", "happy")),
+  ("sadness", ("sadness", "sad")),
+  ("fear", ("fear", "afraid")),
+)
 
 
 def get_config(variant: str = "emotion") -> ml_collections.ConfigDict:
@@ -34,10 +30,9 @@ def get_config(variant: str = "emotion") -> ml_collections.ConfigDict:
       f"unknown variant {variant!r} of specs/meld.py, expected one of"
       f" {', '.join(_EMOTIONS)}"
     )
-  emotions = tuple(name for name, _ in _EMOTIONS[variant])
+  emotions = _EMOTIONS[variant]
   config = ml_collections.ConfigDict()
   config.name = f"meld_{variant}"
-  config.label_type = "single"
   config.files = (
     ("train", "train_sent_emo.csv"),
     ("dev", "dev_sent_emo.csv"),
@@ -45,22 +40,10 @@ def get_config(variant: str = "emotion") -> ml_collections.ConfigDict:
   )
   # Dialogues are numbered from 0 in every file.
   config.id = "{file}_dia{Dialogue_ID}_utt{Utterance_ID}"
-  config.speaker = "{Speaker}"
-  config.session = ""
   config.dialogue = "{file}_dia{Dialogue_ID}"
-  config.split = "{file}"
-  config.split_values = (
-    ("train", "train"),
-    ("dev", "validation"),
-    ("test", "test"),
-  )
   config.text = "{Utterance}"
-  config.label = "{Emotion}" if variant == "emotion" else "{Sentiment}"
-  config.label_values = tuple((name, name) for name in emotions)
+  config.label = _COLUMNS[variant]
   config.unlabelled = ()
-  config.label_columns = ()
   config.emotions = emotions
-  config.emotion_words = _EMOTIONS[variant]
-  config.features = ml_collections.ConfigDict()
-  config.crop = ml_collections.ConfigDict({"min_words": 0, "max_words": 0})
+  config.emotion_words = tuple(pair for pair in _WORDS if pair[0] in emotions)
   return config.lock()

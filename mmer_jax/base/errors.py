@@ -1,5 +1,6 @@
-"""Defines the error of a user's mistake, and two checks that raise it."""
+"""Defines the error of a user's mistake, and helps to raise it."""
 
+import difflib
 import importlib
 from collections.abc import Iterable
 from typing import Any
@@ -26,6 +27,13 @@ def check_choices(key: str, value: Any, choices: Iterable[Any]) -> None:
       f"config.{key} is {value!r}, expected one of"
       f" {', '.join(str(choice) for choice in expected)}"
     )
+
+
+def did_you_mean(value: Any, choices: Iterable[Any]) -> str:
+  """Names the choice nearest to a wrong value; empty where none is near."""
+  by_lower = {str(choice).lower(): str(choice) for choice in choices}
+  near = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
+  return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 def require(module_name: str, extra: str, what: str) -> Any:

@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_prep.corpus import classes
+from data_prep.features import text_features
 from data_prep.readers import describe
 from data_prep.sources import spec as spec_lib
 from data_prep.sources import utterances, word_aligned
@@ -84,7 +85,9 @@ def read(folder, name, content, spec=None):
   path.write_bytes(content)
   try:
     corpus = utterances.build(
-      spec or spec_of(), path, folder / "vectors.txt", "zero"
+      spec or spec_of(),
+      path,
+      text_features.Choice(folder / "vectors.txt", "zero"),
     )
     examples = list(classes.require_two(corpus).examples())
   except UserError as error:
@@ -351,7 +354,9 @@ def an_output_is_whole_or_not_there(content):
     output = folder / "out"
     try:
       corpus = utterances.build(
-        spec_of(), folder / "a.csv", folder / "vectors.txt", "skip"
+        spec_of(),
+        folder / "a.csv",
+        text_features.Choice(folder / "vectors.txt"),
       )
       write.write(
         corpus,

@@ -18,7 +18,10 @@ FEATURES = {"columns": ("mfcc",), "names": (), "padding": "none"}
     ({"label_type": "both"}, "spec.label_type is 'both'"),
     ({"id": ""}, "spec.id is empty"),
     ({"label_values": (("hap", "joy"),)}, "names 'joy', which is not one of"),
-    ({"emotion_words": (("happy", ("a",)),)}, "must name each of"),
+    (
+      {"emotion_words": (("happy", ("a",)), ("happy", ("b",)))},
+      "spec.emotion_words must name 'happy' once",
+    ),
     ({"emotions": ("sad", "sad")}, "must be names, each once"),
     ({"split_values": (("a", "dev"),)}, "maps 'a' to 'dev'"),
     ({"files": ("a.csv",)}, "spec.files has 'a.csv', expected pairs"),
@@ -33,7 +36,7 @@ FEATURES = {"columns": ("mfcc",), "names": (), "padding": "none"}
       "spec.features.visual has an unknown key 'colums'",
     ),
     ({"label_columns": (("happy", "a"), ("sad", "b"))}, "exclude each other"),
-    ({"crop": {"min_words": 3}}, "spec.crop lacks the key 'max_words'"),
+    ({"crop": {"min_word": 3}}, "unknown key 'min_word'.*mean 'min_words'"),
     (
       {"crop": {"min_words": -1, "max_words": 0}},
       "spec.crop.min_words is -1, expected a number of words",
@@ -49,10 +52,48 @@ def test_a_bad_spec_is_refused_before_any_row(changes, message):
     spec_lib.check_spec(make_spec(**changes))
 
 
-def test_a_spec_without_one_of_the_keys_is_refused():
+@pytest.mark.parametrize(
+  ("keys", "message"),
+  [
+    (("label",), "spec lacks the key 'label', the column of the emotions"),
+    (("text", "features"), "spec has neither 'text' nor 'features'"),
+  ],
+)
+def test_a_spec_without_label_or_input_is_refused(keys, message):
   spec = make_spec().unlock()
-  del spec.dialogue
-  with pytest.raises(UserError, match="spec lacks the key 'dialogue'"):
+  del spec.label_columns
+  for key in keys:
+    del spec[key]
+  with pytest.raises(UserError, match=message):
+    spec_lib.check_spec(spec)
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"label_type": "singel"}, "mean 'single'"),
+    ({"label_values": (("hap", "hapy"),)}, "mean 'happy'"),
+    ({"split_values": (("a", "vaildation"),)}, "mean 'validation'"),
+    ({"features": {"acustic": ("mfcc",)}}, "mean 'acoustic'"),
+    ({"features": {"visual": {"column": ("a",)}}}, "mean 'columns'"),
+    (
+      {"features": {"visual": {"columns": ("a",), "padding": "zero_row"}}},
+      "mean 'zero_rows'",
+    ),
+    ({"label": "emotion"}, "spec.label is 'emotion', .* as '{emotion}'"),
+    (
+      {"label": "", "label_values": (), "emotions": None},
+      "spec lacks the key 'emotions', which an unlabelled corpus needs",
+    ),
+  ],
+)
+def test_an_error_names_the_key_the_value_and_what_is_near(changes, message):
+  spec = make_spec().unlock()
+  for key, value in changes.items():
+    del spec[key]
+    if value is not None:
+      spec[key] = value
+  with pytest.raises(UserError, match=message):
     spec_lib.check_spec(spec)
 
 
@@ -83,7 +124,7 @@ def test_shipped_specs_are_sound_and_locked(module, variant):
     ({"label_value": ()}, "unknown key 'label_value'.*mean 'label_values'"),
     ({"name": 1}, "spec.name is 1, expected text"),
     ({"files": None}, "spec.files is None, expected a tuple"),
-    ({"features": ()}, r"spec.features is \(\), expected a ConfigDict"),
+    ({"features": (1,)}, r"spec.features is \(1,\), expected a ConfigDict"),
     ({"emotions": (1, 2)}, "spec.emotions has 1, expected names as text"),
     ({"emotion_words": (("happy", "happy"),)}, "as a tuple of words"),
     ({"label_values": ((1, "happy"), ("1", "sad"))}, "'1' twice"),

@@ -7,6 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from data_prep.corpus import text
+from data_prep.features import text_features
 from data_prep.sources import utterances
 from data_prep.specs import ami, iemocap, meld
 from mmer_jax.base.errors import UserError
@@ -30,12 +31,17 @@ def jsonl(tmp_path):
   return writer
 
 
+def build(spec, path, vectors, oov, positive_above=None):
+  choice = text_features.Choice(vectors, oov)
+  return utterances.build(spec, path, choice, positive_above)
+
+
 def examples(corpus):
   return {example.id: example for example in corpus.examples()}
 
 
 def test_text_and_features_become_streams(jsonl, word_vectors):
-  corpus = utterances.build(make_spec(), jsonl(), word_vectors, "skip")
+  corpus = build(make_spec(), jsonl(), word_vectors, "skip")
   found = examples(corpus)
   assert list(corpus.modalities) == ["lexical", "acoustic"]
   assert found["1"].words == ["i", "am", "happy"]
@@ -56,7 +62,7 @@ def test_text_and_features_become_streams(jsonl, word_vectors):
 def test_a_text_without_vectors_is_an_absent_modality(
   jsonl, word_vectors, write_corpus
 ):
-  corpus = utterances.build(make_spec(), jsonl(), word_vectors, "skip")
+  corpus = build(make_spec(), jsonl(), word_vectors, "skip")
   manifest, read = write_corpus(corpus, "skip")
   assert read["3"]["lexical"].shape == (0, 3)
   assert len(read["3"]["words"]) == 0
@@ -69,7 +75,7 @@ def test_a_text_without_vectors_is_an_absent_modality(
     "oov_types": 1,
     "emotions_without_vector": [],
   }
-  corpus = utterances.build(make_spec(), jsonl(), word_vectors, "zero")
+  corpus = build(make_spec(), jsonl(), word_vectors, "zero")
   manifest, read = write_corpus(corpus, "zero")
   assert read["3"]["lexical"].tolist() == [[0, 0, 0]]
   assert manifest["counts"]["present"]["lexical"] == 4
@@ -86,7 +92,7 @@ def test_silence_is_left_out_and_a_long_text_is_cropped(jsonl, word_vectors):
   spec = make_spec(
     features=ConfigDict(), crop=ConfigDict({"min_words": 3, "max_words": 5})
   )
-  corpus = utterances.build(spec, jsonl(rows), word_vectors, "zero")
+  corpus = build(spec, jsonl(rows), word_vectors, "zero")
   assert corpus.total is None
   found = examples(corpus)
   assert list(found) == ["2", *(f"a{i}" for i in range(30))]
@@ -123,7 +129,7 @@ def test_one_corpus_in_three_kinds_of_file_is_one_corpus(tmp_path, jsonl):
     "acoustic": {"columns": ("mfcc_*",), "names": (), "padding": "none"}
   }
   built = [
-    utterances.build(make_spec(text="", **changes), path, None, "skip")
+    build(make_spec(text="", **changes), path, None, "skip")
     for path, changes in (
       (jsonl(), {}),
       (tmp_path / "rows.npz", {}),
@@ -148,7 +154,7 @@ def test_a_column_may_hold_frames_or_nothing(jsonl, write_corpus):
     {"id": "2", "emotion": "sad", "mfcc": None},
     {"id": "3", "emotion": "sad", "mfcc": []},
   ]
-  corpus = utterances.build(make_spec(text=""), jsonl(rows), None, "skip")
+  corpus = build(make_spec(text=""), jsonl(rows), None, "skip")
   manifest, read = write_corpus(corpus)
   assert read["1"]["acoustic"].shape == (3, 2)
   assert read["2"]["acoustic"].shape == read["3"]["acoustic"].shape == (0, 2)
@@ -166,14 +172,14 @@ def test_several_labels_come_from_columns_of_their_own(tmp_path):
     label_columns=(("happy", "h"), ("sad", "s")),
     features={"visual": {"columns": ("x",), "names": (), "padding": "none"}},
   )
-  found = examples(utterances.build(spec, path, None, "skip"))
+  found = examples(build(spec, path, None, "skip"))
   assert found["1"].labels.tolist() == [1, 0]
   assert found["2"].labels.tolist() == [1, 1]
   assert found["3"].labels is None
   assert found["4"].labels.tolist() == [0, 0]
   path.write_text("id,h,s,x\n1,,0,1\n")
   with pytest.raises(UserError, match="line 2: label column of 'happy' is emp"):
-    examples(utterances.build(spec, path, None, "skip"))
+    examples(build(spec, path, None, "skip"))
 
 
 def test_files_may_be_splits(tmp_path, word_vectors, write_corpus):
@@ -186,7 +192,7 @@ def test_files_may_be_splits(tmp_path, word_vectors, write_corpus):
     split_values=(("one", "train"), ("two", "test")),
     features={},
   )
-  corpus = utterances.build(spec, tmp_path, word_vectors, "skip")
+  corpus = build(spec, tmp_path, word_vectors, "skip")
   manifest, read = write_corpus(corpus)
   assert {key: e["split"] for key, e in read.items()} == {
     "one/0": "train",
@@ -218,25 +224,25 @@ def changed(index, **changes):
 )
 def test_a_bad_row_is_named(jsonl, word_vectors, rows, message):
   with pytest.raises(UserError, match=message):
-    examples(utterances.build(make_spec(), jsonl(rows), word_vectors, "skip"))
+    examples(build(make_spec(), jsonl(rows), word_vectors, "skip"))
 
 
 def test_a_missing_column_is_named_with_those_there_are(tmp_path, word_vectors):
   path = tmp_path / "rows.csv"
   path.write_text("id,Text,emotion,mfcc\n1,a,hap,1\n")
   with pytest.raises(UserError, match="rows.csv: no column 'text'; it has id,"):
-    utterances.build(make_spec(), path, word_vectors, "skip")
+    build(make_spec(), path, word_vectors, "skip")
 
 
 def test_an_unmapped_split_is_named(jsonl):
   spec = make_spec(text="", split="{emotion}", split_values=(("hap", "train"),))
   with pytest.raises(UserError, match="line 2: split 'sad' from {emotion} is"):
-    examples(utterances.build(spec, jsonl(), None, "skip"))
+    examples(build(spec, jsonl(), None, "skip"))
 
 
 def test_text_needs_word_vectors(jsonl):
   with pytest.raises(UserError, match="give --word_vectors=FILE"):
-    utterances.build(make_spec(), jsonl(), None, "skip")
+    build(make_spec(), jsonl(), None, "skip")
 
 
 GLOVE = "glove/glove.twitter.27B.25d.subset.txt"
@@ -258,7 +264,7 @@ GLOVE = "glove/glove.twitter.27B.25d.subset.txt"
 def test_iemocap_has_its_published_counts(
   data_dir, write_corpus, variant, labelled, by_emotion
 ):
-  corpus = utterances.build(
+  corpus = build(
     iemocap.get_config(variant),
     data_dir / "iemocap" / "iemocap_utterances.npz",
     data_dir / GLOVE,
@@ -297,9 +303,7 @@ def test_iemocap_has_its_published_counts(
 
 
 def test_meld_has_its_published_splits(data_dir):
-  corpus = utterances.build(
-    meld.get_config(), data_dir / "meld", data_dir / GLOVE, "skip"
-  )
+  corpus = build(meld.get_config(), data_dir / "meld", data_dir / GLOVE, "skip")
   splits = {"train": 0, "validation": 0, "test": 0}
   ids = set()
   for example in corpus.examples():
@@ -311,7 +315,7 @@ def test_meld_has_its_published_splits(data_dir):
 
 
 def test_ami_is_unlabelled_speech(data_dir):
-  corpus = utterances.build(
+  corpus = build(
     ami.get_config(),
     data_dir / "ami" / "ami_turns.csv.gz",
     data_dir / GLOVE,
@@ -337,9 +341,7 @@ def test_a_blank_row_of_features_is_absent_and_a_blank_cell_is_counted(
     {"id": str(i), "text": "sad", "emotion": "sad", "a": a, "b": b}
     for i, (a, b) in enumerate(cells)
   ]
-  corpus = utterances.build(
-    scalars("a", "b"), jsonl(rows), word_vectors, "skip"
-  )
+  corpus = build(scalars("a", "b"), jsonl(rows), word_vectors, "skip")
   manifest, read = write_corpus(corpus)
   assert manifest["counts"]["present"]["acoustic"] == 2
   assert manifest["nonfinite"]["counts"] == {"acoustic": {"b": 1}}
@@ -352,9 +354,7 @@ def test_one_blank_vector_among_others_is_refused(jsonl, word_vectors):
     {"id": "1", "text": "", "emotion": "sad", "a": [1, 2], "b": [3]},
     {"id": "2", "text": "", "emotion": "sad", "a": [1, 2], "b": None},
   ]
-  corpus = utterances.build(
-    scalars("a", "b"), jsonl(rows), word_vectors, "skip"
-  )
+  corpus = build(scalars("a", "b"), jsonl(rows), word_vectors, "skip")
   with pytest.raises(
     UserError, match="line 2: column 'b' of acoustic is empty"
   ):
@@ -367,7 +367,7 @@ def test_numbers_are_labels_in_the_spec_and_in_the_table(jsonl, word_vectors):
     for i, value in enumerate([0, "1", 1.0, ""])
   ]
   spec = make_spec(label_values=((0, "happy"), (1, "sad")), unlabelled=("",))
-  read = examples(utterances.build(spec, jsonl(rows), word_vectors, "skip"))
+  read = examples(build(spec, jsonl(rows), word_vectors, "skip"))
   labels = [None if e.labels is None else e.labels[1] for e in read.values()]
   assert labels == [0, 1, 1, None]
 
@@ -383,10 +383,10 @@ def test_scores_that_are_never_0_ask_for_a_threshold(jsonl, word_vectors):
     label_type="multi",
     label_columns=(("happy", "h"), ("sad", "s")),
   )
-  build = (spec, jsonl(rows), word_vectors, "skip")
+  scores = (spec, jsonl(rows), word_vectors, "skip")
   with pytest.raises(UserError, match="'h' holds values from 1 to 5 and never"):
-    examples(utterances.build(*build))
-  read = examples(utterances.build(*build, positive_above=3))
+    examples(build(*scores))
+  read = examples(build(*scores, positive_above=3))
   assert [e.labels.tolist() for e in read.values()][:3] == [
     [0, 0],
     [0, 1],
@@ -394,14 +394,14 @@ def test_scores_that_are_never_0_ask_for_a_threshold(jsonl, word_vectors):
   ]
   plain = (make_spec(), jsonl(), word_vectors, "skip")
   with pytest.raises(UserError, match="--positive_above=3 cuts label columns"):
-    utterances.build(*plain, positive_above=3)
+    build(*plain, positive_above=3)
 
 
 def test_rows_are_chosen_by_a_pattern_and_the_others_counted(
   jsonl, word_vectors
 ):
   spec = make_spec(rows=(("{emotion}", "?a*"), ("{id}", "[12]")))
-  corpus = utterances.build(spec, jsonl(), word_vectors, "skip")
+  corpus = build(spec, jsonl(), word_vectors, "skip")
   assert list(examples(corpus)) == ["1", "2"]
   assert corpus.tally == {"left out by spec.rows": 2}
   assert corpus.total is None
@@ -410,7 +410,7 @@ def test_rows_are_chosen_by_a_pattern_and_the_others_counted(
 def test_improvised_and_scripted_dialogues_are_variants(data_dir):
   counts = {}
   for variant in ("4_improvised", "4_scripted"):
-    corpus = utterances.build(
+    corpus = build(
       iemocap.get_config(variant),
       data_dir / "iemocap" / "iemocap_utterances.npz",
       data_dir / GLOVE,
@@ -419,3 +419,100 @@ def test_improvised_and_scripted_dialogues_are_variants(data_dir):
     labelled = [e.labels is not None for e in corpus.examples()]
     counts[variant] = (len(labelled), sum(labelled))
   assert counts == {"4_improvised": (4784, 2943), "4_scripted": (5255, 2588)}
+
+
+def short_spec(**keys):
+  return ConfigDict({"text": "{text}", "label": "{emotion}", **keys})
+
+
+def test_two_keys_are_a_spec(tmp_path, word_vectors):
+  path = tmp_path / "My talks-2.csv"
+  path.write_text(
+    "ID,Speaker,Split,text,emotion\n"
+    "a,x,Train,I am,joy\nb,x,dev,happy,anger\nc,y,test,sad,\n"
+  )
+  corpus = build(short_spec(), path, word_vectors, "skip")
+  found = examples(corpus)
+  assert corpus.name == "my_talks_2"
+  assert corpus.label_type == "single"
+  # Every label that a row has, sorted; an empty one is none.
+  assert corpus.emotions == ("anger", "joy")
+  labels = [
+    None if e.labels is None else list(e.labels) for e in found.values()
+  ]
+  assert labels == [[0, 1], [1, 0], None]
+  rows = [(e.id, e.speaker, e.session, e.split) for e in found.values()]
+  assert rows == [
+    ("a", "x", "", "train"),
+    ("b", "x", "", "validation"),
+    ("c", "y", "", "test"),
+  ]
+  # What was filled in stands in the manifest.
+  assert corpus.options["spec"]["speaker"] == "{Speaker}"
+  assert corpus.options["spec"]["emotion_words"] == [
+    ["anger", ["anger", "angry"]],
+    ["joy", ["joy"]],
+  ]
+
+
+def test_a_row_without_an_id_has_its_number(jsonl, tmp_path):
+  rows = [{"e": "hap", "f_1": 1, "f_2": 2}, {"e": "sad", "f_1": 3, "f_2": 4}]
+  spec = ConfigDict({"label": "{e}", "features": {"visual": ("f_*",)}})
+  path = jsonl(rows)
+  corpus = build(spec, path, None, "skip")
+  assert list(examples(corpus)) == ["000000", "000001"]
+  assert corpus.modalities["visual"].columns == ("f_1", "f_2")
+  # A filter leaves the others their numbers; files keep theirs apart.
+  spec.rows = (("{e}", "sad"),)
+  spec.emotions = ("hap", "sad")
+  assert list(examples(build(spec, path, None, "skip"))) == ["000001"]
+  del spec.rows
+  spec.files = (("train", path.name), ("dev", path.name))
+  found = examples(build(spec, tmp_path, None, "skip"))
+  assert {name: e.split for name, e in found.items()} == {
+    "train_000000": "train",
+    "train_000001": "train",
+    "dev_000000": "validation",
+    "dev_000001": "validation",
+  }
+
+
+def test_several_columns_of_labels_make_a_multi_label_spec(jsonl):
+  rows = [
+    {"id": "1", "h": 1, "s": 0, "x": 1},
+    {"id": "2", "h": 0, "s": 1, "x": 2},
+  ]
+  spec = ConfigDict(
+    {
+      "label_columns": (("happy", "h"), ("sad", "s")),
+      "features": {"visual": ("x",)},
+    }
+  )
+  corpus = build(spec, jsonl(rows), None, "skip")
+  assert (corpus.label_type, corpus.emotions) == ("multi", ("happy", "sad"))
+  assert examples(corpus)["2"].labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+  ("keys", "message"),
+  [
+    ({"speaker": "{Id}"}, "no column 'Id'.* spec.speaker is '{Id}'.*mean 'id'"),
+    ({"label": "{text}"}, "spec.label is '{text}', and that has more than 50"),
+    ({"label": "{none}"}, "no column 'none'; .*; spec.label is '{none}'"),
+    ({"label": "{blank}"}, "spec.label is '{blank}', and no row has one"),
+    (
+      {"emotions": ("happy", "sadness")},
+      "line 2: label 'sad' .*; did you mean 'sadness'",
+    ),
+  ],
+)
+def test_what_a_default_cannot_find_is_named(
+  tmp_path, word_vectors, keys, message
+):
+  path = tmp_path / "rows.csv"
+  path.write_text(
+    "id,text,emotion,blank\n"
+    + "".join(f"{i},text {i},sad,\n" for i in range(60))
+  )
+  with pytest.raises(UserError, match=message):
+    examples(build(short_spec(**keys), path, word_vectors, "skip"))
