@@ -1,5 +1,7 @@
 """Reads what the label files of CMU's processed data mean."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from data_prep.corpus import label_scores
@@ -75,9 +77,13 @@ class Labels:
       return (row[:, 1] > row[:, 0]).astype(np.float32)
     if not self._scores:
       return (row > self.positive_above).astype(np.float32)
-    low, high = self.bins
-    score = float(np.ravel(row)[0])
-    return np.eye(3, dtype=np.float32)[(score >= low) + (score > high)]
+    return cut(float(np.ravel(row)[0]), self.bins)
+
+
+def cut(score: float, bins: Sequence[float]) -> np.ndarray:
+  """Tells which of `SENTIMENTS` a score is, as a row of labels."""
+  low, high = bins
+  return np.eye(3, dtype=np.float32)[(score >= low) + (score > high)]
 
 
 def _check_scores(
@@ -95,15 +101,7 @@ def _check_scores(
 
 def _bins(arrays: list[hdf5_arrays.Array], text: str | None) -> list[float]:
   if text is not None:
-    try:
-      low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-      raise UserError(
-        f"--sentiment_bins={text!r}, expected LOW,HIGH such as 2.5,3.5"
-      ) from error
-    if not low <= high:
-      raise UserError(f"--sentiment_bins={text!r}: LOW must not exceed HIGH")
-    return [low, high]
+    return parse_bins(text)
   for array in arrays:
     scores = array.read(0, array.shape[0])
     if np.nanmin(scores) < 1 or np.nanmax(scores) > 5:
@@ -113,6 +111,19 @@ def _bins(arrays: list[hdf5_arrays.Array], text: str | None) -> list[float]:
         " 2.5,3.5 is for scores from 1 to 5)"
       )
   return [2.5, 3.5]
+
+
+def parse_bins(text: str) -> list[float]:
+  """Reads LOW and HIGH of `--sentiment_bins`."""
+  try:
+    low, high = (float(part) for part in text.split(","))
+  except ValueError as error:
+    raise UserError(
+      f"--sentiment_bins={text!r}, expected LOW,HIGH such as 2.5,3.5"
+    ) from error
+  if not low <= high:
+    raise UserError(f"--sentiment_bins={text!r}: LOW must not exceed HIGH")
+  return [low, high]
 
 
 def _names(
