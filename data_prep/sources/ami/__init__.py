@@ -1,0 +1,1 @@
+"""Reads the AMI corpus in the format of the NITE XML Toolkit."""

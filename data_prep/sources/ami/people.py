@@ -1,0 +1,50 @@
+"""Reads who takes part in AMI's meetings: `corpusResources/meetings.xml`.
+
+An agent is a letter within a meeting; `global_name` is the person, the same in
+all of his meetings.
+"""
+
+import pathlib
+from typing import NamedTuple
+
+from data_prep.sources.ami import nxt
+from mmer_jax.base.errors import UserError
+
+FILE = pathlib.PurePath("corpusResources", "meetings.xml")
+
+
+class Person(NamedTuple):
+  """Holds who an agent of a meeting is.
+
+  Attributes:
+    name: The person's global name.
+    channel: The number of his headset; None where the file does not say.
+  """
+
+  name: str
+  channel: str | None
+
+
+def read(folder: pathlib.Path) -> dict[tuple[str, str], Person]:
+  """Reads the people by meeting and agent; none where there is no such file.
+
+  Raises:
+    UserError: The file cannot be read, or an agent has no global name.
+  """
+  path = folder / FILE
+  if not path.is_file():
+    return {}
+  people = {}
+  for meeting in nxt.parse(path).iter("meeting"):
+    observation = meeting.get("observation")
+    for speaker in meeting.iter("speaker"):
+      agent, name = speaker.get("nxt_agent"), speaker.get("global_name")
+      if not (observation and agent and name):
+        raise UserError(
+          f"{path}: a speaker of the meeting {observation!r} with nxt_agent"
+          f" {agent!r} and global_name {name!r}, expected all three"
+        )
+      people[observation, agent] = Person(name, speaker.get("channel"))
+  if not people:
+    raise UserError(f"{path} names no speaker of any meeting; is it damaged?")
+  return people

@@ -1,0 +1,297 @@
+"""Reads the AMI corpus in NXT's format: speech without labels.
+
+The folder has `words`, `segments` and `corpusResources/meetings.xml`, as AMI's
+manual annotations. Rows are the segments of the transcripts, or crops of a
+fixed width around three words in a row. Speakers are the people, who meet
+several times; where meetings.xml does not name one, the agent of the meeting.
+
+Sound is read where it lies beside: each person's headset, or the headsets'
+mix, as `MEETING/audio/MEETING.Headset-0.wav` or `MEETING.Mix-Headset.wav`.
+"""
+
+import functools
+import itertools
+import pathlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from absl import flags
+
+from data_prep.corpus import corpus as corpus_lib
+from data_prep.corpus import text as text_lib
+from data_prep.features import alignment, text_features
+from data_prep.readers import sound as sound_lib
+from data_prep.sources import recorded
+from data_prep.sources import source as source_lib
+from data_prep.sources.ami import cuts as cuts_lib
+from data_prep.sources.ami import nxt, people
+from mmer_jax.base.errors import UserError
+
+FLAGS = frozenset(
+  {
+    *("input", "emotions", "acoustic", "crop", "crops", "seed"),
+    *text_features.FLAGS,
+  }
+)
+# What a model of IEMOCAP's four classes would be asked about.
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+# What openSMILE needs at least.
+_SHORTEST = 0.1
+
+_UNNAMED = "of people without a name in meetings.xml: another in each meeting"
+_SHORT = "shorter than 0.1 s, without sound"
+
+
+def define(values: flags.FlagValues) -> None:
+  """Defines the flags of this source."""
+  flags.DEFINE_float(
+    "crop",
+    None,
+    "ami: crops of so many seconds around three words in a row, in place of"
+    " segments; 7.2 beside IEMOCAP, 3.5 beside MELD.",
+    lower_bound=0.1,
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "crops",
+    cuts_lib.CROPS,
+    "ami: how many crops are drawn; 0 for all.",
+    lower_bound=0,
+    flag_values=values,
+  )
+
+
+def build(values: flags.FlagValues) -> corpus_lib.Corpus:
+  """Builds the corpus of the folder that the flags name."""
+  choice = text_features.choose(values)
+  if choice.is_none and values.word_vectors is None:
+    raise UserError(
+      "--source=ami needs --word_vectors=FILE for the words; --word_vectors="
+      " goes without"
+    )
+  crops = None
+  if values.crop is not None:
+    crops = cuts_lib.Crops(values.crop, values.crops, values.seed)
+  for name in ("crops", "seed"):
+    if crops is None and values[name].present:
+      raise UserError(
+        f"--{name} is of crops; give --crop=SECONDS, such as 7.2, too"
+      )
+  return build_corpus(
+    source_lib.input_path(values),
+    emotions=tuple(values.emotions or EMOTIONS),
+    acoustic=values.acoustic,
+    choice=choice,
+    crops=crops,
+  )
+
+
+def build_corpus(
+  folder: pathlib.Path,
+  *,
+  emotions: tuple[str, ...],
+  acoustic: str,
+  choice: text_features.Choice,
+  crops: cuts_lib.Crops | None = None,
+) -> corpus_lib.Corpus:
+  """Builds the corpus of a folder.
+
+  Args:
+    folder: Has words, segments and corpusResources.
+    emotions: That a model will be asked about; no row is labelled.
+    acoustic: A key of `sound.ACOUSTIC`; not read where there is no recording.
+    choice: How words become features.
+    crops: What is drawn; None for the segments of the transcripts.
+
+  Raises:
+    UserError: The folder is not AMI's, or a file cannot be read.
+  """
+  counts: Counter[str] = Counter()
+  files = cuts_lib.find(folder)
+  cuts = cuts_lib.cut(folder, files, crops, counts)
+  meetings = _Meetings(folder, files)
+  texts = text_features.open_text(
+    choice, (meetings.text(cut) for cut in cuts), emotions
+  )
+  sound = recorded.Recorded(meetings.recordings(cuts), acoustic)
+  modalities = {**texts.modalities(), **sound.modalities()}
+  if not modalities:
+    raise UserError(
+      f"{folder} has no recording, and --word_vectors= goes without the words;"
+      " there is nothing to convert"
+    )
+  return corpus_lib.Corpus(
+    name="ami",
+    source="ami",
+    layout=f"NXT, {len(files)} files of words",
+    emotions=emotions,
+    label_type="single",
+    modalities=modalities,
+    examples=lambda: _examples(meetings, cuts, texts, sound),
+    total=len(cuts),
+    options={
+      "crops": crops and crops._asdict(),
+      **choice.options(),
+      **sound.options(),
+      "elements": dict(sorted(counts.items())),
+    },
+    tally=_tally(counts, meetings, cuts, sound),
+    notes=meetings.notes(),
+    has_acoustic_word=_has_acoustic_word(texts, sound),
+    **texts.corpus_fields(),
+  )
+
+
+def _has_acoustic_word(
+  texts: text_features.TextFeatures, sound: recorded.Recorded
+) -> bool:
+  """Tells whether there are frames, and rows that they may belong to."""
+  return bool(texts.modalities()) and sound.frame_rate_hz is not None
+
+
+def _examples(
+  meetings: "_Meetings",
+  cuts: Sequence[cuts_lib.Cut],
+  texts: text_features.TextFeatures,
+  sound: recorded.Recorded,
+) -> Iterator[corpus_lib.Example]:
+  """Makes a row of every cut."""
+  for number, cut in enumerate(cuts):
+    example = meetings.example(cut)
+    embedded = texts.add(example, meetings.text(cut))
+    sound.add(example, number)
+    if _has_acoustic_word(texts, sound):
+      example.acoustic_word = _word_of_frames(
+        len(example.streams.get("acoustic", ())),
+        sound.frame_rate_hz,
+        cut.start,
+        meetings.words(cut),
+        embedded,
+      )
+    yield example
+
+
+class _Meetings:
+  """Reads words, people and recordings of the meetings."""
+
+  def __init__(
+    self, folder: pathlib.Path, files: Sequence[pathlib.Path]
+  ) -> None:
+    self._folder = folder
+    self._files = files
+    self._people = people.read(folder)
+    # Cuts of a file follow each other.
+    self._items = functools.lru_cache(maxsize=1)(self._read)
+    self._wavs = functools.cache(self._find_wav)
+
+  def _read(self, stream: int) -> list[nxt.Word | None]:
+    return list(nxt.read_words(self._files[stream]).items.values())
+
+  def _agent(self, stream: int) -> tuple[str, str]:
+    return nxt.WORDS.fullmatch(self._files[stream].name).groups()
+
+  def words(self, cut: cuts_lib.Cut) -> list[nxt.Word]:
+    """Reads the words and marks of a cut."""
+    items = self._items(cut.stream)
+    return [items[place] for place in cut.places]
+
+  def text(self, cut: cuts_lib.Cut) -> str:
+    """Reads the text of a cut."""
+    return " ".join(word.text for word in self.words(cut))
+
+  def is_named(self, cut: cuts_lib.Cut) -> bool:
+    """Tells whether the person of a cut has a global name."""
+    return self._agent(cut.stream) in self._people
+
+  def example(self, cut: cuts_lib.Cut) -> corpus_lib.Example:
+    """Makes the row of a cut, as yet without features."""
+    meeting, agent = self._agent(cut.stream)
+    person = self._people.get((meeting, agent))
+    return corpus_lib.Example(
+      id=cut.id,
+      where=cut.where,
+      streams={},
+      labels=None,
+      speaker=person.name if person else f"{meeting} {agent}",
+      session=meeting,
+      dialogue=meeting,
+    )
+
+  def recordings(
+    self, cuts: Sequence[cuts_lib.Cut]
+  ) -> list[sound_lib.Recording | None]:
+    """Finds the recording of each cut; None where there is none."""
+    found: list[sound_lib.Recording | None] = []
+    for number, cut in enumerate(cuts):
+      wav = self._wavs(cut.stream)
+      if wav is None or cut.end - cut.start < _SHORTEST:
+        found.append(None)
+      else:
+        found.append(
+          sound_lib.Recording(number, cut.where, wav, cut.start, cut.end)
+        )
+    return found
+
+  def _find_wav(self, stream: int) -> pathlib.Path | None:
+    """Finds a person's headset, or the mix of all."""
+    meeting, agent = self._agent(stream)
+    person = self._people.get((meeting, agent))
+    channel = person.channel if person else None
+    names = [f"{meeting}.Mix-Headset.wav"]
+    if channel is not None:
+      names.insert(0, f"{meeting}.Headset-{channel}.wav")
+    places = ("", "audio", f"{meeting}/audio", f"amicorpus/{meeting}/audio")
+    for name, place in itertools.product(names, places):
+      wav = self._folder / place / name
+      if wav.is_file():
+        return wav
+    return None
+
+  def notes(self) -> tuple[str, ...]:
+    """Says what is missing altogether."""
+    if self._people:
+      return ()
+    return (
+      f"there is no {people.FILE}: a speaker is an agent of one meeting, and"
+      " people who meet several times are several speakers",
+    )
+
+
+def _tally(
+  counts: Counter[str],
+  meetings: _Meetings,
+  cuts: Sequence[cuts_lib.Cut],
+  sound: recorded.Recorded,
+) -> dict[str, int]:
+  """Counts what was left out or guessed, in words."""
+  left_out = (cuts_lib.WITHOUT_WORDS, cuts_lib.WITHOUT_SEGMENTS)
+  tally = {what: counts[what] for what in left_out}
+  tally[_UNNAMED] = sum(not meetings.is_named(cut) for cut in cuts)
+  if sound.modalities():
+    tally[_SHORT] = sum(cut.end - cut.start < _SHORTEST for cut in cuts)
+  return {what: count for what, count in tally.items() if count}
+
+
+def _word_of_frames(
+  count: int,
+  rate_hz: float,
+  first: float,
+  words: Sequence[nxt.Word],
+  embedded: text_lib.Embedded,
+) -> np.ndarray:
+  """Finds the lexical row of each frame, by the times of the words."""
+  tokens, starts, ends, total = [], [], [], 0
+  for word in words:
+    written = text_lib.tokenise(word.text)
+    if word.is_timed:
+      # Of a word that is several tokens each has as much time.
+      own = [i for i, token in enumerate(written) if token[0].isalnum()]
+      borders = np.linspace(word.start, word.end, len(own) + 1)
+      tokens += [total + i for i in own]
+      starts += borders[:-1].tolist()
+      ends += borders[1:].tolist()
+    total += len(written)
+  span = alignment.word_of_frames(count, rate_hz, starts, ends, first)
+  token = np.array([*tokens, -1], np.int32)
+  return alignment.rows_of_frames(token[span], embedded.tokens)
