@@ -89,7 +89,9 @@ def cut(
   else:
     cuts = _crops(files, crops, tally)
   if not cuts:
-    what = "segment with words" if crops is None else "three words in a row"
+    what = "segment with words"
+    if crops is not None:
+      what = f"three words in a row within {crops.width:g} s"
     raise UserError(f"{folder} has no {what}; are its files complete?")
   return cuts
 

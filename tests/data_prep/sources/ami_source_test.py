@@ -1,6 +1,6 @@
 """AMI's meetings as unlabelled utterances: segments, crops, people, sound."""
 
-import pathlib
+import collections
 
 import numpy as np
 import pytest
@@ -124,12 +124,8 @@ def test_a_crop_is_centred_on_its_middle_word(tmp_path, build):
   (example,) = corpus.examples()
   assert example.id == "ES2002a.A.words1"
   assert example.words == ["i", "am", "happy"]
-  (found,) = cuts.cut(
-    tmp_path,
-    cuts.find(tmp_path),
-    cuts.Crops(7.2),
-    __import__("collections").Counter(),
-  )
+  files = cuts.find(tmp_path)
+  (found,) = cuts.cut(tmp_path, files, cuts.Crops(7.2), collections.Counter())
   assert (found.start, found.end) == pytest.approx((7.65, 14.85))
 
 
@@ -151,3 +147,135 @@ def test_crops_are_drawn_by_seed_without_replacement(tmp_path, build):
   again = build(crops=cuts.Crops(7.2, 20, 1))
   assert [e.id for e in again.examples()] == drawn[1]
   assert {name.split(".")[0] for name in drawn[0]} == {"ES2002a", "ES2002b"}
+
+
+def test_segments_are_rows_of_people_in_meetings(tmp_path, build):
+  ami_files.words(
+    tmp_path,
+    "ES2002a.A",
+    *(("i", 1, 2), "vocalsound", ("am", 2, 3), ("happy", 3, 4)),
+    *("vocalsound", (".", 5, 5, 'punc="true"')),
+  )
+  ami_files.words(tmp_path, "ES2002b.A", ("sad", 1, 2))
+  ami_files.words(tmp_path, "ES2002b.B", ("sad", 1, 2))
+  ami_files.words(tmp_path, "ES2002b.C", ("sad", 1, 2))
+  ami_files.segments(
+    tmp_path, "ES2002a.A", (0.5, 3.5, 0, 2), (3, 4, 3, 3), (4, 5, 4, 5)
+  )
+  ami_files.segments(tmp_path, "ES2002b.A", (1, 2, 0, 0))
+  ami_files.segments(tmp_path, "ES2002b.B", (1, 2, 0, 0))
+  ami_files.meetings(
+    tmp_path,
+    {
+      "ES2002a": {"A": ("MEE006", "0")},
+      "ES2002b": {"A": ("FEE005", "0"), "D": ("MEE006", "1")},
+    },
+  )
+  corpus = build()
+  rows = list(corpus.examples())
+  assert [(e.id, e.speaker, e.session, e.words) for e in rows] == [
+    ("ES2002a.A.0000", "MEE006", "ES2002a", ["i", "am"]),
+    ("ES2002a.A.0001", "MEE006", "ES2002a", ["happy"]),
+    ("ES2002b.A.0000", "FEE005", "ES2002b", ["sad"]),
+    ("ES2002b.B.0000", "ES2002b B", "ES2002b", ["sad"]),
+  ]
+  assert all(e.labels is None for e in rows)
+  assert corpus.emotions == ("neutral", "happy", "sad", "angry")
+  assert corpus.tally == {
+    cuts.WITHOUT_WORDS: 1,
+    cuts.WITHOUT_SEGMENTS: 1,
+    "of people without a name in meetings.xml: another in each meeting": 1,
+  }
+  assert corpus.options["elements"]["vocalsound"] == 2
+  assert not corpus.notes and corpus.total == 4
+
+
+def test_without_meetings_a_note_says_what_speakers_are(tmp_path, build):
+  ami_files.words(tmp_path, "ES2002a.A", ("sad", 1, 2))
+  ami_files.segments(tmp_path, "ES2002a.A", (1, 2, 0, 0))
+  corpus = build()
+  assert [e.speaker for e in corpus.examples()] == ["ES2002a A"]
+  (note,) = corpus.notes
+  assert "corpusResources/meetings.xml" in note
+
+
+@pytest.fixture
+def sounding(tmp_path):
+  """Two agents, one with a headset's recording, one with the mix alone."""
+  rng = np.random.default_rng(1)
+  for agent in "AB":
+    ami_files.words(
+      tmp_path,
+      f"ES2002a.{agent}",
+      *(("i", 1.0, 1.2), ("am", 1.2, 1.5), ("happy", 1.8, 2.0)),
+      ("sad", 2.0, 2.02),
+    )
+    ami_files.segments(
+      tmp_path, f"ES2002a.{agent}", (0.9, 2.0, 0, 2), (2.0, 2.05, 3, 3)
+    )
+  ami_files.meetings(
+    tmp_path, {"ES2002a": {"A": ("MEE006", "3"), "B": ("FEE005", None)}}
+  )
+  audio = tmp_path / "ES2002a" / "audio"
+  audio.mkdir(parents=True)
+  for name in ("Headset-3", "Mix-Headset"):
+    samples = 0.1 * rng.normal(size=3 * RATE)
+    soundfile.write(audio / f"ES2002a.{name}.wav", samples, RATE)
+  return audio
+
+
+def test_sound_is_the_headsets_or_the_mix_cut_by_time(build, sounding):
+  corpus = build()
+  rows = {e.id: e for e in corpus.examples()}
+  wanted = {}
+  for agent, name in (("A", "Headset-3"), ("B", "Mix-Headset")):
+    example = rows[f"ES2002a.{agent}.0000"]
+    frames, word = example.streams["acoustic"], example.acoustic_word
+    samples, _ = soundfile.read(sounding / f"ES2002a.{name}.wav")
+    wanted[agent] = len(samples)
+    # 1.1 s: 104 to 110 frames; the first begins at 0.9 s.
+    assert 104 <= len(frames) <= 110 and len(word) == len(frames)
+    # Middles of frames at 0.905, 0.915, ...: i from 1 s, am, a pause, happy.
+    expected = np.full(len(frames), -1)
+    expected[10:30], expected[30:60], expected[90:] = 0, 1, 2
+    np.testing.assert_array_equal(word, expected)
+    assert "acoustic" not in rows[f"ES2002a.{agent}.0001"].streams
+  a, b = (rows[f"ES2002a.{x}.0000"].streams["acoustic"] for x in "AB")
+  assert not np.allclose(a, b)
+  assert corpus.tally == {"shorter than 0.1 s, without sound": 2}
+  assert corpus.has_acoustic_word and corpus.options["rate_hz"] == RATE
+
+
+def test_a_crop_has_as_many_frames_whatever_its_words(build, sounding):
+  lengths = {
+    len(e.streams["acoustic"]) for e in build(crops=cuts.Crops(1.6)).examples()
+  }
+  assert len(lengths) == 1
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda folder: None, "has no words/MEETING.A.words.xml"),
+    (
+      lambda folder: ami_files.words(folder, "ES2002a.A", ("a", 1, 2)),
+      "has no segment with words",
+    ),
+  ],
+)
+def test_a_folder_without_utterances_is_named(tmp_path, build, make, message):
+  make(tmp_path)
+  with pytest.raises(UserError, match=message):
+    build()
+
+
+def test_two_words_make_no_crop(tmp_path, build):
+  ami_files.words(tmp_path, "ES2002a.A", ("i", 1, 2), ("am", 2, 3))
+  with pytest.raises(UserError, match="has no three words in a row within 7.2"):
+    build(crops=cuts.Crops(7.2))
+
+
+def test_without_vectors_and_sound_there_is_nothing(tmp_path, build):
+  meeting(tmp_path, np.random.default_rng(0))
+  with pytest.raises(UserError, match="there is nothing to convert"):
+    build(choice=text_features.Choice(None))
