@@ -4,8 +4,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_prep.corpus import columns, nonfinite, text
+from data_prep.features import encoders
 from data_prep.readers import sound
 from data_prep.sources import cmu_processed, registry, synthetic_presets
+from data_prep.sources.pickles import labels as pickle_labels
 from data_prep.writing import examples
 
 # The flags are those of the command that defines them; --help lists them there.
@@ -89,12 +91,14 @@ def _define_features(values: flags.FlagValues) -> None:
     " or a row of zeros.",
     flag_values=values,
   )
+  define_encoder(values)
   flags.DEFINE_enum(
     "acoustic",
     "is10",
     list(sound.ACOUSTIC),
-    "recordings, iemocap, ami: openSMILE's functionals of Interspeech 2010, or"
-    " descriptors and deltas of Interspeech 2013 each 10 ms.",
+    "recordings, iemocap, ami: a set of openSMILE's features. "
+    + "; ".join(f"{key}: {e.dim} {e.what}" for key, e in sound.ACOUSTIC.items())
+    + ". Descriptors come each 10 ms, functionals once a recording.",
     flag_values=values,
   )
   flags.DEFINE_string(
@@ -107,8 +111,8 @@ def _define_features(values: flags.FlagValues) -> None:
   flags.DEFINE_list(
     "name_columns",
     None,
-    "cmu_processed: what the features are, facet_42; they have numbers for"
-    " names otherwise. --drop_preset names what it drops.",
+    "cmu_processed, pickle: what the features are, facet_42; they have numbers"
+    " for names otherwise. --drop_preset names what it drops.",
     flag_values=values,
   )
   flags.DEFINE_list(
@@ -128,42 +132,91 @@ def _define_features(values: flags.FlagValues) -> None:
   )
 
 
+def define_encoder(values: flags.FlagValues) -> None:
+  """Defines the flags of an encoder of text."""
+  flags.DEFINE_string(
+    "text_encoder",
+    None,
+    "In the place of --word_vectors: an encoder that transformers loads, a"
+    " folder or a name on the Hugging Face hub. Each word gets a vector that"
+    " knows its neighbours; words for emotions are encoded alike.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "text_layer",
+    -1,
+    "--text_encoder: whose outputs; 0 the embeddings, -1 the last layer.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "text_pooling",
+    "mean",
+    encoders.POOLINGS,
+    "--text_encoder: what of its pieces a word is, or sentence: one vector for"
+    " a text, the mean of all its pieces.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "text_max_length",
+    0,
+    "--text_encoder: the most pieces at once, a longer text is read in parts; 0"
+    " for as many as the encoder takes.",
+    lower_bound=0,
+    flag_values=values,
+  )
+
+
 def _define_labels(values: flags.FlagValues) -> None:
   """Defines the flags of labels that a layout does not name."""
   flags.DEFINE_enum(
     "labels",
     "auto",
-    cmu_processed.LABEL_FILES,
-    "cmu_processed: ey_*.h5 (emotions) or y_*.h5; auto prefers ey.",
+    [*cmu_processed.LABEL_FILES, *pickle_labels.CHOICES],
+    "cmu_processed: ey_*.h5 (emotions) or y_*.h5; auto prefers ey. pickle:"
+    " sentiment or emotions, of files with both; auto prefers emotions.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "label_type",
     "auto",
     ["auto", "single", "multi"],
-    "cmu_processed: auto is multi for ey_*.h5, single for y_*.h5.",
+    "cmu_processed: auto is multi for ey_*.h5, single for y_*.h5. pickle: auto"
+    " is single where every utterance has one class.",
     flag_values=values,
   )
   flags.DEFINE_list(
     "emotions",
     None,
-    "cmu_processed: the label columns' names, where the layout does not fix"
-    " them. recordings: all emotions, where the labels are not to say.",
+    "cmu_processed, pickle: the label columns' names, where the layout does not"
+    " fix them. recordings, ami: all emotions, where labels are not to say.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "label_map",
+    None,
+    "recordings: other names of labels, angry=anger,scared=fear; those that are"
+    " not named stay.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "unlabelled",
+    None,
+    "recordings: labels that mean that there is none, xxx,oth.",
     flag_values=values,
   )
   flags.DEFINE_string(
     "sentiment_bins",
     None,
-    "cmu_processed: LOW,HIGH. A score below LOW is negative, above HIGH"
-    " positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores are"
-    " in 1..5.",
+    "cmu_processed, pickle: LOW,HIGH. A score below LOW is negative, above HIGH"
+    " positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores of"
+    " cmu_processed are in 1..5; 0,0 where all of a pickle are in -3..3.",
     flag_values=values,
   )
   flags.DEFINE_float(
     "positive_above",
     None,
-    "utterances, cmu_processed: an emotion is present where its label column is"
-    " above this; 0 where it is not given. For scores such as 1 to 5.",
+    "utterances, cmu_processed, pickle: an emotion is present where its label"
+    " column is above this; 0 where it is not given. For scores as 1 to 5.",
     flag_values=values,
   )
 
@@ -177,7 +230,7 @@ def _define_synthetic(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   flags.DEFINE_integer(
-    "seed", 0, "synthetic: the seed of every draw.", flag_values=values
+    "seed", 0, "synthetic, ami: the seed of every draw.", flag_values=values
   )
   flags.DEFINE_integer(
     "num_examples", 0, "synthetic: 0 for the preset's own.", flag_values=values

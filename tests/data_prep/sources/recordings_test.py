@@ -9,7 +9,8 @@ import soundfile
 
 import mmer_jax
 from configs import quickstart
-from data_prep.sources import recordings
+from data_prep.features import text_features
+from data_prep.sources import label_names, recordings
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards
@@ -58,13 +59,11 @@ def listed(tmp_path):
 
 
 def build(path, word_vectors=None, **changes):
-  return recordings.build(
+  return recordings.build_corpus(
     path,
     **{
       "acoustic": "compare2013",
-      "word_vectors": word_vectors,
-      "oov": "skip",
-      "emotions": (),
+      "choice": text_features.Choice(word_vectors),
       **changes,
     },
   )
@@ -182,10 +181,71 @@ def test_frames_and_their_deltas_stand_side_by_side(listed, word_vectors):
     ("wav,text", "a.wav,i am", "no label, so that nothing names the emotions"),
   ],
 )
-def test_a_list_that_is_not_one_is_named(listed, header, line, match):
+def test_a_list_that_is_not_one_is_named(
+  listed, word_vectors, header, line, match
+):
   path = listed({"a.wav": speech(0.3, 120, 0)}, header=header, lines=[line])
   with pytest.raises(errors.UserError, match=match):
-    build(path)
+    build(path, word_vectors)
+
+
+def test_without_word_vectors_a_list_needs_no_text(listed):
+  path = listed(
+    {"a.wav": speech(0.3, 120, 0)}, header="wav,label", lines=["a.wav,happy"]
+  )
+  corpus = build(path, acoustic="egemaps")
+  assert list(corpus.modalities) == ["acoustic"] and not corpus.has_words
+  (example,) = corpus.examples()
+  assert example.words is None and example.streams.keys() == {"acoustic"}
+
+
+def test_labels_are_renamed_and_some_mean_none(listed):
+  labels = ["ang", "hap", "exc", "xxx", "", "xxx"]
+  names = [f"{row}.wav" for row in range(len(labels))]
+  path = listed(
+    dict.fromkeys(names, speech(0.3, 120, 0)),
+    header="wav,speaker,label",
+    lines=[
+      f"{name},s{row % 2},{label}"
+      for row, (name, label) in enumerate(zip(names, labels, strict=True))
+    ],
+  )
+  renamed = label_names.read(["hap=happy", "exc = happy", "ang=angry"], ["xxx"])
+  corpus = build(path, acoustic="egemaps", names=renamed)
+  assert corpus.emotions == ("angry", "happy")
+  read = [
+    None if e.labels is None else corpus.emotions[int(e.labels.argmax())]
+    for e in corpus.examples()
+  ]
+  assert read == ["angry", "happy", "happy", None, None, None]
+  assert corpus.tally == {"unlabelled, their label is 'xxx'": 2}
+  with pytest.raises(
+    errors.UserError,
+    match="--label_map .*'anger', .* there are ang, .*mean 'ang",
+  ):
+    build(path, names=label_names.read(["anger=angry"], []))
+  with pytest.raises(
+    errors.UserError, match="--unlabelled names the label 'xx'"
+  ):
+    build(path, names=label_names.read([], ["xx"]))
+  with pytest.raises(errors.UserError, match="'xxx' is not one of --emotions"):
+    build(
+      path, names=renamed._replace(unlabelled=()), emotions=("happy", "angry")
+    )
+
+
+@pytest.mark.parametrize(
+  ("label_map", "unlabelled", "message"),
+  [
+    (["ang"], [], "has 'ang', expected LABEL=EMOTION"),
+    (["ang="], [], "has 'ang=', expected LABEL=EMOTION; --unlabelled=LABEL"),
+    (["a=b", "a=c"], [], "name the label 'a' twice"),
+    (["a=b"], ["a"], "name the label 'a' twice"),
+  ],
+)
+def test_a_label_map_that_is_none_is_named(label_map, unlabelled, message):
+  with pytest.raises(errors.UserError, match=message):
+    label_names.read(label_map, unlabelled)
 
 
 def test_recordings_that_are_none_are_named(listed):
@@ -230,6 +290,11 @@ def test_splits_sessions_and_dialogues_are_the_lists_own(listed):
     ("", "2", "d3"),
   ]
   assert corpus.notes == ("column 'mood' is not read",)
+  folder = path.parent
+  with pytest.raises(
+    errors.UserError, match=r"no list .*--recipe=ravdess\|crem"
+  ):
+    build(folder)
   assert corpus.modalities["acoustic"].frame_rate_hz is None
   assert build(path).modalities["acoustic"].frame_rate_hz == 100
   path.write_text(path.read_text().replace("train", "fold1"))
