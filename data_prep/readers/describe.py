@@ -3,7 +3,12 @@
 import pathlib
 from typing import Any
 
-from data_prep.readers import describe_cmu, describe_files, describe_shards
+from data_prep.readers import (
+  describe_cmu,
+  describe_files,
+  describe_pickles,
+  describe_shards,
+)
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import table_files
@@ -13,7 +18,7 @@ _BY_SUFFIX = (
   ((".npz",), describe_files.describe_npz),
   (table_files.SUFFIXES, describe_files.describe_table),
   ((".h5", ".hdf5"), describe_files.describe_hdf5),
-  ((".pkl", ".p", ".pickle"), describe_files.describe_pickle),
+  ((".pkl", ".p", ".pickle"), describe_pickles.describe_pickle),
   (_WORD_VECTOR_SUFFIXES, describe_files.describe_word_vectors),
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_prep.readers import hdf5_arrays, unpickle
+from data_prep.readers import hdf5_arrays
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import npz_files, table_files, word_vectors
 
@@ -110,35 +110,6 @@ def describe_hdf5(path: pathlib.Path) -> dict[str, Any]:
       f"{path} is not a readable HDF5 file: {error}; is it truncated?"
     ) from error
   return {"kind": "hdf5", "columns": columns}
-
-
-def describe_pickle(path: pathlib.Path) -> dict[str, Any]:
-  """Describes the arrays and containers of a pickle."""
-  columns: dict[str, dict[str, Any]] = {}
-
-  def visit(name: str, item: Any) -> None:
-    if len(columns) > _SAMPLE:
-      return
-    if isinstance(item, dict):
-      for key, value in item.items():
-        visit(f"{name}/{key}", value)
-    elif isinstance(item, np.ndarray) and item.dtype.kind in "fiub":
-      columns[name] = {
-        "shape": list(item.shape),
-        "dtype": str(item.dtype),
-        **_summary(iter([item])),
-      }
-    elif isinstance(item, (list, tuple)):
-      columns[name] = {"shape": [len(item)], "dtype": type(item).__name__}
-      for index, value in enumerate(item[:3]):
-        visit(f"{name}/{index}", value)
-    elif isinstance(item, np.ndarray):
-      columns[name] = {"shape": list(item.shape), "dtype": str(item.dtype)}
-    else:
-      columns[name] = {"shape": [], "dtype": type(item).__name__}
-
-  visit("", unpickle.load(path))
-  return {"kind": "pickle", "columns": columns}
 
 
 def describe_word_vectors(path: pathlib.Path) -> dict[str, Any]:

@@ -16,6 +16,8 @@ def tables_of(description: dict[str, Any]) -> list[rich.table.Table]:
     return [_cmu_table(description)]
   if kind == "word vectors":
     return [_rows("word vectors", description.items(), ("", ""))]
+  if kind == "pickle":
+    return [_pickle_table(description)]
   rows = [
     (name or "/", *_cells(entry))
     for name, entry in description["columns"].items()
@@ -41,6 +43,21 @@ def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
   if entry.get("nonfinite"):
     text += f"; {entry['nonfinite']} not finite"
   return shape, entry.get("dtype", ""), text
+
+
+def _pickle_table(description: dict[str, Any]) -> rich.table.Table:
+  """Makes a line of each member, of which many are nested."""
+  rows = []
+  for name, entry in description["columns"].items():
+    shape, dtype, values = _cells(entry)
+    if "holds" in entry:
+      what = f"{entry['holds']} {dtype}".strip()
+    else:
+      what = f"{dtype} {shape}".strip()
+    place = " ".join(filter(None, (name or "/", entry.get("note"))))
+    rows.append((place, what, values))
+  layout = description["layout"] or "no known layout"
+  return _rows(f"pickle, {layout}", rows, ("member", "what", "values"))
 
 
 def _rows(title: str, rows: Any, headers: Sequence[str]) -> rich.table.Table:

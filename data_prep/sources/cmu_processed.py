@@ -162,6 +162,11 @@ def find(folder: pathlib.Path, label_file: str) -> tuple[str, list[Split]]:
   """
   if not folder.is_dir():
     raise UserError(f"{folder} is not a folder; cmu_processed reads a folder")
+  if label_file not in LABEL_FILES:
+    raise UserError(
+      f"--labels={label_file} does nothing with --source=cmu_processed, expected"
+      f" {', '.join(LABEL_FILES)}"
+    )
   prefix = label_file
   if label_file == "auto":
     any_emotions = any((folder / f"ey_{name}.h5").is_file() for name in SPLITS)

@@ -1,0 +1,1 @@
+"""Reads the pickles that published code shares its features in."""

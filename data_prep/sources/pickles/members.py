@@ -1,0 +1,84 @@
+"""Reads members of a pickle as arrays and texts, or says what they are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmer_jax.base.errors import UserError
+
+_NUMBERS = "fiub"
+
+
+def kind_of(value: Any) -> str:
+  """Says what a member is, in a few words."""
+  if isinstance(value, np.ndarray):
+    shape = " x ".join(map(str, value.shape)) or "()"
+    return f"an array {shape} of {value.dtype}"
+  if isinstance(value, (dict, list, tuple, set, frozenset)):
+    return f"a {type(value).__name__} of {len(value)}"
+  return f"a {type(value).__name__}"
+
+
+def phrase(content: Any) -> str:
+  """Says in a few words what a pickle holds."""
+  if isinstance(content, dict):
+    inner = next(iter(content.values()), None)
+    more = f", the first {kind_of(inner)}" if content else ""
+    if isinstance(inner, dict):
+      more += f": {_some(list(inner))}"
+    return f"a dict of {len(content)} ({_some(list(content))}{more})"
+  if isinstance(content, (list, tuple)):
+    kinds = list(dict.fromkeys(kind_of(each) for each in content))
+    return f"a {type(content).__name__} of {len(content)} ({_some(kinds)})"
+  return kind_of(content)
+
+
+def _some(names: Sequence[Any]) -> str:
+  shown = ", ".join(str(name)[:40] for name in names[:6])
+  return shown + (", ..." if len(names) > 6 else "")
+
+
+def numbers(value: Any, where: str, expected: str) -> np.ndarray:
+  """Reads a member as an array of real numbers.
+
+  Raises:
+    UserError: It is none; `expected` says what of.
+  """
+  array = value
+  if isinstance(value, (list, tuple, float, int, np.generic)):
+    try:
+      array = np.asarray(value)
+    except ValueError:
+      array = None
+  if not isinstance(array, np.ndarray) or array.dtype.kind not in _NUMBERS:
+    raise UserError(
+      f"{where} is {kind_of(value)}, expected an array of {expected}"
+    )
+  return array
+
+
+def text(value: Any, where: str) -> str:
+  """Reads a member as text.
+
+  Raises:
+    UserError: It is none.
+  """
+  if isinstance(value, np.ndarray) and value.size == 1:
+    value = value.item()
+  if isinstance(value, bytes):
+    return value.decode("utf-8", errors="replace").strip()
+  if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
+    return str(value).strip()
+  raise UserError(f"{where} is {kind_of(value)}, expected text")
+
+
+def texts(value: Any, count: int, where: str) -> list[str]:
+  """Reads a member as one text per utterance."""
+  if not isinstance(value, (list, tuple, np.ndarray)) or (
+    isinstance(value, np.ndarray) and not value.ndim
+  ):
+    raise UserError(f"{where} is {kind_of(value)}, expected {count} texts")
+  if len(value) != count:
+    raise UserError(f"{where} has {len(value)} rows, expected {count}")
+  return [text(each, f"{where} row {row}") for row, each in enumerate(value)]
