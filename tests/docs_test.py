@@ -37,6 +37,7 @@ VERBS = sorted(
     ),
     "data_prep.convert",
     "data_prep.inspect",
+    "data_prep.encode_words",
   ]
 )
 # What makes a command small: its effect on numbers is not tested here.

@@ -101,6 +101,7 @@ def is_command(module: str) -> bool:
   return folder(module) == "commands" or module in (
     "data_prep.convert",
     "data_prep.inspect",
+    "data_prep.encode_words",
   )
 
 

@@ -103,8 +103,24 @@ NUMBER = "<number>"
 
 def tokenise(text: str) -> list[str]:
   """Splits a text into words, in the case they were written in."""
+  return _TOKEN.findall(_plain(text))
+
+
+def spans(text: str) -> tuple[str, list[tuple[int, int]]]:
+  """Finds where the words of `tokenise` stand.
+
+  Returns:
+    The text as the tokeniser reads it, and the start and the end of each word
+    in it.
+  """
+  plain = _plain(text)
+  return plain, [match.span() for match in _TOKEN.finditer(plain)]
+
+
+def _plain(text: str) -> str:
+  """Composes a text, and gives its marks their ASCII forms."""
   text = word_vectors.normal_form(text).translate(_MARKS)
-  return _TOKEN.findall(_APOSTROPHE.sub("'", text))
+  return _APOSTROPHE.sub("'", text)
 
 
 def candidates(word: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Features of texts: word vectors, in one object for every source.
+"""Features of texts: word vectors or an encoder, in one object for any source.
 
 A source that has text opens its features once, with all of its texts, and adds
 them to its examples:
@@ -10,8 +10,8 @@ them to its examples:
   ...
   corpus.Corpus(..., **features.corpus_fields())
 
-`choice` is what the command line says (`choose`). Without word vectors the
-features are none: `modalities` is empty and `add` does nothing.
+`choice` is what the command line says (`choose`). Without word vectors and
+encoder the features are none: `modalities` is empty and `add` does nothing.
 """
 
 import dataclasses
@@ -26,6 +26,8 @@ from absl import flags
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.corpus import text as text_lib
+from data_prep.features import encoded_texts, encoders
+from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 from mmer_jax.data import word_vectors as word_vectors_lib
 
@@ -36,32 +38,65 @@ class Choice(NamedTuple):
   Attributes:
     word_vectors: A file of word vectors; None to go without.
     oov: A policy of `text.OOV_POLICIES`.
+    encoder: An encoder in the place of word vectors; None for none.
   """
 
   word_vectors: pathlib.Path | None = None
   oov: str = "skip"
+  encoder: encoders.EncoderChoice | None = None
 
   @property
   def is_none(self) -> bool:
     """Whether texts are to have no features."""
-    return self.word_vectors is None
+    return self.word_vectors is None and self.encoder is None
 
   def options(self) -> dict[str, Any]:
     """Returns what the manifest records of the choice; no paths."""
-    return {
+    options = {
       "word_vectors": self.word_vectors.name if self.word_vectors else None,
       "oov": None if self.is_none else self.oov,
     }
+    if self.encoder is not None:
+      options["text_encoder"] = self.encoder.label
+    return options
 
 
+_OF_ENCODERS = ("text_layer", "text_pooling", "text_max_length")
 # The flags that `choose` reads; a source with text lists them among its own.
-FLAGS = frozenset({"word_vectors", "oov"})
+FLAGS = frozenset({"word_vectors", "oov", "text_encoder", *_OF_ENCODERS})
 
 
 def choose(values: flags.FlagValues) -> Choice:
-  """Reads the choice from the command line."""
+  """Reads the choice from the command line.
+
+  Raises:
+    UserError: Word vectors and an encoder are given, or flags of an encoder
+      without one.
+  """
   path = pathlib.Path(values.word_vectors) if values.word_vectors else None
-  return Choice(path, values.oov)
+  if not values.text_encoder:
+    for name in _OF_ENCODERS:
+      if values[name].present:
+        raise UserError(
+          f"--{name} does nothing without --text_encoder; give one or leave it"
+        )
+    return Choice(path, values.oov)
+  if path is not None:
+    raise UserError(
+      f"--word_vectors={path} and --text_encoder={values.text_encoder} are both"
+      " given; text becomes one of them, leave the other"
+    )
+  return Choice(None, values.oov, encoder_choice(values))
+
+
+def encoder_choice(values: flags.FlagValues) -> encoders.EncoderChoice:
+  """Reads the choice of an encoder, which is given, from the command line."""
+  return encoders.EncoderChoice(
+    values.text_encoder,
+    values.text_layer,
+    values.text_pooling,
+    values.text_max_length,
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +173,7 @@ def open_text(
       None for those of `text.EMOTION_WORDS`, or the emotion's own name.
 
   Raises:
-    UserError: The word vectors cannot be read.
+    UserError: The word vectors cannot be read, or the encoder not be loaded.
   """
   if choice.is_none:
     return TextFeatures()
@@ -146,7 +181,22 @@ def open_text(
     words = {
       name: text_lib.EMOTION_WORDS.get(name, (name,)) for name in emotions
     }
-  return _of_word_vectors(choice, texts, emotions, words)
+  if choice.encoder is None:
+    return _of_word_vectors(choice, texts, emotions, words)
+  encoder = encoders.Encoder(choice.encoder)
+  found = encoded_texts.emotion_vectors(encoder, emotions, words)
+  if texts is None:
+    return TextFeatures(emotions=found)
+  encoded = encoded_texts.EncodedTexts(encoder, texts, choice.oov)
+  return TextFeatures(
+    modality=corpus_lib.Modality(
+      corpus_lib.numbered("encoded", encoder.dim), corpus_lib.NO_PADDING
+    ),
+    embed=encoded.embed,
+    has_words=encoded.has_words,
+    emotions=found,
+    account=encoded.account(found),
+  )
 
 
 def _of_word_vectors(

@@ -84,6 +84,14 @@ def _identity(corpus: corpus_lib.Corpus) -> dict[str, Any]:
     vectors.update(named)
     frequent.update(named)
   text = corpus.text or {}
+  words = {
+    "word_vectors_sha256": word_vectors.digest(vectors) if vectors else None,
+    "word_vectors_sample": word_vectors.sample(frequent),
+  }
+  if "encoder_identity" in text:
+    # A word has no vector of its own, and the last bits of an emotion's are
+    # those of the machine: the encoder tells corpora apart.
+    words = {"text_encoder": text["encoder_identity"]}
   return {
     "columns": {m: list(e.columns) for m, e in corpus.modalities.items()},
     "padding": {m: e.padding for m, e in corpus.modalities.items()},
@@ -96,8 +104,7 @@ def _identity(corpus: corpus_lib.Corpus) -> dict[str, Any]:
     "normalisation": "none",
     "tokeniser": text.get("tokeniser"),
     "oov": text.get("oov_policy"),
-    "word_vectors_sha256": word_vectors.digest(vectors) if vectors else None,
-    "word_vectors_sample": word_vectors.sample(frequent),
+    **words,
   }
 
 

@@ -85,7 +85,7 @@ def check(
       )
   keys = ["normalisation"]
   if "lexical" in modalities:
-    keys += ["tokeniser", "oov"]
+    keys += ["tokeniser", "oov", "text_encoder"]
     _check_words(got, expected, where, fix)
   for key in keys:
     _check_equal(

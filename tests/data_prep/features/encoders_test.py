@@ -1,0 +1,327 @@
+"""Encoders of text, on a random BERT of two layers that is made here.
+
+The oracle calls transformers on each text alone and pools by hand.
+"""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from data_prep.corpus import text as text_lib
+from data_prep.features import encoded_texts, encoders, text_features
+from mmer_jax.base import errors
+from mmer_jax.base.errors import UserError
+
+transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+PIECES = (
+  *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "don", "'", "t"),
+  *("hap", "##py", "##pi", "##ness", "sad", "not", "?", "!", ".", "-", "mm"),
+  *("hm", "##m", "anger", "cloud", "nine", "on"),
+)
+TEXTS = (
+  "I don't am happy?!",
+  "",
+  "mm-hmm. “unheard”  happiness",
+  "sad",
+  "not \x07 sad",
+  "happiness happy happiness happy not",
+  "sad",
+)
+# Pieces at once, [CLS] and [SEP] among them.
+LIMIT = 14
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """Saves a BERT of two layers, with a vocabulary of its own."""
+  path = tmp_path_factory.mktemp("tiny_bert")
+  (path / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+  tokeniser = transformers.BertTokenizerFast(
+    vocab=str(path / "vocab.txt"), model_max_length=LIMIT
+  )
+  torch.manual_seed(0)
+  model = transformers.BertModel(
+    transformers.BertConfig(
+      vocab_size=len(PIECES),
+      hidden_size=16,
+      num_hidden_layers=2,
+      num_attention_heads=2,
+      intermediate_size=24,
+      max_position_embeddings=LIMIT,
+      initializer_range=0.5,
+    )
+  )
+  tokeniser.save_pretrained(path)
+  model.save_pretrained(path)
+  return path
+
+
+def encoder(folder, **changes):
+  return encoders.Encoder(encoders.EncoderChoice(str(folder), **changes))
+
+
+@pytest.fixture(scope="module")
+def opened(folder):
+  return encoder(folder)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+  return transformers.AutoModel.from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module")
+def direct(folder, model):
+  """Every layer's output of a text alone, and the pieces' characters."""
+  tokeniser = transformers.AutoTokenizer.from_pretrained(folder)
+
+  def encode(plain, layer):
+    cut = tokeniser(plain, return_offsets_mapping=True, return_tensors="pt")
+    borders = cut.pop("offset_mapping")[0].tolist()
+    with torch.no_grad():
+      hidden = model(**cut, output_hidden_states=True).hidden_states
+    return hidden[layer][0].numpy(), borders
+
+  return encode
+
+
+def by_hand(direct, text, layer, pooling):
+  """One row for each word that has pieces, by loops over characters."""
+  plain, words = text_lib.spans(text)
+  hidden, borders = direct(plain, layer)
+  if pooling == "sentence":
+    return [hidden.mean(axis=0)] if words else []
+  rows = []
+  for start, end in words:
+    characters = set(range(start, end))
+    own = [
+      row
+      for row, (first, last) in zip(hidden, borders, strict=True)
+      if characters & set(range(first, last))
+    ]
+    if own:
+      rows.append(
+        {"mean": np.mean(own, axis=0), "first": own[0], "last": own[-1]}[
+          pooling
+        ]
+      )
+  return rows
+
+
+@pytest.mark.parametrize(
+  "pooling, layer",
+  [("mean", -1), ("first", 1), ("last", 2), ("sentence", -2), ("mean", 0)],
+)
+def test_words_are_pooled_from_their_pieces(folder, direct, pooling, layer):
+  found = encoder(folder, pooling=pooling, layer=layer).encode(TEXTS)
+  assert len(found) == len(TEXTS)
+  for text, rows in zip(TEXTS, found, strict=True):
+    expected = by_hand(direct, text, layer, pooling)
+    assert rows.shape == (len(expected), 16) and rows.dtype == np.float32
+    if expected:
+      np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_word_knows_its_neighbours(opened):
+  alone, first = opened.encode(["sad", "sad not"])
+  assert np.abs(alone[0] - first[0]).max() > 0.01
+
+
+def test_batch_mates_change_nothing(opened):
+  texts = [" ".join(["sad", "happy"] * n) for n in (1, 2)] * 40
+  together = opened.encode(texts)
+  for text, rows in zip(texts[:2], together[:2], strict=True):
+    np.testing.assert_allclose(opened.encode([text])[0], rows, atol=1e-5)
+
+
+def test_a_long_text_is_read_in_windows(opened, direct, model):
+  words = "sad not happy i am sad mm anger sad i happy cloud nine".split()
+  # Fifteen pieces; a window has twelve: `happy` is the first and second one of
+  # the border.
+  (cut,) = opened.pieces([" ".join(words)])
+  assert [len(window) for window in cut.windows] == [14, 5]
+  assert [list(each) for each in cut.places[9:]] == [
+    *([11], [12, 15], [16], [17])
+  ]
+  (rows,) = opened.encode([" ".join(words)])
+  first, _ = direct(" ".join([*words[:10], "hap"]), -1)
+  with torch.no_grad():
+    second = model(torch.tensor(cut.windows[1:])).last_hidden_state[0].numpy()
+  expected = [
+    *(*first[1:3], first[3:5].mean(axis=0), *first[5:12]),
+    *((first[12] + second[1]) / 2, second[2], second[3]),
+  ]
+  np.testing.assert_allclose(rows, expected, atol=1e-5)
+
+
+def embedded_by(opened, texts=TEXTS, oov="skip"):
+  return encoded_texts.EncodedTexts(opened, texts, oov)
+
+
+def open_text(folder, texts=TEXTS, oov="skip", emotions=("angry",), **changes):
+  choice = text_features.Choice(
+    oov=oov, encoder=encoders.EncoderChoice(str(folder), **changes)
+  )
+  return text_features.open_text(choice, texts, emotions)
+
+
+def test_texts_are_embedded_with_their_words(folder, opened):
+  found = open_text(folder)
+  assert found.modality.dim == 16 and found.has_words
+  assert found.modality.columns[:2] == ("encoded_00", "encoded_01")
+  # The words that usually stand for an emotion.
+  assert found.emotions.words == ("angry",)
+  expected = dict(zip(TEXTS, opened.encode(TEXTS), strict=True))
+  for text in reversed(TEXTS):
+    embedded = found.embed(text)
+    np.testing.assert_allclose(embedded.rows, expected[text], atol=1e-5)
+    assert len(embedded.words) == len(embedded.rows) == len(embedded.tokens)
+  # A word without a piece is left out, and the numbers of words go on.
+  embedded = found.embed("not \x07 sad")
+  assert embedded.words == ["not", "sad"]
+  np.testing.assert_array_equal(embedded.tokens, [0, 2])
+  padded = embedded_by(opened, oov="zero").embed("not \x07 sad")
+  assert padded.words == ["not", "\x07", "sad"]
+  np.testing.assert_array_equal(padded.tokens, [0, 1, 2])
+  np.testing.assert_array_equal(padded.rows[[0, 2]], embedded.rows)
+  assert not padded.rows[1].any()
+  assert found.embed("I don't am happy?!").words == [
+    *("I", "don't", "am", "happy", "?", "!")
+  ]
+
+
+def test_the_account_counts_words_and_pieces(folder, opened):
+  texts = [*TEXTS, "happiness happiness happiness happiness happy"]
+  found = embedded_by(opened, iter(texts))
+  emotions = encoded_texts.emotion_vectors(opened, ["x"], {"x": ("\x07",)})
+  account = found.account(emotions)
+  counted = [len(text_lib.tokenise(text)) for text in texts]
+  assert account["tokens"] == sum(counted)
+  assert (account["oov_tokens"], account["oov_types"]) == (1, 1)
+  own = account["encoder"]
+  # `"unheard"` is no piece, nor are its quotes; both "sad" count.
+  assert own["unknown_pieces"] == 3 and own["texts_in_windows"] == 1
+  assert own["pieces"] == sum(
+    len(window) for text in texts for window in next(opened.pieces([text]))[0]
+  )
+  assert own["layer"] == 2 and own["max_length"] == LIMIT
+  assert account["emotions_without_vector"] == ["x"]
+  assert str(folder) not in json.dumps(account)
+
+
+def test_blocks_are_the_same_in_any_order(opened, monkeypatch):
+  monkeypatch.setattr(encoded_texts, "_BLOCK", 2)
+  texts = [f"{'sad ' * (n % 3)}happy {'not ' * (n % 2)}" for n in range(6)]
+  one, other = embedded_by(opened, texts), embedded_by(opened, texts)
+  forwards = {text: one.embed(text).rows for text in texts}
+  copy = pickle.loads(pickle.dumps(other))
+  for text in reversed(texts):
+    np.testing.assert_array_equal(copy.embed(text).rows, forwards[text])
+  np.testing.assert_array_equal(other.embed(texts[0]).rows, forwards[texts[0]])
+
+
+def test_sentences_are_one_row_without_words(folder, direct):
+  found = open_text(folder, pooling="sentence")
+  embedded = found.embed("sad")
+  assert embedded.words is None and not found.has_words
+  np.testing.assert_array_equal(embedded.tokens, [-1])
+  expected = by_hand(direct, "sad", -1, "sentence")
+  np.testing.assert_allclose(embedded.rows, expected, atol=1e-5)
+  assert found.embed("").rows.shape == (0, 16)
+
+
+def test_emotions_are_encoded_like_words(folder, direct):
+  words = {"joy": ("on cloud nine",), "low": ("\x07", "sad"), "x": ("\x07",)}
+  choice = text_features.Choice(encoder=encoders.EncoderChoice(str(folder)))
+  found = text_features.open_text(choice, None, tuple(words), words).emotions
+  assert found.words == ("on cloud nine", "sad", "")
+  joy = np.mean(by_hand(direct, "on cloud nine", -1, "mean"), axis=0)
+  np.testing.assert_allclose(found.vectors[0], joy, atol=1e-5)
+  sad = by_hand(direct, "sad", -1, "mean")[0]
+  np.testing.assert_allclose(found.vectors[1], sad, atol=1e-5)
+  assert not found.vectors[2].any()
+
+
+def test_the_digest_is_of_the_weights_and_the_vocabulary(folder, tmp_path):
+  same = tmp_path / "renamed"
+  shutil.copytree(folder, same)
+  opened = encoder(folder)
+  assert encoder(same).identity() == opened.identity()
+  assert opened.identity() != encoder(folder, layer=1).identity()
+  text = (same / "tokenizer.json").read_text()
+  (same / "tokenizer.json").write_text(text.replace('"##py"', '"##pz"'))
+  assert encoder(same).digest != opened.digest
+
+
+def remove(name):
+  return lambda path: (path / name).unlink()
+
+
+def overwrite(name, content):
+  return lambda path: (path / name).write_bytes(content)
+
+
+def change_config(**changes):
+  def change(path):
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, **changes}))
+
+  return change
+
+
+@pytest.mark.parametrize(
+  "damage, changes, match",
+  [
+    (remove("config.json"), {}, "cannot be loaded"),
+    (remove("model.safetensors"), {}, "cannot be loaded"),
+    (remove("tokenizer.json"), {}, "has no vocabulary"),
+    (overwrite("config.json", b"{"), {}, "cannot be loaded"),
+    (overwrite("model.safetensors", b"\0" * 20), {}, "cannot be loaded"),
+    (overwrite("tokenizer.json", b"[]"), {}, "cannot be loaded"),
+    (change_config(num_hidden_layers=3), {}, "lacks weights of its model"),
+    (change_config(hidden_size=18), {}, "cannot be loaded|lacks weights"),
+    (None, {"layer": 3}, "--text_layer=3, expected -3 to 2"),
+    (None, {"layer": -4}, "--text_layer=-4, expected -3 to 2"),
+    (None, {"max_length": 15}, "--text_max_length=15, expected 3 to 14"),
+    (None, {"max_length": 2}, "--text_max_length=2, expected 3 to 14"),
+  ],
+)
+def test_an_encoder_that_is_none_is_named(
+  folder, tmp_path, damage, changes, match
+):
+  path = folder
+  if damage is not None:
+    path = tmp_path / "damaged"
+    shutil.copytree(folder, path)
+    (path / "vocab.txt").unlink()
+    damage(path)
+  with pytest.raises(UserError, match=match) as caught:
+    encoder(path, **changes)
+  assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_not_there_is_named(monkeypatch, tmp_path):
+  monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+  with pytest.raises(UserError, match="no/such-model cannot be loaded"):
+    encoder("no/such-model")
+  with pytest.raises(UserError, match="cannot be loaded"):
+    encoder(tmp_path / "nothing")
+
+
+def test_a_missing_extra_is_one_line(folder, monkeypatch):
+  real = errors.importlib.import_module
+
+  def absent(name):
+    if name == "transformers":
+      raise ImportError("no", name=name)
+    return real(name)
+
+  monkeypatch.setattr(errors.importlib, "import_module", absent)
+  with pytest.raises(UserError, match=r"pip install 'mmer_jax\[encoders\]'"):
+    encoder(folder)
