@@ -105,14 +105,15 @@ def variant(name: str) -> Variant:
   Raises:
     UserError: There is no such variant.
   """
-  classes, _, kind = name.partition("_")
-  if classes in KINDS and not kind:
-    classes, kind = "4", classes
-  if classes not in CLASSES or kind not in ("", *KINDS):
+  classes, *kinds = name.split("_")
+  if classes in KINDS and not kinds:
+    classes, kinds = "4", [classes]
+  known = (*([kind] for kind in KINDS), [])
+  if classes not in CLASSES or kinds not in known:
     raise UserError(
       f"--variant={name} is no variant of IEMOCAP, expected"
       f" {', '.join(CLASSES)}, {' or '.join(KINDS)}, or both as in"
       " 4_improvised"
     )
-  joined = f"{classes}_{kind}" if kind else classes
-  return Variant(joined, CLASSES[classes], KINDS.get(kind, ""))
+  joined = "_".join([classes, *kinds])
+  return Variant(joined, CLASSES[classes], "".join(map(KINDS.get, kinds)))

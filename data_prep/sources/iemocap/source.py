@@ -176,7 +176,7 @@ class _Words:
     self._spans: list[list[alignment_lib.Span]] = []
     self.tally: dict[str, int] = {}
     files = [each.alignment for each in utterances]
-    has_words = bool(texts.modalities())
+    has_words = texts.has_words
     self.exist = has_words and self._rate_hz is not None and any(files)
     if not self.exist:
       return
