@@ -147,7 +147,7 @@ def _has_acoustic_word(
   texts: text_features.TextFeatures, sound: recorded.Recorded
 ) -> bool:
   """Tells whether there are frames, and rows that they may belong to."""
-  return bool(texts.modalities()) and sound.frame_rate_hz is not None
+  return texts.has_words and sound.frame_rate_hz is not None
 
 
 def _examples(

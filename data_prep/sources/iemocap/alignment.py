@@ -40,10 +40,11 @@ RATE_HZ = 100
 _PRONUNCIATION = re.compile(r"\(\d+\)$")
 _PART = re.compile(r"[^\W_]+")
 
-MATCHED = "words aligned"
-BY_PLACE = "words aligned by their place alone, their spelling differs"
-WITHOUT_FRAMES = "words that the alignment does not have"
-WITHOUT_WORD = "aligned words that the transcript does not have"
+# What became of words.
+MATCHED = "matched by their letters"
+BY_PLACE = "matched by their place alone"
+WITHOUT_FRAMES = "of transcripts that no alignment has"
+WITHOUT_WORD = "of alignments that no transcript has"
 
 
 class Segment(NamedTuple):

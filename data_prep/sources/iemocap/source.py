@@ -227,4 +227,4 @@ class _Words:
     if not counts.keys() - {alignment_lib.MATCHED}:
       return []
     shown = ", ".join(f"{count} {what}" for what, count in counts.items())
-    return [f"transcripts and alignments differ: {shown}"]
+    return [f"transcripts and alignments differ; words {shown}"]
