@@ -10,6 +10,8 @@ from typing import Any
 
 import ml_collections
 
+from mmer_jax.base import errors
+
 MODALITIES = ("lexical", "acoustic", "visual")
 MOSEI_EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 
@@ -48,6 +50,15 @@ def base() -> ml_collections.ConfigDict:
   config.protocol.validation = "validation"
   config.protocol.test = "test"
   config.protocol.allow_speaker_overlap = False
+  # Folds of "group_kfold" and "kfold".
+  config.protocol.k = 5
+  # A table of ids and their split or fold, in the place of any other split;
+  # its SHA-256 is filled in by the training.
+  config.protocol.split_file = ""
+  config.protocol.split_digest = ""
+  # Whether one text, or the same features, may be on two sides of folds that
+  # are not a paper's.
+  config.protocol.allow_identical = False
   config.protocol.decision = "binary"
   config.protocol.threshold = 0.5
 
@@ -209,10 +220,10 @@ def check_variant(variant: str, known: tuple[str, ...]) -> None:
   """Refuses a variant that a config does not have.
 
   Raises:
-    ValueError: It is none of the known ones.
+    UserError: It is none of the known ones.
   """
   if variant not in known:
-    raise ValueError(
+    raise errors.UserError(
       f"config variant {variant!r} does not exist, expected one of"
       f" {', '.join(known)}; write --config=FILE:VARIANT"
     )

@@ -11,8 +11,8 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.mtee import common as mtee_common
+from mmer_jax.configs import common
+from mmer_jax.configs.mtee import common as mtee_common
 
 VARIANTS = ("full", "smoke")
 

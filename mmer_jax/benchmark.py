@@ -26,7 +26,7 @@ from mmer_jax.training import benchmark
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   config_flags.DEFINE_config_file(
-    "config", None, "The config, as FILE[:VARIANT]."
+    "config", None, "The config, as FILE[:VARIANT] or NAME[:VARIANT]."
   )
   flags.DEFINE_string("out", None, "The JSON file to write.")
   flags.DEFINE_integer("runs", 1, "Concurrent runs in the program.")

@@ -18,7 +18,7 @@ import rich.console
 from absl import flags
 from ml_collections import config_flags
 
-from mmer_jax.base import cli
+from mmer_jax.base import cli, shipped
 from mmer_jax.evaluation import evaluate
 from mmer_jax.reporting import figures, plots, run_table, tables
 
@@ -26,7 +26,7 @@ from mmer_jax.reporting import figures, plots, run_table, tables
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   config_flags.DEFINE_config_file(
-    "config", None, "The config of a table, as FILE[:VARIANT]."
+    "config", None, "The config of a table, as FILE[:VARIANT] or NAME[:VARIANT]."
   )
   flags.DEFINE_string(
     "workdir", None, "The folder where everything is written."
@@ -41,7 +41,9 @@ def main(argv: Sequence[str]) -> int | None:
   folder = pathlib.Path(flags.FLAGS.workdir)
   name = config_flags.get_config_filename(flags.FLAGS["config"])
   file, _, variant = name.partition(":")
-  table = run_table.load(pathlib.Path(file), flags.FLAGS.config, variant)
+  table = run_table.load(
+    shipped.find(file, "config"), flags.FLAGS.config, variant
+  )
   content = run_table.run_table(
     table,
     folder,

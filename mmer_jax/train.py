@@ -24,7 +24,7 @@ from mmer_jax.evaluation import results, train_and_evaluate
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   config_flags.DEFINE_config_file(
-    "config", None, "The config, as FILE[:VARIANT]."
+    "config", None, "The config, as FILE[:VARIANT] or NAME[:VARIANT]."
   )
   flags.DEFINE_string(
     "workdir", None, "The folder where everything is written."

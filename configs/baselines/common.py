@@ -6,8 +6,8 @@ stand in, on the corpora of MTEE's configs.
 
 import ml_collections
 
-from configs import common
-from configs.mtee import common as mtee_common
+from mmer_jax.configs import common
+from mmer_jax.configs.mtee import common as mtee_common
 
 # Corpus to the variants that it has.
 VARIANTS = {

@@ -14,7 +14,7 @@ softmax, 5 folds x 3 seeds), `smoke`.
 
 import ml_collections
 
-from configs.baselines import common
+from mmer_jax.configs.baselines import common
 
 VARIANTS = common.VARIANTS["iemocap"]
 

@@ -13,7 +13,7 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs.baselines import common
+from mmer_jax.configs.baselines import common
 
 VARIANTS = common.VARIANTS["mosei"]
 

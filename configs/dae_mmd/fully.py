@@ -17,7 +17,7 @@ folds x 3 seeds), `smoke`.
 
 import ml_collections
 
-from configs.dae_mmd import common as dae_mmd_common
+from mmer_jax.configs.dae_mmd import common as dae_mmd_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")

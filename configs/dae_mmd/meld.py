@@ -12,8 +12,8 @@ Variants: `full`, `semi`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.dae_mmd import common as dae_mmd_common
+from mmer_jax.configs import common
+from mmer_jax.configs.dae_mmd import common as dae_mmd_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "semi", "smoke")

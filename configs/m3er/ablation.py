@@ -22,8 +22,8 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
-from configs.m3er import common as m3er_common
+from mmer_jax.configs import common
+from mmer_jax.configs.m3er import common as m3er_common
 from mmer_jax.evaluation import published
 
 VARIANTS = m3er_common.VARIANTS

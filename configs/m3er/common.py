@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import common
+from mmer_jax.configs import common
 from mmer_jax.evaluation import published
 
 # Mittal et al. 2020 name F1 without a formula: both means over emotions.

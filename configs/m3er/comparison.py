@@ -11,7 +11,7 @@ Variants: as of `ablation.py`; `full` is CMU-MOSEI, `utterances` IEMOCAP.
 
 import ml_collections
 
-from configs.m3er import common as m3er_common
+from mmer_jax.configs.m3er import common as m3er_common
 from mmer_jax.evaluation import published
 
 VARIANTS = m3er_common.VARIANTS

@@ -9,7 +9,7 @@ its check and its proxies. Variants: as of `ablation.py`.
 
 import ml_collections
 
-from configs.m3er import common as m3er_common
+from mmer_jax.configs.m3er import common as m3er_common
 
 VARIANTS = m3er_common.VARIANTS
 

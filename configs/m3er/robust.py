@@ -15,10 +15,10 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
-from configs.dae_mmd import common as dae_mmd_common
-from configs.m3er import common as m3er_common
-from configs.mtee import common as mtee_common
+from mmer_jax.configs import common
+from mmer_jax.configs.dae_mmd import common as dae_mmd_common
+from mmer_jax.configs.m3er import common as m3er_common
+from mmer_jax.configs.mtee import common as mtee_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "synthetic", "smoke")

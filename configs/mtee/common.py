@@ -8,7 +8,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
+from mmer_jax.configs import common
 from mmer_jax.evaluation import published
 
 FEW_SHOT_NOTES = (

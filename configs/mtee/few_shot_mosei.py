@@ -17,9 +17,9 @@ corpus; all six emotions are left out in turn), `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.mtee import common as mtee_common
-from configs.mtee import zero_shot_mosei
+from mmer_jax.configs import common
+from mmer_jax.configs.mtee import common as mtee_common
+from mmer_jax.configs.mtee import zero_shot_mosei
 from mmer_jax.evaluation import published
 
 VARIANTS = zero_shot_mosei.VARIANTS

@@ -17,8 +17,8 @@ Variants: `full` (Table 3), `readme` (the published repository's README: batch
 
 import ml_collections
 
-from configs import common
-from configs.mtee import common as mtee_common
+from mmer_jax.configs import common
+from mmer_jax.configs.mtee import common as mtee_common
 
 VARIANTS = ("full", "readme", "smoke")
 

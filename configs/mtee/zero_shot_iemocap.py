@@ -21,8 +21,8 @@ import itertools
 
 import ml_collections
 
-from configs import common
-from configs.mtee import common as mtee_common
+from mmer_jax.configs import common
+from mmer_jax.configs.mtee import common as mtee_common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "smoke")

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import common
+from mmer_jax.configs import common
 from mmer_jax.evaluation import published
 
 VARIANTS = ("full", "utterances", "synthetic", "smoke")

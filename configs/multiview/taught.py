@@ -18,8 +18,8 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
-from configs.multiview import common as multiview_common
+from mmer_jax.configs import common
+from mmer_jax.configs.multiview import common as multiview_common
 from mmer_jax.evaluation import published
 
 VARIANTS = multiview_common.VARIANTS

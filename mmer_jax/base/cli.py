@@ -41,7 +41,9 @@ _SYSTEM_FAULTS = {
 _FULL = ("No space left on device", "Disk quota exceeded")
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+def run(
+  main: Callable[[Sequence[str]], int | None], *, arguments: str = ""
+) -> None:
   """Runs a command under absl and ends the process with its exit status.
 
   Everything that reads what a user wrote (configs, flags, shards, feature
@@ -52,17 +54,20 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
   Args:
     main: Takes the remaining arguments, as `absl.app.run` passes them, and
       returns an exit status or None for 0.
+    arguments: What may stand beside the flags, in words; empty for nothing.
   """
   absl_logging.get_absl_handler().addFilter(_is_ours)
-  app.run(functools.partial(_call, main), flags_parser=_parse)
+  app.run(functools.partial(_call, main, arguments), flags_parser=_parse)
 
 
 def _call(
-  main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
+  main: Callable[[Sequence[str]], int | None],
+  arguments: str,
+  argv: Sequence[str],
 ) -> int | None:
   """Runs a command; returns the exit status."""
   try:
-    if len(argv) > 1:
+    if len(argv) > 1 and not arguments:
       raise errors.UserError(
         f"unexpected argument {argv[1]!r}, expected flags only; see --help"
       )

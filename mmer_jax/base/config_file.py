@@ -6,7 +6,6 @@ get this parser in `cli.run`.
 
 import difflib
 import inspect
-import pathlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import ml_collections
 from ml_collections.config_flags import config_flags
 
-from mmer_jax.base import errors, user_code
+from mmer_jax.base import errors, shipped, user_code
 
 # What people call our keys elsewhere.
 _SYNONYMS = {
@@ -54,7 +53,10 @@ _SPECIAL = ("benchmark", "few_shot", "sweep", "unlabelled")
 
 
 class ConfigFileParser(config_flags.ConfigFileFlagParser):
-  """Reads `FILE[:VARIANT]`; every mistake is a `UserError` with its place."""
+  """Reads `FILE[:VARIANT]` or a name in the place of the file.
+
+  Every mistake is a `UserError` with its place.
+  """
 
   def parse(self, path: str) -> ml_collections.ConfigDict:
     """Runs the file and returns what its `get_config` makes, locked.
@@ -67,12 +69,12 @@ class ConfigFileParser(config_flags.ConfigFileFlagParser):
         the command line overrides.
     """
     name, _, variant = path.partition(":")
-    file = pathlib.Path(name)
     if not name:
       raise errors.UserError(
         f"--{self.name} is empty, expected FILE[:VARIANT]; see --help for an"
         " example"
       )
+    file = shipped.find(name, self.name)
     module = user_code.load(file, f"{self.name}_config")
     make = getattr(module, "get_config", None)
     if not callable(make):
