@@ -96,7 +96,7 @@ def _define_features(values: flags.FlagValues) -> None:
     "acoustic",
     "is10",
     list(sound.ACOUSTIC),
-    "recordings, iemocap, ami: a set of openSMILE's features. "
+    "recordings, meld, iemocap, ami: a set of openSMILE's features. "
     + "; ".join(f"{key}: {e.dim} {e.what}" for key, e in sound.ACOUSTIC.items())
     + ". Descriptors come each 10 ms, functionals once a recording.",
     flag_values=values,
@@ -105,7 +105,8 @@ def _define_features(values: flags.FlagValues) -> None:
     "variant",
     "4",
     "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
-    " dialogues alone; both as in 4_improvised.",
+    " dialogues alone; both as in 4_improvised. meld: emotion, its default, or"
+    " sentiment.",
     flag_values=values,
   )
   flags.DEFINE_list(

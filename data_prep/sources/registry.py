@@ -18,7 +18,9 @@ from data_prep.sources import (
 )
 from data_prep.sources import source as source_lib
 from data_prep.sources.ami import source as ami
+from data_prep.sources.folder import source as folder
 from data_prep.sources.iemocap import source as iemocap
+from data_prep.sources.meld import source as meld
 from data_prep.sources.pickles import source as pickles
 from mmer_jax.base.errors import UserError
 
@@ -81,7 +83,11 @@ SOURCES = {
     recordings.build, recordings.FLAGS.union(_DROP), recordings.define
   ),
   "ami": source_lib.Source(ami.build, ami.FLAGS.union(_DROP), ami.define),
+  "folder": source_lib.Source(
+    folder.build, folder.FLAGS.union(_DROP), folder.define
+  ),
   "iemocap": source_lib.Source(iemocap.build, iemocap.FLAGS.union(_DROP)),
+  "meld": source_lib.Source(meld.build, meld.FLAGS.union(_DROP), meld.define),
   "pickle": source_lib.Source(
     pickles.build_from_flags, pickles.FLAGS.union(_DROP), pickles.define
   ),
