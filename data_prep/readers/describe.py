@@ -4,10 +4,13 @@ import pathlib
 from typing import Any
 
 from data_prep.readers import (
+  describe_ami,
   describe_cmu,
   describe_files,
+  describe_iemocap,
   describe_pickles,
   describe_shards,
+  other_formats,
 )
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
@@ -41,7 +44,14 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
   if path.is_dir():
     if (path / manifest_lib.MANIFEST).is_file():
       return describe_shards.describe_shards(path)
+    if describe_iemocap.is_release(path):
+      return describe_iemocap.describe_iemocap(path)
+    if describe_ami.is_corpus(path):
+      return describe_ami.describe_ami(path)
+    if describe_pickles.is_folder(path):
+      return describe_pickles.describe_folder(path)
     return describe_cmu.describe_cmu(path)
+  other_formats.refuse(path)
   for suffixes, describe_file in _BY_SUFFIX:
     if path.name.lower().endswith(suffixes):
       return describe_file(path)

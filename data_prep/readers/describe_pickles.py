@@ -47,6 +47,33 @@ class _Member(NamedTuple):
 
 def describe_pickle(path: pathlib.Path) -> dict[str, Any]:
   """Describes every member of a pickle, a line each."""
+  columns, layout = _describe(path)
+  return {"kind": "pickle", "layout": layout, "columns": columns}
+
+
+def is_folder(folder: pathlib.Path) -> bool:
+  """Whether a folder holds pickles, and is none of CMU's HDF5."""
+  return bool(recognise.files_of(folder)) and not any(folder.glob("*.h5"))
+
+
+def describe_folder(folder: pathlib.Path) -> dict[str, Any]:
+  """Describes every member of the pickles of a folder."""
+  columns: dict[str, dict[str, Any]] = {}
+  layouts: dict[str | None, None] = {}
+  for path in recognise.files_of(folder):
+    own, layout = _describe(path)
+    layouts[layout] = None
+    columns |= {
+      f"{_shown(path.name)}{name}": each for name, each in own.items()
+    }
+  layout = ", ".join(each or "no known layout" for each in layouts)
+  return {"kind": "pickle", "layout": layout, "columns": columns}
+
+
+def _describe(
+  path: pathlib.Path,
+) -> tuple[dict[str, dict[str, Any]], str | None]:
+  """Describes the members of a pickle, and names its layout."""
   content = unpickle.load(path)
   columns: dict[str, dict[str, Any]] = {}
   noun = recognise.noun_of(content)
@@ -59,11 +86,7 @@ def describe_pickle(path: pathlib.Path) -> dict[str, Any]:
   for place, name in enumerate(names):
     if f"/{place}" in columns:
       columns[f"/{place}"]["note"] = name
-  return {
-    "kind": "pickle",
-    "layout": recognise.name_of(content),
-    "columns": columns,
-  }
+  return columns, recognise.name_of(content)
 
 
 def _shown(text: str) -> str:

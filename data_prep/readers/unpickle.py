@@ -3,27 +3,116 @@
 A pickle is a program that may call any function. This reader resolves the few
 names that arrays of NumPy 1 and 2 are made of, in pickles of any protocol and
 of Python 2 and 3; a pickle that asks for any other is refused before anything
-is called. What it resolves is never one that a pickle could alter for others.
+is called. The names of NumPy stand for functions of this module: NumPy's own
+take types from a pickle that read bytes as the addresses of objects. What a
+name stands for has no attribute that a pickle could set for those after it.
 """
 
 import collections
+import contextlib
 import pathlib
 import pickle
-from typing import Any
+import re
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mmer_jax.base.errors import UserError
 
-_RECONSTRUCT = np.array(0).__reduce__()[0]
 _FROMBUFFER = np.zeros(1).__reduce_ex__(5)[0]
 _SCALAR = np.float64(0).__reduce__()[0]
+# Booleans, numbers, objects, bytes and text: not structures, not dates.
+_TYPE = re.compile(r"[biufcOSU]\d*")
+
+
+class _Type:
+  """Stands for a NumPy type while a pickle is read."""
+
+  __slots__ = ("dtype",)
+
+  def __init__(self, name: Any, *copying: Any) -> None:
+    del copying
+    if not isinstance(name, str) or not _TYPE.fullmatch(name):
+      raise pickle.UnpicklingError(f"it holds an array of type {name!r:.40}")
+    self.dtype = np.dtype(name)
+
+  def __setstate__(self, state: tuple[Any, ...]) -> None:
+    # Version, order of bytes, and, of structures, subarray, names and fields.
+    order, *structure = state[1:5]
+    if any(structure) or order not in ("<", ">", "|", "="):
+      raise pickle.UnpicklingError("it holds an array of structures")
+    if order in ("<", ">"):
+      self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+  """Takes the state that a pickle gives an array, with a type of its own."""
+
+  def __setstate__(self, state: tuple[Any, ...]) -> None:
+    version, shape, kind, fortran, data = state
+    super().__setstate__((version, shape, _dtype_of(kind), fortran, data))
+
+
+def _dtype_of(kind: Any) -> np.dtype:
+  if not isinstance(kind, _Type):
+    raise pickle.UnpicklingError("it holds an array without a type")
+  return kind.dtype
+
+
+class _ArrayName:
+  """Stands for `numpy.ndarray`, of which a pickle only says the name."""
+
+  __slots__ = ()
+
+
+class _TypeName:
+  """Stands for `numpy.dtype`."""
+
+  __slots__ = ()
+
+  def __call__(self, *arguments: Any) -> _Type:
+    return _Type(*arguments)
+
+
+class _Reconstruct:
+  """Makes an empty array, whose state follows."""
+
+  __slots__ = ()
+
+  def __call__(self, kind: Any, *shape: Any) -> np.ndarray:
+    del shape
+    if kind is not _NDARRAY:
+      raise pickle.UnpicklingError("it holds an array of another class")
+    return np.zeros(0, np.int8).view(_Array)
+
+
+class _Scalar:
+  """Makes a number, as NumPy's own function does."""
+
+  __slots__ = ()
+
+  def __call__(self, kind: Any, data: Any) -> Any:
+    dtype = _dtype_of(kind)
+    if dtype.hasobject:
+      raise pickle.UnpicklingError("it holds a number of type object")
+    if isinstance(data, str):
+      # As Python 2 wrote bytes.
+      data = data.encode("latin1")
+    return _SCALAR(dtype, data)
+
+
+class _FromBuffer:
+  """Makes the arrays of protocol 5, as NumPy's own function does."""
+
+  __slots__ = ()
+
+  def __call__(self, data: Any, kind: Any, *layout: Any) -> np.ndarray:
+    return _FROMBUFFER(data, _dtype_of(kind), *layout)
 
 
 class _Latin1:
   """Decodes bytes as Python 3 writes them into protocols without bytes."""
 
-  # A pickle may set attributes of what it is given; here are none.
   __slots__ = ()
 
   def __call__(self, text: str, encoding: str) -> bytes:
@@ -32,28 +121,22 @@ class _Latin1:
     return text.encode("latin1")
 
 
-class _FromBuffer:
-  """Makes the arrays of protocol 5, as NumPy's own function does."""
-
-  __slots__ = ()
-
-  def __call__(self, *arguments: Any) -> np.ndarray:
-    return _FROMBUFFER(*arguments)
-
-
+_NDARRAY = _ArrayName()
 _ALLOWED = {
-  ("numpy", "ndarray"): np.ndarray,
-  ("numpy", "dtype"): np.dtype,
+  ("numpy", "ndarray"): _NDARRAY,
+  ("numpy", "dtype"): _TypeName(),
   ("_codecs", "encode"): _Latin1(),
   ("collections", "OrderedDict"): collections.OrderedDict,
   ("collections", "defaultdict"): collections.defaultdict,
   **{
-    (module, name): value
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-    for name, value in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
+    (f"numpy.{core}.{module}", name): stand_in
+    for core in ("core", "_core")
+    for module, name, stand_in in (
+      ("multiarray", "_reconstruct", _Reconstruct()),
+      ("multiarray", "scalar", _Scalar()),
+      ("numeric", "_frombuffer", _FromBuffer()),
+    )
   },
-  ("numpy.core.numeric", "_frombuffer"): _FromBuffer(),
-  ("numpy._core.numeric", "_frombuffer"): _FromBuffer(),
   **{
     (module, kind.__name__): kind
     for module in ("builtins", "__builtin__")
@@ -97,14 +180,19 @@ class _Restricted(pickle.Unpickler):
     return _ALLOWED[module, name]
 
 
-def load(path: pathlib.Path) -> Any:
+def load(path: pathlib.Path, inside: BinaryIO | None = None) -> Any:
   """Reads the arrays and containers of a pickle.
+
+  Args:
+    path: The file.
+    inside: The pickle in it, open; None where the file is the pickle.
 
   Raises:
     UserError: The file is broken, or asks for anything but arrays.
   """
   try:
-    with path.open("rb") as file:
+    opened = contextlib.nullcontext(inside) if inside else path.open("rb")
+    with opened as file:
       # latin1: strings that Python 2 pickled, arrays' bytes among them.
       return _Restricted(file, encoding="latin1").load()
   except pickle.UnpicklingError as error:

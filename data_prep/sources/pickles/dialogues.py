@@ -85,12 +85,19 @@ def _split_up(content: Any) -> tuple[list, list, list] | None:
   rest = content[first + 2 :]
   if (
     len(sides) != 2
-    or not all(isinstance(s, (list, tuple, set, frozenset)) for s in sides)
+    or not all(_is_side(side) for side in sides)
     or len(rest) > 1
     or not all(isinstance(each, dict) for each in rest)
   ):
     return None
   return list(by_dialogue), list(sides), list(rest)
+
+
+def _is_side(side: Any) -> bool:
+  """Whether a member lists dialogues."""
+  return isinstance(side, (list, tuple, set, frozenset)) and all(
+    isinstance(key, (str, bytes, int, np.integer)) for key in side
+  )
 
 
 def read(
@@ -206,14 +213,9 @@ def _dims(content: _Content, path: str) -> dict[str, int]:
     for key in content.labels:
       for row, vector in enumerate(member[key]):
         where = f"{path} {name} of dialogue {key!r} row {row}"
-        array = members.numbers(vector, where, "one vector per utterance")
-        known = dims.setdefault(name, array.size)
-        if array.ndim != 1 or array.size != known:
-          raise UserError(
-            f"{where} has shape {array.shape}, expected {(known,)} as in the"
-            " first utterance"
-          )
-  return {name: dim for name, dim in dims.items() if dim}
+        array = members.vector(vector, where, dims.get(name))
+        dims[name] = array.size
+  return dims
 
 
 def _sides(content: _Content) -> dict[Any, str]:
@@ -268,7 +270,9 @@ def _utterances(
       where = f"{path} dialogue {key} row {row}"
       name = members.text(content.ids[key][row], f"{where}: id")
       streams = {
-        modality: corpus_lib.as_float32(np.asarray(vectors[key][row]))[None]
+        modality: corpus_lib.as_float32(
+          members.vector(vectors[key][row], where)
+        )[None]
         for modality, vectors in content.features.items()
       }
       yield family_lib.Utterance(

@@ -31,7 +31,7 @@ class Utterance:
   """Holds one utterance of a pickle.
 
   Attributes:
-    id: As the file has it; unique once `unique.Names` has named it.
+    id: As the file has it; `names.Names` makes it unique.
     where: File and row, for messages.
     streams: Modality to its rows (t, d), without padding.
     label: What `Family.labels` reads; None where there is none.
@@ -76,8 +76,8 @@ class Family:
     total: How many utterances there are.
     has_words: Whether utterances carry `words`.
     has_text: Whether utterances carry `text`.
+    aligned: Whether row i is the same word in every stream.
     notes: What a user should know, a sentence each.
-    words: Words to vectors that stand in the file; None where none do.
   """
 
   layout: str
@@ -87,8 +87,8 @@ class Family:
   total: int
   has_words: bool = False
   has_text: bool = False
+  aligned: bool = False
   notes: list[str] = dataclasses.field(default_factory=list)
-  words: Mapping[str, np.ndarray] | None = None
 
 
 def in_order(streams: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from data_prep.corpus import label_scores
 from data_prep.sources import cmu_labels
+from data_prep.sources.pickles import members
 from mmer_jax.base.errors import UserError
 
 # yaohungt/Multimodal-Transformer, src/eval_metrics.py.
@@ -165,21 +166,13 @@ def classes(
   _refuse_scores(choice, path)
   label_scores.refuse_threshold(choice.positive_above, path)
   _refuse_multi(choice, path)
-  most = 0
-  for value in values:
-    number = np.asarray(value)
-    if number.size != 1 or number.dtype.kind not in "iufb":
-      raise UserError(
-        f"{path}: a label is {str(value)[:40]!r}, expected a class's number"
-      )
-    if not (number >= 0 and number == np.floor(number) and number < 1000):
-      raise UserError(f"{path}: label {number}, expected a class's number")
-    most = max(most, int(number) + 1)
+  numbers = [members.class_number(v, f"a label of {path}") for v in values]
+  most = max(numbers, default=-1) + 1
   found = names(choice, known, max(most, len(known)), path, at_least=most)
 
   def read(value: Any, where: str) -> np.ndarray:
-    del where
-    return np.eye(len(found), dtype=np.float32)[int(np.asarray(value).item())]
+    number = members.class_number(value, where)
+    return np.eye(len(found), dtype=np.float32)[number]
 
   return Labels(found, "single", read, f"{len(found)} classes")
 

@@ -101,6 +101,7 @@ def read(
     utterances=functools.partial(_utterances, samples),
     total=len(samples),
     has_words=bool(with_words),
+    aligned=aligned,
     notes=_notes(bool(with_words), content),
   )
 

@@ -112,13 +112,7 @@ def read_features(content: Any, name: str) -> Features:
   dim = None
   for split, part in zip(_SPLITS, content, strict=True):
     for key, value in part.items():
-      array = members.numbers(value, f"{name} {split} {key}", "one vector")
-      dim = array.size if dim is None else dim
-      if array.ndim != 1 or array.size != dim or not dim:
-        raise UserError(
-          f"{name} {split} {key} has shape {array.shape}, expected one vector"
-          f" of {dim} numbers as in the first utterance"
-        )
+      dim = members.vector(value, f"{name} {split} {key}", dim).size
   return Features(name, found.pop(), list(content), dim or 0)
 
 
@@ -236,8 +230,8 @@ def _utterances(
       part = each.vectors[_SPLITS.index(file)]
       vector = part.get(f"{dialogue}_{utterance}")
       if vector is not None and np.any(vector):
-        array = corpus_lib.as_float32(np.asarray(vector))
-        streams[each.modality] = array[None]
+        array = members.vector(vector, where)
+        streams[each.modality] = corpus_lib.as_float32(array)[None]
     yield family_lib.Utterance(
       id=f"{file}_dia{dialogue}_utt{utterance}",
       where=where,

@@ -8,6 +8,8 @@ import numpy as np
 from mmer_jax.base.errors import UserError
 
 _NUMBERS = "fiub"
+# More are no classes.
+_CLASSES = 1000
 
 
 def kind_of(value: Any) -> str:
@@ -49,13 +51,43 @@ def numbers(value: Any, where: str, expected: str) -> np.ndarray:
   if isinstance(value, (list, tuple, float, int, np.generic)):
     try:
       array = np.asarray(value)
-    except ValueError:
+    except (ValueError, OverflowError):
       array = None
   if not isinstance(array, np.ndarray) or array.dtype.kind not in _NUMBERS:
     raise UserError(
       f"{where} is {kind_of(value)}, expected an array of {expected}"
     )
   return array
+
+
+def vector(value: Any, where: str, dim: int | None = None) -> np.ndarray:
+  """Reads a member as one vector (d,), which may stand as a row (1, d).
+
+  Raises:
+    UserError: It is none, or not of `dim` numbers where that is known.
+  """
+  array = numbers(value, where, "one vector per utterance")
+  if array.ndim == 2 and len(array) == 1:
+    array = array[0]
+  if array.ndim != 1 or not array.size or dim not in (None, array.size):
+    expected = f"({dim},) as in the first utterance" if dim else "one vector"
+    raise UserError(f"{where} has shape {array.shape}, expected {expected}")
+  return array
+
+
+def class_number(value: Any, where: str) -> int:
+  """Reads a member as the number of a class, from 0 on.
+
+  Raises:
+    UserError: It is none.
+  """
+  array = numbers(value, where, "one class's number")
+  number = float(array.item()) if array.size == 1 else -1.0
+  if not (0 <= number < _CLASSES and number == int(number)):
+    raise UserError(
+      f"{where} is {str(value)[:40]}, expected a class's number from 0 on"
+    )
+  return int(number)
 
 
 def text(value: Any, where: str) -> str:

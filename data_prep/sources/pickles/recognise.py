@@ -100,11 +100,7 @@ def _side(path: pathlib.Path) -> str:
 
 def _read_folder(path: pathlib.Path, choice: labels.Choice) -> family.Family:
   """Reads the lists of a folder, or MELD's data and features."""
-  files = sorted(
-    each
-    for each in path.iterdir()
-    if each.name.lower().endswith(SUFFIXES) and not each.name.startswith(".")
-  )
+  files = files_of(path)
   if len(files) == 1:
     return read(files[0], choice)
   if not files:
@@ -112,17 +108,38 @@ def _read_folder(path: pathlib.Path, choice: labels.Choice) -> family.Family:
       f"{path} holds no {', '.join(SUFFIXES)}, expected a pickle, or the"
       " train.pkl, dev.pkl, test.pkl of MISA, or MELD's pickles"
     )
-  contents = {each: unpickle.load(each) for each in files}
-  if all(
-    isinstance(each, list) and lists.matches(each) for each in contents.values()
-  ):
-    return _read_lists(path, contents, choice)
+  contents: dict[pathlib.Path, Any] = {}
+  for each in files:
+    content = unpickle.load(each)
+    if not _is_part(content):
+      # Before the next: each may be as large as the memory.
+      raise UserError(
+        f"{path} holds {', '.join(each.name for each in files)}, and"
+        f" {each.name} is no part of one corpus; expected the train.pkl,"
+        " dev.pkl, test.pkl of MISA or MELD's data_emotion.p with its features;"
+        " give one file"
+      )
+    contents[each] = content
   if any(meld.matches(each) for each in contents.values()):
     return _read_meld(path, contents, choice)
-  raise UserError(
-    f"{path} holds {', '.join(each.name for each in files)}; expected the"
-    " train.pkl, dev.pkl, test.pkl of MISA or MELD's data_emotion.p with its"
-    " features; give one file"
+  return _read_lists(path, contents, choice)
+
+
+def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Lists the pickles of a folder."""
+  return sorted(
+    each
+    for each in folder.iterdir()
+    if each.name.lower().endswith(SUFFIXES) and not each.name.startswith(".")
+  )
+
+
+def _is_part(content: Any) -> bool:
+  """Whether a pickle may be one of several that make a corpus."""
+  return (
+    (isinstance(content, list) and lists.matches(content))
+    or meld.matches(content)
+    or meld.matches_features(content)
   )
 
 
@@ -134,6 +151,11 @@ def _read_lists(
   """Reads lists, a file for each split."""
   parts: dict[str, Any] = {}
   for each, content in contents.items():
+    if not lists.matches(content):
+      raise UserError(
+        f"{path}: {each.name} holds {members.phrase(content)}; expected lists"
+        " of MISA, or MELD's data_emotion.p beside features"
+      )
     side = _side(each)
     if not side or side in parts:
       raise UserError(

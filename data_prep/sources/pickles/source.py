@@ -92,6 +92,11 @@ def build(
   """
   family = recognise.read(path, labels)
   with_words = _takes_words(family, embedding, text, path)
+  if with_words and family.aligned and "lexical" in family.streams:
+    family.notes.append(
+      "the file's streams are aligned word by word; the embedded transcripts"
+      " have rows of their own"
+    )
   names = names_lib.Names(family)
   features = text_features.open_text(
     embedding, names.texts if with_words else None, family.labels.names
@@ -109,7 +114,7 @@ def build(
   own_words = family.has_words and "lexical" in family.streams
   fields = features.corpus_fields()
   return corpus_lib.Corpus(
-    name=cmu_processed.corpus_name(path.with_suffix("")),
+    name=_name_of(path),
     source="pickle",
     layout=family.layout,
     emotions=family.labels.names,
@@ -127,6 +132,13 @@ def build(
     tally=tally,
     notes=(*family.notes, *names.notes),
     **{**fields, "has_words": fields["has_words"] or own_words},
+  )
+
+
+def _name_of(path: pathlib.Path) -> str:
+  """Makes the name of the corpus: that of the file or folder."""
+  return cmu_processed.corpus_name(
+    path if path.is_dir() else path.with_suffix("")
   )
 
 

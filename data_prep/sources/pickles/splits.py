@@ -117,6 +117,7 @@ def read(
     utterances=functools.partial(_utterances, parts, path, aligned),
     total=sum(len(part.labels) for part in parts),
     has_text=any(part.texts for part in parts),
+    aligned=aligned,
     notes=_notes(content, parts),
   )
 
