@@ -18,6 +18,7 @@ from data_prep.sources import (
 )
 from data_prep.sources import source as source_lib
 from data_prep.sources.ami import source as ami
+from data_prep.sources.csd import command as csd
 from data_prep.sources.folder import source as folder
 from data_prep.sources.iemocap import source as iemocap
 from data_prep.sources.meld import source as meld
@@ -83,6 +84,7 @@ SOURCES = {
     recordings.build, recordings.FLAGS.union(_DROP), recordings.define
   ),
   "ami": source_lib.Source(ami.build, ami.FLAGS.union(_DROP), ami.define),
+  "csd": source_lib.Source(csd.build, csd.FLAGS.union(_DROP), csd.define),
   "folder": source_lib.Source(
     folder.build, folder.FLAGS.union(_DROP), folder.define
   ),

@@ -90,7 +90,10 @@ def trim(
   streams = dict(example.streams)
   for name, rows in real.items():
     streams[name] = padded[name][: length if rows.any() else 0]
-  return dataclasses.replace(example, streams=streams)
+  words = example.words
+  if words is not None and "lexical" in real:
+    words = words[: len(streams["lexical"])]
+  return dataclasses.replace(example, streams=streams, words=words)
 
 
 def features(corpus: corpus_lib.Corpus) -> tfds.features.FeaturesDict:

@@ -1,0 +1,1 @@
+"""Reads the computational sequences (.csd) of the CMU multimodal corpora."""
