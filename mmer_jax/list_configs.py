@@ -1,8 +1,11 @@
 r"""Lists the configs that come with the package, or describes one of them.
 
 Example:
-  mmer configs                     # every config, with its table and row
-  mmer configs mtee/mosei:readme   # its size, and every key with its value
+  python -m mmer_jax.list_configs
+  python -m mmer_jax.list_configs mtee/mosei:readme
+
+The first shows every config with its table and row, the second the size of one
+and every key with its value. Also: mmer configs.
 
 A config is trained by its name, `mmer train --config=mtee/mosei:readme`; every
 key can be overridden, `--config.optimizer.learning_rate=3e-4`. One's own is a
