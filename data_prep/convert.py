@@ -15,6 +15,10 @@ Example:
   python -m data_prep.convert --source=recordings --input=recordings.csv \
     --word_vectors=glove.840B.300d.txt --acoustic=is10 --output=shards/mine
 
+  python -m data_prep.convert --source=folder --input=labels.csv \
+    --acoustic_features=covarep --visual_features=openface.h5 \
+    --word_vectors=glove.840B.300d.txt --output=shards/mine
+
   python -m data_prep.convert --source=synthetic --preset=tiny \
     --output=shards/tiny
 """
@@ -26,6 +30,7 @@ import rich.console
 from absl import flags
 
 from data_prep.corpus import classes, columns
+from data_prep.readers import other_formats
 from data_prep.sources import flags as source_flags
 from data_prep.sources import registry
 from data_prep.sources import source as source_lib
@@ -44,6 +49,8 @@ def convert(values: flags.FlagValues) -> None:
   source = source_lib.required(values, "source")
   output = pathlib.Path(source_lib.required(values, "output"))
   registry.refuse_foreign(values)
+  for path in (values.input, values.word_vectors):
+    other_formats.refuse(pathlib.Path(path or "."))
   workspace.refuse_existing(output)
   corpus = registry.build(values)
   if source != "synthetic":

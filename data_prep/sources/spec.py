@@ -88,15 +88,22 @@ FEATURE_KEYS = ("columns", "names", "padding")
 CROP_KEYS = ("min_words", "max_words")
 
 
-def check_spec(spec: ml_collections.ConfigDict) -> None:
-  """Raises a `UserError` for what is wrong with a spec before any row."""
+def check_spec(
+  spec: ml_collections.ConfigDict, *, has_arrays: bool = False
+) -> None:
+  """Raises a `UserError` for what is wrong with a spec before any row.
+
+  Args:
+    spec: What a user wrote.
+    has_arrays: Whether features come from elsewhere than from the table.
+  """
   if not isinstance(spec, ml_collections.ConfigDict):
     raise UserError(
       f"the spec is a {type(spec).__name__}, expected an"
       " ml_collections.ConfigDict; begin with a file of data_prep/specs"
     )
   _check_keys("spec", spec, tuple(_KINDS))
-  _check_mandatory(spec)
+  _check_mandatory(spec, has_arrays)
   _check_kinds(spec)
   if spec.get("label") and spec.get("label_columns"):
     raise UserError("spec.label and spec.label_columns exclude each other")
@@ -137,7 +144,7 @@ def _check_keys(
       )
 
 
-def _check_mandatory(spec: ml_collections.ConfigDict) -> None:
+def _check_mandatory(spec: ml_collections.ConfigDict, has_arrays: bool) -> None:
   """Checks that a spec says what the labels and what the inputs are."""
   if "label" not in spec and "label_columns" not in spec:
     raise UserError(
@@ -145,7 +152,7 @@ def _check_mandatory(spec: ml_collections.ConfigDict) -> None:
       " config.label = '{emotion}'; '' for an unlabelled corpus, label_columns"
       " for a column per emotion"
     )
-  if not spec.get("text") and not spec.get("features"):
+  if not has_arrays and not spec.get("text") and not spec.get("features"):
     raise UserError(
       "spec has neither 'text' nor 'features', so that there is nothing to"
       " convert; expected one, as config.text = '{transcript}' or"

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -120,13 +121,16 @@ def _labels(
   }
 
 
-def _found(
-  filled: dict[str, Any],
+def labels_of(
+  label: str,
+  patterns: Sequence[tuple[str, str]],
   tables: utterance_tables.Tables,
-  unlabelled: set[str],
-) -> tuple[str, ...]:
-  """Collects the labels that the rows have, sorted."""
-  label, patterns = filled["label"], filled["rows"]
+) -> set[str]:
+  """Collects the labels of the rows that match all patterns.
+
+  Raises:
+    UserError: They are too many for emotions.
+  """
   columns = utterance_tables.columns_in(label, *(each for each, _ in patterns))
   for column in columns:
     tables.require(column, f"spec.label is {label!r}")
@@ -142,6 +146,17 @@ def _found(
         f" {_MOST_LABELS} different values, such as {value[:40]!r}; is it the"
         " column of the emotions? If so, list them in spec.emotions"
       )
+  return seen
+
+
+def _found(
+  filled: dict[str, Any],
+  tables: utterance_tables.Tables,
+  unlabelled: set[str],
+) -> tuple[str, ...]:
+  """Names the emotions by the labels that the rows have, sorted."""
+  label = filled["label"]
+  seen = labels_of(label, filled["rows"], tables)
   emotions = tuple(sorted(seen - unlabelled))
   if not emotions:
     raise UserError(

@@ -2,7 +2,7 @@
 
 import fnmatch
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from data_prep.sources import spec as spec_lib
 from mmer_jax.base import errors
@@ -24,15 +24,25 @@ class Tables:
   """
 
   def __init__(
-    self, path: pathlib.Path, files: Sequence[tuple[str, str]] = ()
+    self,
+    path: pathlib.Path,
+    files: Sequence[tuple[str, str]] = (),
+    open_table: Callable[
+      [pathlib.Path], table_files.Table
+    ] = table_files.open_table,
   ) -> None:
     """Opens the files below a folder, by their keys, or the one file.
+
+    Args:
+      path: The file, or the folder of the files.
+      files: Pairs of a key and a file's name; none for one file.
+      open_table: Opens one of them.
 
     Raises:
       UserError: A file is missing, or of no kind that is read.
     """
     self.path = path
-    self._tables = _open(path, files)
+    self._tables = _open(path, files, open_table)
     self._has_files = bool(files)
     first = next(iter(self._tables.values()))
     self.columns = first.columns or _first_columns(first)
@@ -84,7 +94,9 @@ class Tables:
 
 
 def _open(
-  path: pathlib.Path, files: Sequence[tuple[str, str]]
+  path: pathlib.Path,
+  files: Sequence[tuple[str, str]],
+  open_table: Callable[[pathlib.Path], table_files.Table],
 ) -> dict[str, table_files.Table]:
   """Opens the tables, by their keys; the one file by `""`."""
   if not files:
@@ -93,13 +105,13 @@ def _open(
         f"--input={path} is a folder, expected one file; list those of a folder"
         " in spec.files"
       )
-    return {"": table_files.open_table(path)}
+    return {"": open_table(path)}
   if not path.is_dir():
     raise UserError(
       f"--input={path} is a file; the spec reads"
       f" {', '.join(name for _, name in files)} from a folder"
     )
-  tables = {key: table_files.open_table(path / name) for key, name in files}
+  tables = {key: open_table(path / name) for key, name in files}
   for table in tables.values():
     if FILE in table.columns:
       raise UserError(

@@ -59,7 +59,7 @@ def build(
     examples=examples,
     total=rows.total,
     options={
-      "spec": _plain(spec.to_dict()),
+      "spec": plain(spec.to_dict()),
       **choice.options(),
       "oov": choice.oov if spec.text else None,
       "positive_above": positive_above,
@@ -90,10 +90,10 @@ def open_text(
   )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
   """Turns tuples into lists, as JSON will have them."""
   if isinstance(value, dict):
-    return {key: _plain(item) for key, item in value.items()}
+    return {key: plain(item) for key, item in value.items()}
   if isinstance(value, (tuple, list)):
-    return [_plain(item) for item in value]
+    return [plain(item) for item in value]
   return value

@@ -1,0 +1,1 @@
+"""Reads one array per utterance and modality, with a table of labels."""
