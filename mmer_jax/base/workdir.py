@@ -182,7 +182,15 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 # Section to the keys that were added after workdirs had been written, each with
 # the value under which everything is computed as it was without the key.
-ADDED_KEYS = {"model.matching": {"block_size": 0}}
+ADDED_KEYS = {
+  "model.matching": {"block_size": 0},
+  "protocol": {
+    "k": 5,
+    "split_file": "",
+    "split_digest": "",
+    "allow_identical": False,
+  },
+}
 
 
 def drop_added(config: dict[str, Any], section: str = "") -> dict[str, Any]:

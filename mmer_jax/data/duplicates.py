@@ -103,3 +103,56 @@ def count_elsewhere(
       count[0] += len(groups_of[item]) > 1
       count[1] += 1
   return {what: count for what, count in counts.items() if count[0]}
+
+
+def group_identical(keys: Sequence[Mapping[str, bytes]]) -> np.ndarray:
+  """Groups the utterances that are connected by the same text or features.
+
+  Texts count from 5 words on: shorter ones are the same by chance.
+
+  Args:
+    keys: What `keys_of` made of each utterance.
+
+  Returns:
+    (n,) for each utterance the first one of its group.
+  """
+  first = np.arange(len(keys))
+
+  def root(row: int) -> int:
+    while first[row] != row:
+      first[row] = first[first[row]]
+      row = int(first[row])
+    return row
+
+  seen: dict[tuple[str, bytes], int] = {}
+  for row, entry in enumerate(keys):
+    for item in telling(entry).items():
+      one, other = sorted((root(seen.setdefault(item, row)), root(row)))
+      first[other] = one
+  return np.asarray([root(row) for row in range(len(keys))], np.int64)
+
+
+def find_across(
+  keys: Sequence[Mapping[str, bytes]], sides: Sequence[str]
+) -> tuple[str, int, int] | None:
+  """Finds two utterances on two sides that are the same, of texts from 5 words.
+
+  Args:
+    keys: What `keys_of` made of each utterance.
+    sides: The side of each utterance; "" for none.
+
+  Returns:
+    What is the same, and both rows; None where there are none.
+  """
+  seen: dict[tuple[str, bytes], int] = {}
+  for row, (entry, side) in enumerate(zip(keys, sides, strict=True)):
+    for item in telling(entry).items() if side else ():
+      other = seen.setdefault(item, row)
+      if sides[other] != side:
+        return item[0], other, row
+  return None
+
+
+def telling(entry: Mapping[str, Any]) -> dict[str, Any]:
+  """Leaves out what is the same by chance: short texts among all texts."""
+  return {what: value for what, value in entry.items() if what != "text"}

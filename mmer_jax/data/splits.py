@@ -4,78 +4,27 @@ Only labelled rows enter a fold. `docs/protocol.md` describes the protocols.
 """
 
 import zlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from mmer_jax.base import errors
+from mmer_jax.data import crossvalidation, duplicates, partition
 
 # Shares of the random protocol: Mittal et al. 2020, section 4.3.
 TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.1
 
 
-class Protocol(NamedTuple):
-  """Holds the keys of `config.protocol` that splitting needs.
-
-  Attributes:
-    split: `corpus`, `leave_one_session_out`, `leave_one_speaker_out` or
-      `random`.
-    folds: The folds to run, from 1; empty for all.
-    train: For `corpus`, the corpus's name of the training split.
-    validation: For `corpus`, its name of the validation split.
-    test: For `corpus`, its name of the test split.
-    allow_speaker_overlap: Whether a speaker may be on two sides.
-  """
-
-  split: str
-  folds: tuple[int, ...]
-  train: str
-  validation: str
-  test: str
-  allow_speaker_overlap: bool
-
-  @classmethod
-  def from_config(cls, config: Any) -> "Protocol":
-    """Reads the protocol from `config.protocol`."""
-    return cls(**{name: config[name] for name in cls._fields})
-
-
-class Rows(NamedTuple):
-  """Holds what splitting needs of every utterance; `""` where unknown."""
-
-  ids: np.ndarray
-  speakers: np.ndarray
-  sessions: np.ndarray
-  splits: np.ndarray
-  labelled: np.ndarray
-
-
-class Fold(NamedTuple):
-  """Holds one partition of the rows; each side is sorted.
-
-  Attributes:
-    number: From 1.
-    name: What a reader knows it by, such as the session that is held out.
-    train: Row numbers of the training side.
-    validation: Row numbers of the validation side.
-    test: Row numbers of the test side.
-  """
-
-  number: int
-  name: str
-  train: np.ndarray
-  validation: np.ndarray
-  test: np.ndarray
-
-
-def make_folds(protocol: Protocol, rows: Rows, *, seed: int) -> list[Fold]:
+def make_folds(
+  protocol: partition.Protocol, rows: partition.Rows, *, seed: int
+) -> list[partition.Fold]:
   """Partitions the labelled rows.
 
   Args:
     protocol: Which partition to make.
     rows: The utterances of the corpus.
-    seed: The run's; only `random` uses it.
+    seed: The run's; `random` draws by it, `group_kfold` and `kfold` decide
+      by it between units that are alike.
 
   Returns:
     The folds asked for, in the order of the protocol.
@@ -108,30 +57,40 @@ def make_folds(protocol: Protocol, rows: Rows, *, seed: int) -> list[Fold]:
   return chosen
 
 
-def _corpus(protocol: Protocol, rows: Rows, seed: int) -> list[Fold]:
-  del seed
+def _corpus(
+  protocol: partition.Protocol, rows: partition.Rows, seed: int
+) -> list[partition.Fold]:
   known = sorted(set(rows.splits.tolist()) - {""})
   sides = {}
   for side in ("train", "validation", "test"):
     name = getattr(protocol, side)
+    if not name and side == "validation":
+      continue
     if name not in known:
       raise errors.UserError(
         f"config.protocol.{side} is {name!r}, but the shards have the splits"
-        f" {', '.join(known) or '(none)'}; use one of them, or another"
-        " config.protocol.split"
+        f" {', '.join(known) or '(none)'}; use one of them, or set"
+        f" config.protocol.split={crossvalidation.suitable(rows)}"
       )
     sides[side] = np.flatnonzero(rows.labelled & (rows.splits == name))
-  return [Fold(number=1, name="corpus", **sides)]
+  if "validation" not in sides:
+    sides |= crossvalidation.part_for_validation(
+      protocol, rows, sides["train"], seed
+    )
+  return [partition.Fold(number=1, name="corpus", **sides)]
 
 
-def _sessions(rows: Rows, split: str) -> list[tuple[str, tuple[str, str]]]:
+def _sessions(
+  rows: partition.Rows, split: str
+) -> list[tuple[str, tuple[str, str]]]:
   """Lists every session with its two speakers, sorted."""
   names = sorted(set(rows.sessions[rows.labelled].tolist()))
   if len(names) < 2 or "" in names:
     raise errors.UserError(
       f"config.protocol.split is {split!r}, but the shards name"
       f" {len(set(names) - {''})} sessions (every labelled utterance needs one,"
-      " and two at least); use another protocol"
+      " and two at least); set"
+      f" config.protocol.split={crossvalidation.suitable(rows)}"
     )
   sessions = []
   for name in names:
@@ -140,18 +99,23 @@ def _sessions(rows: Rows, split: str) -> list[tuple[str, tuple[str, str]]]:
     if len(speakers) != 2 or "" in speakers:
       raise errors.UserError(
         f"config.protocol.split is {split!r}, which needs two speakers in"
-        f" every session, got {len(speakers)} in session {name}; use another"
-        " protocol"
+        f" every session, got {len(speakers)} in session {name}; set"
+        f" config.protocol.split={crossvalidation.suitable(rows)}"
       )
     sessions.append((name, (speakers[0], speakers[1])))
   return sessions
 
 
 def _held_out(
-  rows: Rows, number: int, name: str, session: str, validation: str, test: str
-) -> Fold:
+  rows: partition.Rows,
+  number: int,
+  name: str,
+  session: str,
+  validation: str,
+  test: str,
+) -> partition.Fold:
   inside = rows.labelled & (rows.sessions == session)
-  return Fold(
+  return partition.Fold(
     number,
     name,
     np.flatnonzero(rows.labelled & (rows.sessions != session)),
@@ -161,8 +125,8 @@ def _held_out(
 
 
 def _leave_one_session_out(
-  protocol: Protocol, rows: Rows, seed: int
-) -> list[Fold]:
+  protocol: partition.Protocol, rows: partition.Rows, seed: int
+) -> list[partition.Fold]:
   """Holds out a session; one of its speakers validates, the other tests.
 
   Source: Liang et al. 2020, section 4.1.
@@ -177,13 +141,20 @@ def _leave_one_session_out(
 
 
 def _leave_one_speaker_out(
-  protocol: Protocol, rows: Rows, seed: int
-) -> list[Fold]:
+  protocol: partition.Protocol, rows: partition.Rows, seed: int
+) -> list[partition.Fold]:
   """Holds out each speaker once; the session's other speaker validates.
 
   Source: Aguilar et al. 2019, section 4.1.
+  Deviation: without sessions of two speakers the next speaker by name
+    validates, and all others train.
   """
   del seed
+  if not crossvalidation.has_paired_sessions(rows):
+    names = crossvalidation.named_speakers(rows, protocol.split)
+    return crossvalidation.rotate(
+      names, np.searchsorted(names, rows.speakers), rows.labelled
+    )
   folds = []
   for session, pair in _sessions(rows, protocol.split):
     for test, validation in (pair, pair[::-1]):
@@ -193,7 +164,9 @@ def _leave_one_speaker_out(
   return folds
 
 
-def _random(protocol: Protocol, rows: Rows, seed: int) -> list[Fold]:
+def _random(
+  protocol: partition.Protocol, rows: partition.Rows, seed: int
+) -> list[partition.Fold]:
   """Splits the utterances 70/10/20 at random.
 
   Source: Mittal et al. 2020, section 4.3.
@@ -205,18 +178,25 @@ def _random(protocol: Protocol, rows: Rows, seed: int) -> list[Fold]:
   train = round(TRAIN_SHARE * len(order))
   validation = round((TRAIN_SHARE + VALIDATION_SHARE) * len(order))
   parts = np.split(order, [train, validation])
-  return [Fold(1, "random", *(np.sort(part) for part in parts))]
+  return [partition.Fold(1, "random", *(np.sort(part) for part in parts))]
 
 
-_PROTOCOLS: dict[str, Callable[[Protocol, Rows, int], list[Fold]]] = {
+_PROTOCOLS: dict[
+  str, Callable[[partition.Protocol, partition.Rows, int], list[partition.Fold]]
+] = {
   "corpus": _corpus,
   "leave_one_session_out": _leave_one_session_out,
   "leave_one_speaker_out": _leave_one_speaker_out,
+  "group_kfold": crossvalidation.group_kfold,
+  "kfold": crossvalidation.kfold,
   "random": _random,
+  "file": crossvalidation.file,
 }
 
 
-def _check(protocol: Protocol, rows: Rows, fold: Fold) -> None:
+def _check(
+  protocol: partition.Protocol, rows: partition.Rows, fold: partition.Fold
+) -> None:
   sides = {
     "train": fold.train,
     "validation": fold.validation,
@@ -238,12 +218,46 @@ def _check(protocol: Protocol, rows: Rows, fold: Fold) -> None:
         other = seen.setdefault(value, side)
         if other == side:
           continue
-        fix = (
-          "; set config.protocol.allow_speaker_overlap=True to allow it"
-          if what == "speaker"
-          else "; the sides of a split must be different utterances"
-        )
+        fix = "; the sides of a split must be different utterances"
+        if what == "speaker":
+          fix = "; set config.protocol.allow_speaker_overlap=True to allow it"
+        if what == "speaker" and protocol.split in ("kfold", "random"):
+          fix += ", or config.protocol.split=group_kfold to keep speakers whole"
         raise errors.UserError(
           f"fold {fold.name} has {what} {value!r} in both {other} and"
           f" {side}{fix}"
         )
+  if not protocol.allow_identical and _asks_for_identical(protocol, rows):
+    _check_identical(rows, fold, sides)
+
+
+def _asks_for_identical(
+  protocol: partition.Protocol, rows: partition.Rows
+) -> bool:
+  """Tells whether a protocol refuses the same utterance on two sides.
+
+  Those of the papers and the corpora's authors are as they are published: what
+  is the same is counted in `run.json`.
+  """
+  if protocol.split == "leave_one_speaker_out":
+    return not crossvalidation.has_paired_sessions(rows)
+  return protocol.split in ("group_kfold", "kfold", "file")
+
+
+def _check_identical(
+  rows: partition.Rows, fold: partition.Fold, sides: Mapping[str, np.ndarray]
+) -> None:
+  """Refuses utterances of one text, or of the same features, on two sides."""
+  side_of = np.full(len(rows.ids), "", dtype="<U10")
+  for side, part in sides.items():
+    side_of[part] = side
+  if not rows.digests:
+    return
+  found = duplicates.find_across(rows.digests, side_of.tolist())
+  if found is not None:
+    what, one, other = found
+    raise errors.UserError(
+      f"fold {fold.name} has the same {what} in {rows.ids[one]!r}"
+      f" ({side_of[one]}) and {rows.ids[other]!r} ({side_of[other]}); set"
+      " config.protocol.allow_identical=True to allow it"
+    )

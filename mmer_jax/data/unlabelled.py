@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import identity, schema, splits, tables
+from mmer_jax.data import identity, partition, schema, tables
 
 
 def join(
@@ -68,7 +68,7 @@ def join(
   )
 
 
-def pool(rows: splits.Rows, fold: splits.Fold) -> np.ndarray:
+def pool(rows: partition.Rows, fold: partition.Fold) -> np.ndarray:
   """Selects the unlabelled rows that reveal nothing a fold holds out.
 
   Those of a speaker, a session or a split of the corpus that is there only in

@@ -353,6 +353,7 @@ def _describe_protocol(scored: _Scored, *, with_input: bool) -> dict[str, Any]:
   config, request = scored.experiment.config, scored.request
   protocol = {
     **config.protocol.to_dict(),
+    "split_file": pathlib.Path(config.protocol.split_file).name,
     "few_shot": config.few_shot.method,
     "thresholds": request.thresholds,
     "modalities": list(request.modalities or config.data.modalities),

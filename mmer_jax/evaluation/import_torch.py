@@ -8,7 +8,7 @@ import numpy as np
 
 from mmer_jax.base import errors, workdir
 from mmer_jax.evaluation import evaluate, load
-from mmer_jax.experiment import build, provenance
+from mmer_jax.experiment import build, fit, provenance
 from mmer_jax.systems import interface
 from mmer_jax.systems.mtee import torch_weights
 from mmer_jax.training import checkpoints, mesh, step
@@ -34,8 +34,9 @@ def write_workdir(
       f"--workdir={folder} exists, expected a new one; choose another"
     )
   state = torch_weights.read_state_dict(path)
-  params = torch_weights.params_from_torch(state, config)
   provenance.fix_paths(config)
+  fit.fit_to_corpus(config)
+  params = torch_weights.params_from_torch(state, config)
   with config.unlocked():
     config.seeds = config.seeds[:1]
   experiment = build.build_experiment(config)

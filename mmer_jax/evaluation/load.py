@@ -17,6 +17,10 @@ from mmer_jax.experiment import build, input_repair, provenance
 from mmer_jax.experiment import runs as runs_lib
 from mmer_jax.training import session as session_lib
 
+# Protocols whose folds depend on the labels: with other emotions they would be
+# others.
+_BY_LABELS = ("group_kfold", "kfold")
+
 
 class Inputs(NamedTuple):
   """Says what an evaluation reads that training did not.
@@ -193,9 +197,10 @@ def _check_new_emotions(
       ", ".join(new),
     )
   split, decision = config.protocol.split, config.protocol.decision
-  if new and split == "random" and decision == "softmax":
+  drawn = split in _BY_LABELS or (split == "random" and decision == "softmax")
+  if new and drawn:
     raise errors.UserError(
-      f"--emotions names {', '.join(new)}, whose rows would enter the random"
+      f"--emotions names {', '.join(new)}, whose rows would enter the {split}"
       " split and mix the training rows with the test rows; train with"
       " another config.protocol.split"
     )

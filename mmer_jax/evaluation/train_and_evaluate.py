@@ -2,6 +2,7 @@
 
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import rich.console
 
 from mmer_jax.base import workdir
 from mmer_jax.evaluation import evaluate, load, tables
-from mmer_jax.experiment import build, input_repair, provenance
+from mmer_jax.experiment import build, fit, input_repair, provenance
 from mmer_jax.training import first_stage as first_stage_lib
 from mmer_jax.training import loop
 from mmer_jax.training import session as session_lib
@@ -42,7 +43,12 @@ def train_and_evaluate(
     UserError: Config, shards and workdir do not fit.
   """
   started = time.time()
-  session = _begin(config, folder, first_stage)
+  provenance.fix_paths(config)
+  notes = fit.fit_to_corpus(config)
+  if jax.process_index() == 0:
+    for note in notes:
+      console.print(note, markup=False)
+  session = _begin(config, folder, first_stage, notes)
   finished = loop.train(
     session,
     folder,
@@ -61,7 +67,9 @@ def train_and_evaluate(
     evaluate.Request("validation"),
   )
   if jax.process_index() == 0:
-    description = provenance.describe(session.experiment, session.mesh.shape)
+    description = provenance.describe(
+      session.experiment, session.mesh.shape, notes
+    )
     description["failed"] = result["failed"]
     description["failures"] = [
       {"run": run["run"], "reason": run["failure"]}
@@ -81,9 +89,9 @@ def _begin(
   config: ml_collections.ConfigDict,
   folder: pathlib.Path,
   first_stage: pathlib.Path | None,
+  notes: Sequence[str],
 ) -> session_lib.Session:
   """Builds the experiment and writes down what the workdir is of."""
-  provenance.fix_paths(config)
   provenance.check_workdir(config, folder)
   experiment = build.build_experiment(config)
   session = session_lib.open_session(experiment)
@@ -93,7 +101,8 @@ def _begin(
     provenance.check_data(experiment, folder)
     workdir.write_json(folder / "config.json", config.to_dict())
     workdir.write_json(
-      folder / "run.json", provenance.describe(experiment, session.mesh.shape)
+      folder / "run.json",
+      provenance.describe(experiment, session.mesh.shape, notes),
     )
   fingerprint = experiment.corpus.manifest["fingerprint"]
   return session._replace(

@@ -19,7 +19,11 @@ from mmer_jax.experiment import build, records, runs
 # may be resumed, and its results compared, with other values of them.
 PLACEMENT_KEYS = ("benchmark", "checkpoint", "mesh")
 # Where files lie.
-_PATHS = {"data": ("dir", "word_vectors"), "unlabelled": ("dir",)}
+_PATHS = {
+  "data": ("dir", "word_vectors"),
+  "protocol": ("split_file",),
+  "unlabelled": ("dir",),
+}
 # What is read of run.json: see `base.json_shape`.
 _DESCRIPTION = {
   "system": str,
@@ -66,9 +70,17 @@ def fix_paths(config: ml_collections.ConfigDict) -> None:
 
 
 def describe(
-  experiment: build.Experiment, mesh_shape: Mapping[str, int]
+  experiment: build.Experiment,
+  mesh_shape: Mapping[str, int],
+  notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-  """Makes the content of `run.json`: the runs, and what predicting needs."""
+  """Makes the content of `run.json`: the runs, and what predicting needs.
+
+  Args:
+    experiment: The runs.
+    mesh_shape: Devices along each axis.
+    notes: What was settled by the corpus, in sentences for people.
+  """
   corpus = experiment.corpus
   overlaps = count_overlaps(experiment.records, corpus.digests)
   return {
@@ -95,6 +107,7 @@ def describe(
     "command": shlex.join(sys.argv),
     "failed": [],
     "warnings": list(experiment.warnings),
+    **({"notes": list(notes)} if notes else {}),
   }
 
 

@@ -58,6 +58,13 @@ _RANGES = {
   "training.early_stopping": _COUNT,
   "training.steps_per_dispatch": _AT_LEAST_1,
   "protocol.threshold": _BETWEEN_0_AND_1,
+  "protocol.k": Range(
+    "a whole number of at least 3: one part tests, one validates, the others"
+    " train",
+    3,
+    _LARGEST_COUNT,
+    whole=True,
+  ),
   "few_shot.share": _SHARE,
   "few_shot.epochs": _AT_LEAST_1,
   "few_shot.early_stopping": _COUNT,

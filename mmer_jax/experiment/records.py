@@ -11,7 +11,7 @@ from absl import logging
 
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import few_shot, splits, unlabelled
+from mmer_jax.data import few_shot, partition, splits, unlabelled
 
 _NUMBERS = ("learning_rate", "weight_decay", "clip_norm", "unlabelled")
 
@@ -36,7 +36,7 @@ class RunRecord(NamedTuple):
 
   run: int
   seed: int
-  fold: splits.Fold
+  fold: partition.Fold
   setting: Setting
   unseen: tuple[str, ...]
   samples: tuple[np.ndarray, ...]
@@ -71,14 +71,16 @@ def make_records(
       shards.
   """
   _check_unseen(config, corpus)
-  rows = splits.Rows(
+  rows = partition.Rows(
     ids=corpus.columns["id"],
     speakers=corpus.columns["speaker"],
     sessions=corpus.columns["session"],
     splits=corpus.columns["split"],
     labelled=corpus.labelled,
+    labels=corpus.labels,
+    digests=corpus.digests,
   )
-  protocol = splits.Protocol.from_config(config.protocol)
+  protocol = partition.Protocol.from_config(config.protocol)
   folds_by_seed = {
     seed: splits.make_folds(protocol, rows, seed=seed) for seed in config.seeds
   }
@@ -219,7 +221,7 @@ def _limit_pool(
 
 
 def _unlabelled_pool(
-  config: ml_collections.ConfigDict, rows: splits.Rows, fold: splits.Fold
+  config: ml_collections.ConfigDict, rows: partition.Rows, fold: partition.Fold
 ) -> np.ndarray:
   """Selects the unlabelled rows that a fold may use."""
   if not config.unlabelled.use:

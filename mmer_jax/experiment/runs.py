@@ -9,7 +9,7 @@ import numpy as np
 
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import normalise, splits, word_vectors
+from mmer_jax.data import normalise, partition, word_vectors
 from mmer_jax.experiment import records as records_lib
 from mmer_jax.systems import interface
 
@@ -228,13 +228,16 @@ def class_weight(
 def _statistics(
   config: ml_collections.ConfigDict,
   corpus: corpus_lib.Corpus,
-  fold: splits.Fold,
+  fold: partition.Fold,
   modality: str,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Reads or computes mean and deviation of a fold's training rows."""
   in_manifest = corpus.manifest["normalisation"]
   same_rows = (
-    config.protocol.split == "corpus" and config.protocol.train == "train"
+    config.protocol.split == "corpus"
+    and config.protocol.train == "train"
+    # Otherwise a part of the training split validates.
+    and config.protocol.validation != ""
   )
   if in_manifest is not None and same_rows and modality in in_manifest:
     return (

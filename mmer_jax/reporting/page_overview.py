@@ -120,6 +120,8 @@ def _best(results: Sequence[dict[str, Any]]) -> set[tuple[int, str]]:
       result["split"],
       result["dataset"]["fingerprint"],
       protocol["split"],
+      protocol.get("k", 5),
+      protocol.get("split_digest", ""),
       repr(protocol.get("folds")),
       repr(protocol.get("unseen")),
       protocol["decision"],

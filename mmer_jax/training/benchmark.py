@@ -17,7 +17,7 @@ import numpy as np
 from mmer_jax.base import environment, errors
 from mmer_jax.core import lstm
 from mmer_jax.data import normalise, schema, tables
-from mmer_jax.experiment import build, provenance, ranges, validate
+from mmer_jax.experiment import build, fit, provenance, ranges, validate
 from mmer_jax.systems import interface
 from mmer_jax.training import mesh as mesh_lib
 from mmer_jax.training import program, random_inputs
@@ -120,6 +120,7 @@ def _prepare(
   number: int,
 ) -> _Setting:
   """Checks what is asked for and draws the inputs."""
+  fit.fit_to_corpus(config)
   rules = validate.make_rules(config)
   ranges.check_ranges(config)
   for name, value in (("runs", runs), ("dispatches", dispatches)):

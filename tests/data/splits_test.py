@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmer_jax.base import errors
-from mmer_jax.data import splits
+from mmer_jax.data import partition, splits
 
 
 def corpus(sessions=5, each=7, seed=0, splits_=("",)):
@@ -15,7 +15,7 @@ def corpus(sessions=5, each=7, seed=0, splits_=("",)):
   n = sessions * 2 * each
   session = np.repeat(np.arange(1, sessions + 1), 2 * each).astype(str)
   gender = np.tile(np.repeat(["F", "M"], each), sessions)
-  return splits.Rows(
+  return partition.Rows(
     ids=np.array([f"u{i}" for i in range(n)]),
     speakers=np.char.add(session, gender),
     sessions=session,
@@ -25,7 +25,7 @@ def corpus(sessions=5, each=7, seed=0, splits_=("",)):
 
 
 def protocol(split, **changes):
-  return splits.Protocol(
+  return partition.Protocol(
     split=split,
     folds=(),
     train="train",

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from mmer_jax.data import batches as batches_lib
-from mmer_jax.data import schema, splits, unlabelled
+from mmer_jax.data import partition, schema, splits, unlabelled
 
 
 def corpus():
   """Three sessions of two speakers, four rows each, one of them unlabelled."""
   number = np.arange(24)
-  return splits.Rows(
+  return partition.Rows(
     ids=number.astype(str),
     speakers=np.asarray([f"s{i // 4}" for i in number]),
     sessions=np.asarray([f"{i // 8}" for i in number]),
@@ -20,7 +20,7 @@ def corpus():
 
 
 def fold_of(rows, protocol):
-  made = splits.Protocol(
+  made = partition.Protocol(
     split=protocol,
     folds=(1,),
     train="train",
@@ -45,14 +45,14 @@ def test_the_test_split_of_a_corpus_brings_none():
   rows = corpus()
   labelled = np.flatnonzero(rows.labelled)
   train = labelled[labelled < 20]
-  fold = splits.Fold(1, "corpus", train, labelled[-2:], labelled[-1:])
+  fold = partition.Fold(1, "corpus", train, labelled[-2:], labelled[-1:])
   np.testing.assert_array_equal(unlabelled.pool(rows, fold), [3, 7, 11, 15, 19])
 
 
 def test_a_random_split_holds_no_speaker_out():
   rows = corpus()
   labelled = np.flatnonzero(rows.labelled)
-  fold = splits.Fold(1, "random", labelled[::3], labelled[1::3], labelled[2::3])
+  fold = partition.Fold(1, "random", labelled[::3], labelled[1::3], labelled[2::3])
   got = unlabelled.pool(rows, fold)
   np.testing.assert_array_equal(got, np.flatnonzero(~rows.labelled))
 

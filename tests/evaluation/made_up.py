@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmer_jax.core import metrics
-from mmer_jax.data import splits
+from mmer_jax.data import partition
 from mmer_jax.evaluation import results, scores
 from mmer_jax.experiment import records
 
@@ -14,7 +14,7 @@ EMOTIONS = ("sad", "happy", "angry")
 def record(run=0, *, seed=0, setting=None, unseen=()):
   """A run of an empty fold."""
   nothing = np.zeros(0, np.int64)
-  fold = splits.Fold(1, "1", nothing, nothing, nothing)
+  fold = partition.Fold(1, "1", nothing, nothing, nothing)
   setting = setting or {}
   return records.RunRecord(run, seed, fold, setting, unseen, (), (), nothing)
 

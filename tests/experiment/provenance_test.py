@@ -5,7 +5,7 @@ import pytest
 
 from configs import quickstart
 from mmer_jax.base import errors, workdir
-from mmer_jax.data import splits
+from mmer_jax.data import partition
 from mmer_jax.experiment import provenance, records
 
 
@@ -101,7 +101,7 @@ def test_a_config_that_was_changed_since_the_training_is_refused(
 
 def run_record(train, validation, test):
   rows = [np.asarray(each, np.int64) for each in (train, validation, test)]
-  fold = splits.Fold(1, "one", *rows)
+  fold = partition.Fold(1, "one", *rows)
   return records.RunRecord(0, 0, fold, {}, (), (), (), rows[0][:0])
 
 

@@ -6,7 +6,7 @@ import pytest
 from configs import quickstart
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import splits
+from mmer_jax.data import partition
 from mmer_jax.experiment import records
 
 
@@ -72,7 +72,7 @@ def test_a_sweep_of_one_value_twice_is_refused():
 def test_rows_without_a_finite_prediction_are_not_picked(caplog):
   """NaN would be taken for the likeliest class."""
   rows = np.arange(20, 26)
-  fold = splits.Fold(1, "one", rows[:0], rows[:0], rows[:0])
+  fold = partition.Fold(1, "one", rows[:0], rows[:0], rows[:0])
   record = records.RunRecord(0, 0, fold, {}, (), (), (), rows)
   config = made(**{"unlabelled.per_class": 2})
   logits = np.asarray([[1.0, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 1]])

@@ -5,7 +5,7 @@ import pytest
 
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import splits
+from mmer_jax.data import partition
 from mmer_jax.experiment import records, training_rows
 
 
@@ -29,7 +29,7 @@ def corpus(labels, acoustic):
 
 def record(train, *, unseen=(), setting=None):
   rows = np.asarray(train)
-  fold = splits.Fold(1, "one", rows, rows[:0], rows[:0])
+  fold = partition.Fold(1, "one", rows, rows[:0], rows[:0])
   setting = setting or {}
   return records.RunRecord(0, 0, fold, setting, unseen, (), (), rows[:0])
 

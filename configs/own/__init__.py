@@ -1,0 +1,1 @@
+"""Configs for one's own corpus, which settle themselves by its shards."""
