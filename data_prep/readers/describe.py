@@ -6,6 +6,7 @@ from typing import Any
 from data_prep.readers import (
   describe_ami,
   describe_cmu,
+  describe_csd,
   describe_files,
   describe_iemocap,
   describe_pickles,
@@ -21,6 +22,7 @@ _BY_SUFFIX = (
   ((".npz",), describe_files.describe_npz),
   (table_files.SUFFIXES, describe_files.describe_table),
   ((".h5", ".hdf5"), describe_files.describe_hdf5),
+  ((".csd",), describe_csd.describe_csd),
   ((".pkl", ".p", ".pickle"), describe_pickles.describe_pickle),
   (_WORD_VECTOR_SUFFIXES, describe_files.describe_word_vectors),
 )
@@ -50,6 +52,8 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
       return describe_ami.describe_ami(path)
     if describe_pickles.is_folder(path):
       return describe_pickles.describe_folder(path)
+    if describe_csd.is_folder(path):
+      return describe_csd.describe_csd(path)
     return describe_cmu.describe_cmu(path)
   other_formats.refuse(path)
   for suffixes, describe_file in _BY_SUFFIX:
@@ -57,6 +61,6 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
       return describe_file(path)
   raise UserError(
     f"{path}: unknown kind of file; inspect reads shard folders, folders of"
-    f" HDF5, {', '.join(table_files.SUFFIXES)}, .h5, .pkl,"
+    f" HDF5, {', '.join(table_files.SUFFIXES)}, .h5, .csd, .pkl,"
     f" {', '.join(_WORD_VECTOR_SUFFIXES)}"
   )

@@ -253,3 +253,16 @@ def _decoded(values: np.ndarray, tally: MutableMapping[str, int]) -> np.ndarray:
 def _count(tally: MutableMapping[str, int], what: str, count: int) -> None:
   if count:
     tally[what] = tally.get(what, 0) + count
+
+
+def shape(sequence: Sequence) -> list[int]:
+  """Returns the number of rows of all entries, and their width."""
+  total = 0
+  with _file(sequence.path) as file:
+    data = _member(file, sequence.root, sequence.path)
+    for names in sequence.recordings.values():
+      for name in names:
+        with _damage(sequence.path, f"entry {name!r}"):
+          _, intervals = _datasets(sequence.path, data, name)
+          total += intervals.size // 2
+  return [total, sequence.width]
