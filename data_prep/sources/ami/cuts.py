@@ -109,7 +109,7 @@ def _segments(
       tally[WITHOUT_SEGMENTS] += 1
       continue
     items = list(stream.items.values())
-    for index, each in enumerate(nxt.read_segments(file, stream)):
+    for index, each in enumerate(nxt.read_segments(file, stream, tally)):
       places = tuple(
         p for p in range(each.first, each.last + 1) if items[p] is not None
       )

@@ -30,6 +30,9 @@ _HREF = re.compile(r"([^#]+)#id\(([^()]+)\)(?:\.\.id\(([^()]+)\))?")
 _SPELT = re.compile(r"(?<![^\W_])(?:[^\W\d_]_)+")
 WORDS = re.compile(r"(\w+)\.([A-Z])\.words\.xml")
 
+WITHOUT_TIMES = "of segments without times, or that end before they begin"
+WITHOUT_LINK = "of segments that name no words left out"
+
 
 class Word(NamedTuple):
   """Holds a word or a mark.
@@ -156,10 +159,8 @@ def _word(
     return None
   start, end = (_time(element, key, where) for key in ("starttime", "endtime"))
   if start is not None and end is not None and end < start:
-    raise UserError(
-      f"{where}: a word from {start:g} to {end:g} s, expected an end no earlier"
-      " than the start"
-    )
+    counts["words that end before they begin, their times not used"] += 1
+    start = end = None
   is_mark = element.get("punc") == "true"
   counts["marks" if is_mark else "words"] += 1
   if not is_mark:
@@ -183,12 +184,19 @@ def _time(element: ElementTree.Element, key: str, where: str) -> float | None:
   return float(text)
 
 
-def read_segments(path: pathlib.Path, stream: Stream) -> list[Segment]:
+def read_segments(
+  path: pathlib.Path, stream: Stream, tally: Counter[str]
+) -> list[Segment]:
   """Reads the segments of a person's words, in the order of the file.
 
+  Args:
+    path: `MEETING.AGENT.segments.xml`.
+    stream: The words.
+    tally: Counts segments that are left out.
+
   Raises:
-    UserError: The file cannot be read, a segment lacks its times, or it names
-      words that the stream does not have.
+    UserError: The file cannot be read, or names words that the stream does not
+      have.
   """
   places = {name: place for place, name in enumerate(stream.items)}
   segments = []
@@ -200,15 +208,15 @@ def read_segments(path: pathlib.Path, stream: Stream) -> list[Segment]:
       _time(element, f"transcriber_{key}", where) for key in ("start", "end")
     )
     if start is None or end is None or end < start:
-      raise UserError(
-        f"{where}: transcriber_start {start} and transcriber_end {end},"
-        " expected seconds in this order"
-      )
+      tally[WITHOUT_TIMES] += 1
+      continue
     found: list[int] = []
     for child in element.iter(f"{_NITE}child"):
       found += _range(child.get("href", ""), stream, places, where)
-    if found:
-      segments.append(Segment(where, start, end, min(found), max(found)))
+    if not found:
+      tally[WITHOUT_LINK] += 1
+      continue
+    segments.append(Segment(where, start, end, min(found), max(found)))
   return segments
 
 

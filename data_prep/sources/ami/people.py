@@ -28,8 +28,10 @@ class Person(NamedTuple):
 def read(folder: pathlib.Path) -> dict[tuple[str, str], Person]:
   """Reads the people by meeting and agent; none where there is no such file.
 
+  An agent without a global name is left out.
+
   Raises:
-    UserError: The file cannot be read, or an agent has no global name.
+    UserError: The file cannot be read, or names nobody.
   """
   path = folder / FILE
   if not path.is_file():
@@ -39,12 +41,11 @@ def read(folder: pathlib.Path) -> dict[tuple[str, str], Person]:
     observation = meeting.get("observation")
     for speaker in meeting.iter("speaker"):
       agent, name = speaker.get("nxt_agent"), speaker.get("global_name")
-      if not (observation and agent and name):
-        raise UserError(
-          f"{path}: a speaker of the meeting {observation!r} with nxt_agent"
-          f" {agent!r} and global_name {name!r}, expected all three"
-        )
-      people[observation, agent] = Person(name, speaker.get("channel"))
+      if observation and agent and name:
+        people[observation, agent] = Person(name, speaker.get("channel"))
   if not people:
-    raise UserError(f"{path} names no speaker of any meeting; is it damaged?")
+    raise UserError(
+      f"{path} has no speaker with nxt_agent and global_name in a meeting with"
+      " observation; is it damaged?"
+    )
   return people

@@ -265,7 +265,10 @@ def _tally(
   sound: recorded.Recorded,
 ) -> dict[str, int]:
   """Counts what was left out or guessed, in words."""
-  left_out = (cuts_lib.WITHOUT_WORDS, cuts_lib.WITHOUT_SEGMENTS)
+  left_out = (
+    *(cuts_lib.WITHOUT_WORDS, cuts_lib.WITHOUT_SEGMENTS),
+    *(nxt.WITHOUT_TIMES, nxt.WITHOUT_LINK),
+  )
   tally = {what: counts[what] for what in left_out}
   tally[_UNNAMED] = sum(not meetings.is_named(cut) for cut in cuts)
   if sound.modalities():

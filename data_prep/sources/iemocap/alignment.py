@@ -44,6 +44,7 @@ _PART = re.compile(r"[^\W_]+")
 MATCHED = "matched by their letters"
 BY_PLACE = "matched by their place alone"
 WITHOUT_FRAMES = "of transcripts that no alignment has"
+UNREAD = "of alignments in lines that are not understood"
 WITHOUT_WORD = "of alignments that no transcript has"
 
 
@@ -75,8 +76,12 @@ class Span(NamedTuple):
   end: float
 
 
-def read(path: pathlib.Path) -> list[Segment]:
+def read(path: pathlib.Path, tally: Counter[str]) -> list[Segment]:
   """Reads the words of a recording; silence and noises are left out.
+
+  Args:
+    path: The file.
+    tally: Counts lines that cannot be understood.
 
   Raises:
     UserError: The file cannot be read, or a word ends before it begins.
@@ -87,7 +92,10 @@ def read(path: pathlib.Path) -> list[Segment]:
       for number, line in enumerate(file, 1):
         fields = line.split()
         # The heading, and the line of the total score.
-        if len(fields) != 4 or fields[0] == "SFrm" or ":" in fields[1]:
+        if not fields or fields[0] in ("SFrm", "Total"):
+          continue
+        if len(fields) != 4:
+          tally[UNREAD] += 1
           continue
         segment = _segment(fields, f"{path.name} line {number}")
         if segment is not None:

@@ -185,7 +185,7 @@ class _Words:
       if each.alignment is not None:
         spans = alignment_lib.match(
           text_lib.tokenise(each.text),
-          alignment_lib.read(each.alignment),
+          alignment_lib.read(each.alignment, self._counts),
           self._counts,
         )
       self._spans.append(spans)

@@ -64,7 +64,7 @@ def test_a_segment_is_a_range_or_one_element(tmp_path):
   file = ami_files.segments(
     tmp_path, "ES2002a.A", (0.9, 3.1, 0, 2), (3.0, 4.5, 3, 3)
   )
-  found = nxt.read_segments(file, stream)
+  found = nxt.read_segments(file, stream, Counter())
   assert [each[1:] for each in found] == [(0.9, 3.1, 0, 2), (3.0, 4.5, 3, 3)]
 
 
@@ -109,7 +109,6 @@ def test_a_file_that_is_no_safe_xml_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
   ("elements", "message"),
   [
-    ([("a", 2, 1)], "words0: a word from 2 to 1 s"),
     ([("a", "nan", 1)], "words0: starttime 'nan', expected seconds"),
     ([("a", -1, 1)], "starttime '-1'"),
     ([("a", "1,5", 2)], "starttime '1,5'"),
@@ -135,8 +134,7 @@ def test_two_elements_of_one_id_are_named(tmp_path):
     (("words1)", "words9)"), "words.xml has no 'ES2002a.A.words9'"),
     (("A.words.xml#", "B.words.xml#"), "names no words of ES2002a.A.words.xml"),
     (("#id", "#"), "expected FILE#id"),
-    (('transcriber_end="2"', ""), "transcriber_end None, expected seconds"),
-    (('transcriber_end="2"', 'transcriber_end="0"'), "in this order"),
+    (('transcriber_end="2"', 'transcriber_end="x"'), "transcriber_end 'x'"),
   ],
 )
 def test_a_segment_of_other_words_is_named(tmp_path, change, message):
@@ -146,11 +144,42 @@ def test_a_segment_of_other_words_is_named(tmp_path, change, message):
   path = ami_files.segments(tmp_path, "ES2002a.A", (1, 2, 0, 1))
   path.write_text(path.read_text().replace(*change))
   with pytest.raises(UserError, match=message):
-    nxt.read_segments(path, stream)
+    nxt.read_segments(path, stream, Counter())
 
 
-def test_a_speaker_without_a_name_is_named(tmp_path):
-  path = ami_files.meetings(tmp_path, {"ES2002a": {"A": ("MEE006", "1")}})
+def test_segments_without_times_or_words_are_counted(tmp_path):
+  stream = nxt.read_words(ami_files.words(tmp_path, "ES2002a.A", ("a", 1, 2)))
+  path = ami_files.segments(
+    tmp_path,
+    "ES2002a.A",
+    (1, 2, 0, 0),
+    (3, 2, 0, 0),
+    (4, 5, 0, 0),
+    (6, 7, 0, 0),
+  )
+  text = path.read_text().replace('transcriber_end="5"', "")
+  head, child, rest = text.rpartition("<nite:child")
+  path.write_text(head + rest[rest.index("/>") + 2 :])
+  tally = Counter()
+  (segment,) = nxt.read_segments(path, stream, tally)
+  assert segment[1:] == (1, 2, 0, 0)
+  assert tally == {nxt.WITHOUT_TIMES: 2, nxt.WITHOUT_LINK: 1}
+
+
+def test_a_word_that_ends_before_it_begins_has_no_times(tmp_path):
+  path = ami_files.words(tmp_path, "ES2002a.A", ("a", 2, 1), ("b", 1, 1))
+  tally = Counter()
+  first, second = nxt.read_words(path, tally).items.values()
+  assert not first.is_timed and second.is_timed
+  assert tally["words that end before they begin, their times not used"] == 1
+  assert tally["words without times"] == 1
+
+
+def test_a_speaker_without_a_name_is_nobody(tmp_path):
+  path = ami_files.meetings(
+    tmp_path, {"ES2002a": {"A": ("MEE006", "1"), "B": ("", "1")}}
+  )
+  assert list(people.read(tmp_path)) == [("ES2002a", "A")]
   path.write_text(path.read_text().replace("global_name", "name"))
-  with pytest.raises(UserError, match="'ES2002a' with nxt_agent 'A' and glob"):
+  with pytest.raises(UserError, match="has no speaker with nxt_agent and glob"):
     people.read(tmp_path)

@@ -46,7 +46,7 @@ def test_the_drawn_file_has_two_words_with_the_last_frame_included(data_dir):
   folder = data_dir / "layouts" / "IEMOCAP_full_release" / "Session1"
   (path,) = folder.rglob("*.wdseg")
   # EXCUSE(8) has the frames 45 to 79, of 10 ms each.
-  assert alignment.read(path) == [
+  assert alignment.read(path, Counter()) == [
     alignment.Segment("EXCUSE", 0.45, 0.80),
     alignment.Segment("ME", 0.80, 1.06),
   ]
@@ -177,7 +177,15 @@ def test_a_damaged_alignment_is_named(tmp_path, line, message):
   lines[1] = line
   path.write_text("\n".join(lines))
   with pytest.raises(UserError, match=message):
-    alignment.read(path)
+    alignment.read(path, Counter())
+
+
+def test_a_line_that_is_cut_is_counted(tmp_path):
+  path = iemocap_files.wdseg(tmp_path, ID, [("I", 0, 5), ("AM", 6, 9)])
+  path.write_text(path.read_text().replace("-18346 AM", "-18"))
+  tally = Counter()
+  assert [each.word for each in alignment.read(path, tally)] == ["I"]
+  assert tally == {alignment.UNREAD: 1}
 
 
 def test_noises_silence_heading_and_score_are_no_words(tmp_path):
@@ -194,7 +202,7 @@ def test_noises_silence_heading_and_score_are_no_words(tmp_path):
       *(("AM", 30, 30), ("++BREATHING++", 31, 40), ("</s>", 41, 50)),
     ],
   )
-  assert alignment.read(path) == [
+  assert alignment.read(path, Counter()) == [
     alignment.Segment("I", 0.05, 0.10),
     alignment.Segment("AM", 0.30, 0.31),
   ]
