@@ -11,6 +11,7 @@ from data_prep.readers import (
   describe_iemocap,
   describe_pickles,
   describe_shards,
+  describe_spoken,
   other_formats,
 )
 from mmer_jax.base.errors import UserError
@@ -54,6 +55,11 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
       return describe_pickles.describe_folder(path)
     if describe_csd.is_folder(path):
       return describe_csd.describe_csd(path)
+    if describe_spoken.is_meld(path):
+      return describe_spoken.describe_meld(path)
+    recipe = describe_spoken.recipe_of(path)
+    if recipe is not None:
+      return describe_spoken.describe_recordings(path, recipe)
     return describe_cmu.describe_cmu(path)
   other_formats.refuse(path)
   for suffixes, describe_file in _BY_SUFFIX:

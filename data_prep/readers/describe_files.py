@@ -8,13 +8,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_prep.readers import hdf5_arrays
+from data_prep.readers import hdf5_arrays, vendor_tables
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import npz_files, table_files, word_vectors
 
 # Different texts of a column that are told apart.
 _SAMPLE = 200
 _BLOCK = 256
+# Of no number at all.
+_NOTHING = (np.inf, -np.inf)
 
 
 def describe_npz(path: pathlib.Path) -> dict[str, Any]:
@@ -66,25 +68,59 @@ def _summary(values: Iterator[Any]) -> dict[str, Any]:
 def describe_table(path: pathlib.Path) -> dict[str, Any]:
   """Describes the columns of a table of text."""
   table = table_files.open_table(path)
+  vendor = vendor_tables.vendor(table.columns)
   seen: dict[str, dict[str, int]] = {}
-  rows = 0
+  ranges: dict[str, tuple[float, float] | None] = {}
+  rows = faces = 0
   for row in table.rows(()):
     rows += 1
+    if vendor == vendor_tables.OPENFACE:
+      faces += vendor_tables.has_face(row)
     for column, value in row.cells.items():
+      ranges[column] = _widened(ranges.get(column, _NOTHING), value)
       values = seen.setdefault(column, {})
       if len(values) <= _SAMPLE:
         key = "" if value is None else str(value)[:60]
         values[key] = values.get(key, 0) + 1
-  columns = {}
-  for column, values in seen.items():
-    if len(values) > _SAMPLE:
-      columns[column] = {
-        "distinct": f"more than {_SAMPLE}",
-        "first": next(iter(values)),
-      }
-    else:
-      columns[column] = {"distinct": len(values), "values": values}
-  return {"kind": "table", "rows": rows, "columns": columns}
+  columns = {
+    column: _text_summary(values, ranges[column])
+    for column, values in seen.items()
+  }
+  described = {"kind": "table", "rows": rows, "columns": columns}
+  if vendor:
+    features = len(vendor_tables.feature_columns(table.columns))
+    described["layout"] = f"{vendor}, {features} features"
+    if vendor == vendor_tables.OPENFACE:
+      described["layout"] += f", a face in {faces} rows"
+  return described
+
+
+def _widened(
+  bounds: tuple[float, float] | None, value: Any
+) -> tuple[float, float] | None:
+  """Widens bounds by a cell; None once a cell was no number."""
+  if bounds is None or value is None or value == "":
+    return bounds
+  try:
+    number = float(value)
+  except (TypeError, ValueError, OverflowError):
+    return None
+  return min(bounds[0], number), max(bounds[1], number)
+
+
+def _text_summary(
+  values: dict[str, int], bounds: tuple[float, float] | None
+) -> dict[str, Any]:
+  """Describes a column by its different values, or by their range."""
+  if len(values) <= _SAMPLE:
+    return {"distinct": len(values), "values": values}
+  entry: dict[str, Any] = {
+    "distinct": f"more than {_SAMPLE}",
+    "first": next(iter(values)),
+  }
+  if bounds is not None and np.isfinite(bounds).all():
+    entry["min"], entry["max"] = bounds
+  return entry
 
 
 def describe_hdf5(path: pathlib.Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def tables_of(description: dict[str, Any]) -> list[rich.table.Table]:
     (name or "/", *_cells(entry))
     for name, entry in description["columns"].items()
   ]
-  title = kind
+  title = ", ".join(filter(None, (kind, description.get("layout"))))
   if "rows" in description:
     title += f", {description['rows']} rows"
   return [_rows(title, rows, ("column", "shape", "dtype", "values"))]

@@ -252,7 +252,7 @@ def read(
     _utterance(recipe, path, match, labels, folder)
     for path, match in found.fitting
   ]
-  notes = _notes(recipe, name, found)
+  notes = remarks(recipe, name, found)
   if recipe.rated:
     missing = [each.id for each in utterances if each.id not in labels]
     if missing:
@@ -315,7 +315,7 @@ def _utterance(
   )
 
 
-def _notes(recipe: Recipe, name: str, found: Names) -> list[str]:
+def remarks(recipe: Recipe, name: str, found: Names) -> list[str]:
   """Says what was not read, and what is unlike the corpus as published."""
   notes = []
   if found.others:

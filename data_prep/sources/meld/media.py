@@ -67,6 +67,17 @@ def find(folder: pathlib.Path, keys: Collection[tables.Key]) -> Files:
   """
   if not folder.is_dir():
     raise UserError(f"--media={folder} is not a folder; expected MELD.Raw")
+  files = look(folder, keys)
+  if not files.found:
+    raise UserError(
+      f"--media={folder} has no file of any row, expected such as"
+      " train/train_splits/dia0_utt0.mp4 or .wav; unpack the archives in it"
+    )
+  return files
+
+
+def look(folder: pathlib.Path, keys: Collection[tables.Key]) -> Files:
+  """Finds the files of utterances, if there are any."""
   files = Files({}, [], [], 0)
   apple_double = 0
   for path in sorted(folder.rglob("*")):
@@ -75,11 +86,6 @@ def find(folder: pathlib.Path, keys: Collection[tables.Key]) -> Files:
       apple_double += 1
     elif (is_sound or media_lib.is_video(path)) and path.is_file():
       _sort(path, folder, keys, files)
-  if not files.found:
-    raise UserError(
-      f"--media={folder} has no file of any row, expected such as"
-      " train/train_splits/dia0_utt0.mp4 or .wav; unpack the archives in it"
-    )
   return files._replace(apple_double=apple_double)
 
 

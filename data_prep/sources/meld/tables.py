@@ -71,7 +71,7 @@ def find(given: str) -> dict[str, pathlib.Path]:
   """
   folder = pathlib.Path(given)
   if folder.is_dir():
-    return {split: _below(folder, split) for split in SPLITS}
+    return {split: _required(folder, split) for split in SPLITS}
   found: dict[str, pathlib.Path] = {}
   for path in map(pathlib.Path, given.split(",")):
     split = path.name.partition("_")[0]
@@ -91,15 +91,20 @@ def find(given: str) -> dict[str, pathlib.Path]:
   return {split: found[split] for split in SPLITS if split in found}
 
 
-def _below(folder: pathlib.Path, split: str) -> pathlib.Path:
-  for inner in _FOLDERS:
-    path = folder / inner / f"{split}{_SUFFIX}"
-    if path.is_file():
-      return path
-  raise UserError(
-    f"--input={folder} has no {split}{_SUFFIX}, neither there nor in data/MELD;"
-    " for some splits alone name their files, separated by commas"
-  )
+def below(folder: pathlib.Path, split: str) -> pathlib.Path | None:
+  """Finds the table of a split below a folder; None where there is none."""
+  paths = (folder / inner / f"{split}{_SUFFIX}" for inner in _FOLDERS)
+  return next((path for path in paths if path.is_file()), None)
+
+
+def _required(folder: pathlib.Path, split: str) -> pathlib.Path:
+  path = below(folder, split)
+  if path is None:
+    raise UserError(
+      f"--input={folder} has no {split}{_SUFFIX}, neither there nor in"
+      " data/MELD; for some splits alone name their files, separated by commas"
+    )
+  return path
 
 
 def read(split: str, path: pathlib.Path, variant: str) -> list[Line]:
