@@ -34,7 +34,7 @@ from data_prep.readers import other_formats
 from data_prep.sources import flags as source_flags
 from data_prep.sources import registry
 from data_prep.sources import source as source_lib
-from data_prep.writing import closing, options, workspace, write
+from data_prep.writing import closing, identity, options, workspace, write
 from mmer_jax.base import cli
 
 
@@ -55,13 +55,16 @@ def convert(values: flags.FlagValues) -> None:
   corpus = registry.build(values)
   if source != "synthetic":
     corpus = columns.drop(corpus, values.drop_columns or [], values.drop_preset)
-    corpus = classes.require_two(corpus)
   errors = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)
   manifest = write.write(
     corpus,
     output,
-    options.Options(values.nonfinite, values.num_shards, values.file_format),
+    options.Options(
+      values.nonfinite, values.num_shards, values.file_format, values.workers
+    ),
     errors,
+    identity=identity.of(values, corpus),
+    accept=classes.require_two if source != "synthetic" else None,
   )
   rich.console.Console(soft_wrap=True, highlight=False, markup=False).print(
     closing.summarise(output, corpus, manifest)

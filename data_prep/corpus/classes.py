@@ -1,7 +1,6 @@
 """Counts the emotions of labelled utterances, and refuses corpora of one."""
 
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,28 +8,20 @@ from data_prep.corpus import corpus as corpus_lib
 from mmer_jax.base.errors import UserError
 
 
-def require_two(corpus: corpus_lib.Corpus) -> corpus_lib.Corpus:
-  """Makes a corpus whose passes end in an error where it has one class only.
-
-  The check stands behind the last example of a pass, so that a conversion
-  fails before anything is written. A single labelled utterance may stand.
-  """
-
-  def examples() -> Iterator[corpus_lib.Example]:
-    labelled, positive = 0, np.zeros(len(corpus.emotions), np.int64)
-    for example in corpus.examples():
-      if example.labels is not None:
-        labelled += 1
-        positive += np.asarray(example.labels) > 0
-      yield example
-    _check(corpus, labelled, positive)
-
-  return dataclasses.replace(corpus, examples=examples)
-
-
-def _check(
-  corpus: corpus_lib.Corpus, labelled: int, positive: np.ndarray
+def require_two(
+  corpus: corpus_lib.Corpus, labelled: int, having: Sequence[int]
 ) -> None:
+  """Refuses a corpus of one class; a single labelled utterance may stand.
+
+  Args:
+    corpus: Names the emotions.
+    labelled: How many utterances have labels.
+    having: How many of them have each emotion.
+
+  Raises:
+    UserError: There is nothing to learn from the labels.
+  """
+  positive = np.asarray(having)
   if labelled < 2:
     return
   if corpus.label_type == "single" and np.count_nonzero(positive) == 1:

@@ -1,6 +1,7 @@
 """Describes a corpus to the writer: what it holds, and a stream of examples."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -85,6 +86,12 @@ class Corpus:
     word_vectors: Vectors of the words of its texts, the most frequent first.
     tally: What became of rows, in words, to how many; filled by each pass.
     notes: What a user should know of what was read, a sentence each.
+    make: Makes the example of a number below `total` by itself, for sources
+      that take long over each: several processes share the work. It can be
+      pickled and changes nothing, `tally` included. None where examples come in
+      a pass alone; they are checked and encoded by several processes, too.
+    files: What examples are read from, beside the files that the command names;
+      a conversion that goes on must find them as they were.
     has_words: Whether examples carry `words`.
     has_acoustic_word: Whether examples carry `acoustic_word`.
   """
@@ -105,6 +112,8 @@ class Corpus:
   )
   tally: dict[str, int] = dataclasses.field(default_factory=dict)
   notes: tuple[str, ...] = ()
+  make: Callable[[int], Example] | None = None
+  files: tuple[pathlib.Path, ...] = ()
   has_words: bool = False
   has_acoustic_word: bool = False
 

@@ -16,6 +16,7 @@ Whatever the policy, the manifest counts the values by column.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -76,6 +77,28 @@ class Nonfinite:
     key = (train, name)
     self._low[key] = np.minimum(self._low.get(key, low), low)
     self._high[key] = np.maximum(self._high.get(key, high), high)
+
+  def state(self) -> dict[str, np.ndarray]:
+    """Returns what was observed, for `merge` in another process."""
+    arrays = {f"count/{name}": each for name, each in self._counts.items()}
+    for train, name in self._low:
+      arrays[f"low/{int(train)}/{name}"] = self._low[train, name]
+      arrays[f"high/{int(train)}/{name}"] = self._high[train, name]
+    return {**arrays, "train_seen": np.array(self._train_seen)}
+
+  def merge(self, state: Mapping[str, np.ndarray]) -> None:
+    """Adds what another has observed; the order does not matter."""
+    self._train_seen |= bool(state["train_seen"])
+    for path, values in state.items():
+      kind, _, name = path.partition("/")
+      if kind == "count":
+        self._counts[name] += values
+      elif kind in ("low", "high"):
+        train, _, name = name.partition("/")
+        key = (train == "1", name)
+        known = self._low if kind == "low" else self._high
+        wider = np.minimum if kind == "low" else np.maximum
+        known[key] = wider(known.get(key, values), values)
 
   def counts(self) -> dict[str, dict[str, int]]:
     """Returns the values by modality and column; only columns with any."""

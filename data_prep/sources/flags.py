@@ -66,6 +66,14 @@ def _define_common(values: flags.FlagValues) -> None:
     " examples: TFDS sorts more than that with TensorFlow's file system.",
     flag_values=values,
   )
+  flags.DEFINE_integer(
+    "workers",
+    0,
+    "Processes that make and encode utterances; what comes out does not depend"
+    " on it. 0: one per core, or one where there is little to do.",
+    lower_bound=0,
+    flag_values=values,
+  )
 
 
 def _define_features(values: flags.FlagValues) -> None:

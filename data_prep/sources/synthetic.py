@@ -26,7 +26,7 @@ Each utterance is drawn from its own (seed, index): order and number of the
 others do not matter.
 """
 
-from collections.abc import Iterator
+import functools
 
 import numpy as np
 
@@ -103,9 +103,7 @@ def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
   world = World(preset, seed)
   bounds = _bounds(preset, count)
 
-  def examples() -> Iterator[corpus.Example]:
-    for index in range(count):
-      yield utterance(world, index, bounds)
+  make = functools.partial(utterance, world, bounds=bounds)
 
   return corpus.Corpus(
     name=f"synthetic_{preset_name}",
@@ -119,12 +117,13 @@ def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
       )
       for name in schema.MODALITIES
     },
-    examples=examples,
+    examples=lambda: map(make, range(count)),
     total=count,
     options={"preset": preset_name, "seed": seed, "num_examples": count},
     vectors=schema.EmotionVectors(
       preset.emotions, preset.emotions, world.vectors
     ),
+    make=make,
     has_words=True,
     has_acoustic_word=True,
   )

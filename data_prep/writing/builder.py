@@ -1,16 +1,16 @@
-"""Writes examples as shards, with a builder of TensorFlow Datasets."""
+"""Writes prepared records as shards, with a builder of TensorFlow Datasets."""
 
 import contextlib
 import io
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import writer as tfds_writer
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.core import file_adapters, naming
+from tensorflow_datasets.core import splits as tfds_splits
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.writing import examples as examples_lib
@@ -23,24 +23,16 @@ from mmer_jax.data import schema
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+# Writes shards to the paths that a template gives, and returns how many records
+# are in each and how many bytes in all.
+WriteShards = Callable[[naming.ShardedFileTemplate], tuple[list[int], int]]
+
 
 class _OfflineInfo(tfds.core.DatasetInfo):
   """Skips TFDS's look-up of a public data set of the same name."""
 
   def initialize_from_bucket(self) -> None:
     """Does nothing: what is converted here is on no public server."""
-
-
-class _DeterministicWriter(tfds_writer.ExampleWriter):
-  """Writes examples with sorted keys: protobuf orders maps at random."""
-
-  def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
-    def ordered() -> Iterator[tuple[Any, bytes]]:
-      for key, data in examples:
-        message = tf_example_pb2.Example.FromString(data)
-        yield key, message.SerializeToString(deterministic=True)
-
-    return super().write(path, ordered())
 
 
 with tfds.core.registered.skip_registration():
@@ -52,12 +44,12 @@ with tfds.core.registered.skip_registration():
     name = "corpus"
 
     def __init__(
-      self, corpus: corpus_lib.Corpus, examples: Any, **kwargs: Any
+      self, corpus: corpus_lib.Corpus, write: WriteShards, **kwargs: Any
     ) -> None:
       # The class attribute names the files; a corpus's name is known only now.
       self.name = corpus.name
       self._corpus = corpus
-      self._examples = examples
+      self._write = write
       super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -68,54 +60,69 @@ with tfds.core.registered.skip_registration():
       )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-      del dl_manager
-      return {schema.TFDS_SPLIT: self._generate_examples()}
+      raise AssertionError("records are encoded already")
 
-    def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
-      return self._examples()
+    def _generate_examples(self) -> Any:
+      raise AssertionError("records are encoded already")
 
-    def _example_writer(self) -> tfds_writer.ExampleWriter:
-      return _DeterministicWriter(self.info.file_format)
+    def _download_and_prepare(
+      self, dl_manager: Any, download_config: Any
+    ) -> None:
+      """Has the shards written; what is left to TFDS is to describe them."""
+      del dl_manager, download_config
+      template = self._get_filename_template(split_name=schema.TFDS_SPLIT)
+      lengths, size = self._write(template)
+      split = tfds_splits.SplitInfo(
+        name=schema.TFDS_SPLIT,
+        shard_lengths=lengths,
+        num_bytes=size,
+        filename_template=template,
+      )
+      self.info.set_splits(tfds_splits.SplitDict([split]))
 
 
-def write_shards(
+def write_folder(
   corpus: corpus_lib.Corpus,
-  examples: Any,
+  write: WriteShards,
   folder: pathlib.Path,
   options: options_lib.Options,
 ) -> None:
-  """Writes the shards of a corpus into a folder.
+  """Writes shards and their description into a folder.
 
   Args:
     corpus: Describes the examples.
-    examples: Starts a pass over pairs of an id and a record.
+    write: Writes the shards.
     folder: The folder to write into.
-    options: Shards and file format.
-
-  Raises:
-    UserError: The file format needs a package that is not installed.
+    options: The file format.
   """
   tfds.disable_progress_bar()
   builder = _Builder(
-    corpus, examples, data_dir=folder / "tfds", file_format=options.file_format
+    corpus, write, data_dir=folder / "tfds", file_format=options.file_format
   )
   # TFDS prints where it "downloads" to, which is a folder about to be renamed.
   silent = contextlib.redirect_stdout(io.StringIO())
-  try:
-    with silent:
-      builder.download_and_prepare(
-        download_dir=folder / "downloads",
-        download_config=tfds.download.DownloadConfig(
-          try_download_gcs=False,
-          num_shards=options.num_shards or None,
-        ),
-      )
-  except ImportError as error:
-    raise UserError(
-      f"--file_format={options.file_format} needs a package that is not"
-      f" installed ({error}); pip install 'mmer_jax[prep]'"
-    ) from error
+  with silent:
+    builder.download_and_prepare(
+      download_dir=folder / "downloads",
+      download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+    )
   for path in sorted(pathlib.Path(builder.data_path).iterdir()):
     path.rename(folder / path.name)
   for leftover in ("tfds", "downloads"):
     shutil.rmtree(folder / leftover, ignore_errors=True)
+
+
+def write_records(path: str, records: Any, file_format: str) -> None:
+  """Writes one shard, of pairs of a key and the bytes of a record.
+
+  Raises:
+    UserError: The file format needs a package that is not installed.
+  """
+  form = file_adapters.FileFormat.from_value(file_format)
+  try:
+    file_adapters.ADAPTER_FOR_FORMAT[form].write_examples(path, records)
+  except ImportError as error:
+    raise UserError(
+      f"--file_format={file_format} needs a package that is not"
+      f" installed ({error}); pip install 'mmer_jax[prep]'"
+    ) from error

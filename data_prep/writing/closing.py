@@ -56,14 +56,21 @@ def _values(nonfinite: dict[str, Any]) -> list[str]:
 
 
 def _words(text: dict[str, Any] | None) -> list[str]:
-  """Counts the words without a vector."""
-  if not text or not text["oov_tokens"]:
-    return []
-  fate = {"skip": "left out", "zero": "as rows of zeros"}[text["oov_policy"]]
-  return [
-    f"{text['oov_tokens']} of {text['tokens']} words without a vector"
-    f" ({text['oov_types']} different) {fate}"
-  ]
+  """Counts the words without a vector, and texts that were read in parts."""
+  parts = []
+  if text and text["oov_tokens"]:
+    fate = {"skip": "left out", "zero": "as rows of zeros"}[text["oov_policy"]]
+    parts.append(
+      f"{text['oov_tokens']} of {text['tokens']} words without a vector"
+      f" ({text['oov_types']} different) {fate}"
+    )
+  encoder = (text or {}).get("encoder")
+  if encoder and encoder["texts_in_windows"]:
+    parts.append(
+      f"{_number(encoder['texts_in_windows'], 'text')} of more than"
+      f" {encoder['max_length']} pieces encoded in parts"
+    )
+  return parts
 
 
 def warnings(corpus: corpus_lib.Corpus, manifest: dict[str, Any]) -> list[str]:

@@ -12,61 +12,62 @@ from mmer_jax.base.errors import UserError
 FILE_FORMATS = ("tfrecord", "array_record")
 
 
-class ExampleChecker:
-  """Checks what must hold of every example, whatever the source."""
+class Ids:
+  """Checks that every utterance has an id of its own."""
 
-  def __init__(self, corpus: corpus_lib.Corpus) -> None:
-    """Takes the description that examples must agree with."""
-    self._corpus = corpus
+  def __init__(self) -> None:
+    """Starts without any."""
     self._seen: dict[str, tuple[str, str]] = {}
 
-  def check(self, example: corpus_lib.Example) -> None:
-    """Raises a `UserError` that names what is wrong with an example."""
-    self._check_id(example)
-    self._check_split(example)
-    corpus, where = self._corpus, example.where
-    for name, frames in example.streams.items():
-      at = example.stream_where.get(name, where)
-      corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
-    if example.labels is not None:
-      self._check_labels(example)
-
-  def _check_id(self, example: corpus_lib.Example) -> None:
-    where = example.where
-    if not example.id:
+  def check(self, name: str, split: str, where: str) -> None:
+    """Raises a `UserError` for an id that is empty or known already."""
+    if not name:
       raise UserError(f"{where}: the id is empty; every utterance needs one")
-    if example.id in self._seen:
-      split, first = self._seen[example.id]
-      if split != example.split:
+    if name in self._seen:
+      other, first = self._seen[name]
+      if other != split:
         raise UserError(
-          f"{where}: id {example.id!r} is in split {example.split!r} and, at"
-          f" {first}, in split {split!r}; an utterance has one side"
+          f"{where}: id {name!r} is in split {split!r} and, at"
+          f" {first}, in split {other!r}; an utterance has one side"
         )
       raise UserError(
-        f"{where}: id {example.id!r} is used at {first} already; ids must be"
-        " unique"
+        f"{where}: id {name!r} is used at {first} already; ids must be unique"
       )
-    self._seen[example.id] = (example.split, where)
+    self._seen[name] = (split, where)
 
-  def _check_split(self, example: corpus_lib.Example) -> None:
-    if example.split not in (*corpus_lib.SPLITS, ""):
-      raise UserError(
-        f"{example.where}: split {example.split!r}, expected one of"
-        f" {', '.join(corpus_lib.SPLITS)}; map it in the spec's split_values"
-      )
 
-  def _check_labels(self, example: corpus_lib.Example) -> None:
-    corpus, where, labels = self._corpus, example.where, example.labels
-    if labels.shape != (len(corpus.emotions),):
-      raise UserError(
-        f"{where}: labels of shape {labels.shape}, expected"
-        f" {len(corpus.emotions)} emotions"
-      )
-    if corpus.label_type == "single" and labels.sum() != 1:
-      raise UserError(
-        f"{where}: {int(labels.sum())} emotions are present, expected exactly"
-        " one in a single-label corpus; declare the corpus multi-label"
-      )
+def check(corpus: corpus_lib.Corpus, example: corpus_lib.Example) -> None:
+  """Checks what must hold of an example by itself, whatever the source.
+
+  Raises:
+    UserError: Split, features or labels do not fit the corpus.
+  """
+  where = example.where
+  if example.split not in (*corpus_lib.SPLITS, ""):
+    raise UserError(
+      f"{where}: split {example.split!r}, expected one of"
+      f" {', '.join(corpus_lib.SPLITS)}; map it in the spec's split_values"
+    )
+  for name, frames in example.streams.items():
+    at = example.stream_where.get(name, where)
+    corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
+  if example.labels is not None:
+    _check_labels(corpus, where, example.labels)
+
+
+def _check_labels(
+  corpus: corpus_lib.Corpus, where: str, labels: np.ndarray
+) -> None:
+  if labels.shape != (len(corpus.emotions),):
+    raise UserError(
+      f"{where}: labels of shape {labels.shape}, expected"
+      f" {len(corpus.emotions)} emotions"
+    )
+  if corpus.label_type == "single" and labels.sum() != 1:
+    raise UserError(
+      f"{where}: {int(labels.sum())} emotions are present, expected exactly"
+      " one in a single-label corpus; declare the corpus multi-label"
+    )
 
 
 def trim(

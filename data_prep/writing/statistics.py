@@ -1,12 +1,39 @@
-"""Counts utterances, labels and frames while shards are written."""
+"""Counts utterances, labels and frames while shards are written.
+
+What an utterance adds is computed wherever it is encoded; the sums are made in
+the order of the corpus, in one process. So they are the same to the last bit,
+however the work was divided.
+"""
 
 import hashlib
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from data_prep.corpus import corpus as corpus_lib
+
+
+class Moment(NamedTuple):
+  """Holds what some rows add to `Moments`.
+
+  Attributes:
+    count: How many rows.
+    mean: Their mean.
+    squares: The sum of the squared distances from their mean.
+  """
+
+  count: int
+  mean: np.ndarray
+  squares: np.ndarray
+
+  @classmethod
+  def of(cls, rows: np.ndarray) -> Self:
+    """Computes it of one row or more."""
+    rows = rows.astype(np.float64)
+    mean = rows.mean(axis=0)
+    return cls(len(rows), mean, ((rows - mean) ** 2).sum(axis=0))
 
 
 class Moments:
@@ -22,18 +49,13 @@ class Moments:
     self.mean = np.zeros(dim)
     self._squares = np.zeros(dim)
 
-  def add(self, rows: np.ndarray) -> None:
-    """Adds some rows."""
-    count = len(rows)
-    if not count:
-      return
-    rows = rows.astype(np.float64)
-    mean = rows.mean(axis=0)
-    delta = mean - self.mean
-    total = self.count + count
-    self.mean += delta * count / total
-    self._squares += ((rows - mean) ** 2).sum(axis=0)
-    self._squares += delta**2 * self.count * count / total
+  def add(self, moment: Moment) -> None:
+    """Adds some rows; their order decides the last bits."""
+    total = self.count + moment.count
+    delta = moment.mean - self.mean
+    self.mean += delta * moment.count / total
+    self._squares += moment.squares
+    self._squares += delta**2 * self.count * moment.count / total
     self.count = total
 
   @property
@@ -58,6 +80,54 @@ def _digest(record: dict[str, Any]) -> bytes:
   return sha.digest()
 
 
+class Row(NamedTuple):
+  """Holds what one utterance adds to the counts.
+
+  Attributes:
+    id: As in `Example`; so are `where`, `split`, `speaker` and `session`.
+    labels: Whether each emotion is present; None where unlabelled.
+    lengths: Modality to number of frames.
+    digest: The SHA-256 of the record, in hexadecimal digits.
+  """
+
+  id: str
+  where: str
+  split: str
+  speaker: str
+  session: str
+  labels: list[bool] | None = None
+  lengths: Mapping[str, int] = {}
+  digest: str = ""
+
+  @classmethod
+  def of(cls, example: corpus_lib.Example) -> Self:
+    """Takes what says who an utterance is."""
+    return cls(
+      example.id,
+      example.where,
+      example.split,
+      example.speaker,
+      example.session,
+    )
+
+
+def summarise(
+  corpus: corpus_lib.Corpus, row: Row, record: dict[str, Any]
+) -> tuple[Row, dict[str, Moment]]:
+  """Completes a row, and computes the moments of its frames to train on."""
+  moments = {}
+  for name, modality in corpus.modalities.items():
+    frames = record[name]
+    if modality.padding == corpus_lib.ZERO_ROWS:
+      frames = frames[frames.any(axis=1)]
+    if row.split == "train" and len(frames):
+      moments[name] = Moment.of(frames)
+  labels = (record["labels"] > 0).tolist() if record["labelled"] else None
+  lengths = {name: len(record[name]) for name in corpus.modalities}
+  digest = _digest(record).hex()
+  return row._replace(labels=labels, lengths=lengths, digest=digest), moments
+
+
 class Statistics:
   """Counts what the manifest records while the shards are written."""
 
@@ -77,26 +147,22 @@ class Statistics:
       for name, modality in corpus.modalities.items()
     }
 
-  def add(self, example: corpus_lib.Example, record: dict[str, Any]) -> None:
-    """Adds one example and its record."""
-    self._digests.append(_digest(record))
-    split = example.split
-    self._by_split[split] += 1
-    self._labelled += record["labelled"]
+  def add(self, row: Row, moments: Mapping[str, Moment]) -> None:
+    """Adds one utterance, in the order of the corpus."""
+    self._digests.append(bytes.fromhex(row.digest))
+    self._by_split[row.split] += 1
+    self._labelled += row.labels is not None
     zeros = np.zeros(len(self._corpus.emotions), np.int64)
-    self._labels.setdefault(split, zeros)
-    if record["labelled"]:
-      self._labels[split] = self._labels[split] + (record["labels"] > 0)
-    self._speakers.update([example.speaker] if example.speaker else [])
-    self._sessions.update([example.session] if example.session else [])
-    for name, modality in self._corpus.modalities.items():
-      frames = record[name]
-      self._present[name] += len(frames) > 0
-      self.max_length[name] = max(self.max_length[name], len(frames))
-      if split == "train":
-        if modality.padding == corpus_lib.ZERO_ROWS:
-          frames = frames[frames.any(axis=1)]
-        self._moments[name].add(frames)
+    self._labels.setdefault(row.split, zeros)
+    if row.labels is not None:
+      self._labels[row.split] = self._labels[row.split] + row.labels
+    self._speakers.update([row.speaker] if row.speaker else [])
+    self._sessions.update([row.session] if row.session else [])
+    for name, length in row.lengths.items():
+      self._present[name] += length > 0
+      self.max_length[name] = max(self.max_length[name], length)
+    for name, moment in moments.items():
+      self._moments[name].add(moment)
 
   def content_sha256(self) -> str:
     """Returns the SHA-256 of all records, whatever their order."""

@@ -1,9 +1,10 @@
 """Makes the output folder of a conversion appear whole, or not at all.
 
-Everything is written below a hidden folder beside the output, which is renamed
-as the last act: a folder of the output's name is a finished conversion. The
-hidden folder is locked while a conversion lives, so that the next one knows
-what a killed one has left, and clears it away.
+Everything is written below a hidden folder beside the output; the finished
+shards are renamed as the last act: a folder of the output's name is a finished
+conversion. The hidden folder is locked while a conversion lives. What a killed
+one has left stays there, in a folder named by all that the conversion depends
+on: the same one goes on from it, any other clears it away.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ import shutil
 from collections.abc import Iterator
 
 from mmer_jax.base.errors import UserError
+
+_UNKNOWN = "unknown"
 
 
 def refuse_existing(output: pathlib.Path) -> None:
@@ -28,19 +31,27 @@ def refuse_existing(output: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def workspace(output: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Makes a hidden folder beside `output`, locked and empty.
+def workspace(
+  output: pathlib.Path, identity: str | None = None
+) -> Iterator[pathlib.Path]:
+  """Makes a hidden folder beside `output`, locked.
 
-  It is gone afterwards, unless it was renamed.
+  It is gone afterwards; where the conversion was ended from outside and has an
+  identity, it stays.
+
+  Args:
+    output: The folder that will appear.
+    identity: A digest of all that the conversion depends on; the folder holds
+      what one of the same identity has left. None for an empty one.
 
   Raises:
     UserError: It cannot be written, or another conversion is writing it.
   """
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
-    folder = output.parent / f".{output.name}.incomplete"
-    folder.mkdir(exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
+    hidden = output.parent / f".{output.name}.incomplete"
+    hidden.mkdir(exist_ok=True)
+    lock = os.open(hidden, os.O_RDONLY)
   except OSError as error:
     raise UserError(f"cannot write beside {output}: {error}") from error
   try:
@@ -51,20 +62,29 @@ def workspace(output: pathlib.Path) -> Iterator[pathlib.Path]:
         f"another conversion is writing {output}; wait for it or give --output"
         " another folder"
       ) from error
-    # What a killed conversion has left.
-    for path in folder.iterdir():
-      shutil.rmtree(path) if path.is_dir() else path.unlink()
+    folder = hidden / (identity or _UNKNOWN)
+    # What a killed conversion of something else has left.
+    for path in hidden.iterdir():
+      if path != folder or identity is None:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    folder.mkdir(exist_ok=True)
+    stays = False
     try:
       yield folder
+    except UserError:
+      raise
+    except BaseException:
+      stays = identity is not None
+      raise
     finally:
-      # After the rename there is nothing here; after an error, everything.
-      shutil.rmtree(folder, ignore_errors=True)
+      if not stays:
+        shutil.rmtree(hidden, ignore_errors=True)
   finally:
     os.close(lock)
 
 
 def rename(folder: pathlib.Path, output: pathlib.Path) -> None:
-  """Gives the finished folder its name, once it is on the disk as a whole."""
+  """Gives a finished folder its name, once it is on the disk as a whole."""
   for path in folder.iterdir():
     with path.open("rb") as file:
       os.fsync(file.fileno())

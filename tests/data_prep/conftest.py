@@ -42,14 +42,21 @@ def write_corpus(tmp_path):
   """Writes a corpus without TensorFlow and reads it back, by id."""
 
   def writer(
-    corpus, name="shards", nonfinite="zero", num_shards=1, file_format=None
+    corpus,
+    name="shards",
+    nonfinite="zero",
+    num_shards=1,
+    file_format="array_record",
+    workers=0,
+    **changes,
   ):
     folder = tmp_path / name
     manifest = write.write(
       corpus,
       folder,
-      options.Options(nonfinite, num_shards, file_format or "array_record"),
+      options.Options(nonfinite, num_shards, file_format, workers),
       rich.console.Console(quiet=True),
+      **changes,
     )
     examples = {
       example["id"]: example for _, example in shards.read_examples(folder)

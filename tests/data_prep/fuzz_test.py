@@ -89,7 +89,10 @@ def read(folder, name, content, spec=None):
       path,
       text_features.Choice(folder / "vectors.txt", "zero"),
     )
-    examples = list(classes.require_two(corpus).examples())
+    examples = list(corpus.examples())
+    labels = [e.labels for e in examples if e.labels is not None]
+    having = (np.array(labels) > 0).sum(axis=0)
+    classes.require_two(corpus, len(labels), having)
   except UserError as error:
     assert "\n" not in str(error) and len(str(error)) > 20
     return None

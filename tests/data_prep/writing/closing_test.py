@@ -45,16 +45,17 @@ def test_emotions_of_none_or_of_all_are_warned_about(write_corpus):
 
 
 @pytest.mark.parametrize("label_type", ["single", "multi"])
-def test_a_corpus_of_one_class_is_refused_behind_its_last_row(label_type):
-  def passed(*labels):
+def test_a_corpus_of_one_class_is_refused(write_corpus, label_type):
+  def passed(name, *labels):
     rows = [
       make_example(str(i), [[1, 2]], label=label)
       for i, label in enumerate(labels)
     ]
     corpus = make_corpus(rows, label_type=label_type)
-    return len(list(classes.require_two(corpus).examples()))
+    manifest, _ = write_corpus(corpus, name, accept=classes.require_two)
+    return manifest["counts"]["examples"]
 
-  assert passed(0, 1) == passed(None, None) == passed(0, 1) == 2
-  assert passed(0, None, None) == 3
+  assert passed("a", 0, 1) == passed("b", None, None) == 2
+  assert passed("c", 0, None, None) == 3
   with pytest.raises(UserError, match="all 3 labelled utterances"):
-    passed(1, 1, None, 1)
+    passed("d", 1, 1, None, 1)
