@@ -19,6 +19,12 @@ Example:
     --acoustic_features=covarep --visual_features=openface.h5 \
     --word_vectors=glove.840B.300d.txt --output=shards/mine
 
+  python -m data_prep.convert --source=recordings --recipe=ravdess \
+    --input=RAVDESS --word_vectors= --output=shards/ravdess
+
+  python -m data_prep.convert --source=meld --input=MELD/data/MELD \
+    --media=MELD.Raw --word_vectors=glove.840B.300d.txt --output=shards/meld
+
   python -m data_prep.convert --source=synthetic --preset=tiny \
     --output=shards/tiny
 """

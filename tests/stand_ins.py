@@ -3,6 +3,7 @@
 import csv
 import gzip
 import pathlib
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
@@ -33,6 +34,9 @@ def write_all(folder: pathlib.Path) -> None:
   cmu(folder / "cmu-mosei", rng)
   word_aligned(folder / "word_aligned.npz", rng)
   recordings(folder, rng)
+  meld_media(folder / "MELD.Raw" / "train" / "train_splits", rng)
+  emodb(folder / "EMO-DB" / "wav", rng)
+  openface(folder / "openface.csv", rng)
   state_dict(folder / "model.npz", vectors)
 
 
@@ -139,9 +143,64 @@ def recordings(folder: pathlib.Path, rng: np.random.Generator) -> None:
   (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
 
 
+def meld_media(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """The sound of some of MELD's utterances, as .wav."""
+  folder.mkdir(parents=True)
+  for row in range(4):
+    sound = 0.1 * rng.normal(size=3200)
+    soundfile.write(folder / f"dia0_utt{row}.wav", sound, 16000)
+
+
+def emodb(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """Noise under names of EMO-DB."""
+  folder.mkdir(parents=True)
+  for name in ("03a01Fa", "03a01Ta", "08b10Wa", "08b10Na"):
+    sound = 0.1 * rng.normal(size=3200)
+    soundfile.write(folder / f"{name}.wav", sound, 16000)
+
+
+def openface(path: pathlib.Path, rng: np.random.Generator) -> None:
+  """Ten frames of two action units."""
+  lines = ["frame, face_id, timestamp, confidence, success, AU01_r, AU12_r"]
+  for row, (first, second) in enumerate(rng.uniform(0, 5, size=(10, 2))):
+    lines.append(f"{row}, 0, {row / 30:.3f}, 0.9, 1, {first:.2f}, {second:.2f}")
+  path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def state_dict(path: pathlib.Path, vectors: dict[str, np.ndarray]) -> None:
   """A published PyTorch MTEE of six emotions, for the shapes of `cmu`."""
   emotions = ("anger", "disgust", "fear", "happy", "sad", "surprise")
   dims = {"lexical": VECTOR_DIM, "acoustic": 74, "visual": 35}
   stacked = np.stack([vectors[emotion] for emotion in emotions])
   np.savez(path, **import_torch_test.state_dict(stacked, dims=dims))
+
+
+def encoder(
+  folder: pathlib.Path, pieces: Sequence[str] = WORDS, max_length: int = 32
+) -> None:
+  """Saves a random BERT of two layers, as transformers does."""
+  import torch
+  import transformers
+
+  folder.mkdir()
+  marks = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+  vocabulary = folder / "vocab.txt"
+  vocabulary.write_text("\n".join((*marks, *pieces)) + "\n")
+  tokeniser = transformers.BertTokenizerFast(
+    vocab=str(vocabulary), model_max_length=max_length
+  )
+  torch.manual_seed(0)
+  model = transformers.BertModel(
+    transformers.BertConfig(
+      vocab_size=len(marks) + len(pieces),
+      hidden_size=16,
+      num_hidden_layers=2,
+      num_attention_heads=2,
+      intermediate_size=24,
+      max_position_embeddings=max_length,
+      initializer_range=0.5,
+    )
+  )
+  vocabulary.unlink()
+  tokeniser.save_pretrained(folder)
+  model.save_pretrained(folder)
