@@ -11,6 +11,7 @@ Example:
   python -m data_prep.inspect shards/iemocap4
   python -m data_prep.inspect --json cmu-mosei
   python -m data_prep.inspect --diff shards/iemocap4 shards/iemocap6
+  python -m data_prep.inspect --suggest_spec rows.csv > spec.py
 """
 
 import json
@@ -23,7 +24,7 @@ import rich.markup
 import rich.table
 from absl import flags
 
-from data_prep.readers import compare, describe, describe_tables
+from data_prep.readers import compare, describe, describe_tables, suggest_spec
 from mmer_jax.base import cli
 from mmer_jax.base.errors import UserError
 
@@ -39,7 +40,13 @@ def main(argv: Sequence[str]) -> None:
       f"expected {expected}, got {len(values.path)}; see --help for an example"
     )
   paths = [pathlib.Path(path) for path in values.path]
-  if values.diff:
+  if values.suggest_spec:
+    if values.diff or values.json:
+      raise UserError(
+        "--suggest_spec writes a Python file, without --diff and --json"
+      )
+    sys.stdout.write(suggest_spec.suggest(*paths))
+  elif values.diff:
     _show_difference(*paths, as_json=values.json)
   else:
     _show_description(*paths, as_json=values.json)
@@ -78,6 +85,12 @@ def define_flags() -> None:
   flags.DEFINE_bool("json", False, "JSON on standard output.")
   flags.DEFINE_bool(
     "diff", False, "Two folders of shards or exports, side by side."
+  )
+  flags.DEFINE_bool(
+    "suggest_spec",
+    False,
+    "A spec for a table, as a Python file on standard output; every guess with"
+    " its reason.",
   )
 
 
