@@ -91,7 +91,7 @@ def _refuse(path: pathlib.Path, what: str, names: list[str]) -> None:
   """Refuses ids that only one of file and shards has."""
   if names:
     raise UserError(
-      f"{path}: {len(names)} ids are {what}, such as {names[0]!r}; expected"
+      f"{path}: ids {what}: {len(names)}, such as {names[0]!r}; expected"
       " every labelled utterance once, by its id in the shards (an empty cell"
       " leaves it out)"
     )

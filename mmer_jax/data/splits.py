@@ -257,7 +257,7 @@ def _check_identical(
   if found is not None:
     what, one, other = found
     raise errors.UserError(
-      f"fold {fold.name} has the same {what} in {rows.ids[one]!r}"
-      f" ({side_of[one]}) and {rows.ids[other]!r} ({side_of[other]}); set"
+      f"fold {fold.name} has the same {what} in {str(rows.ids[one])!r}"
+      f" ({side_of[one]}) and {str(rows.ids[other])!r} ({side_of[other]}); set"
       " config.protocol.allow_identical=True to allow it"
     )

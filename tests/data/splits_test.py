@@ -166,7 +166,7 @@ OWN = ("train", "validation", "test")
     (
       protocol("leave_one_session_out"),
       corpus()._replace(speakers=np.full(70, "x")),
-      "two speakers in every session, got 1",
+      "two speakers in every session, got 1.*split=kfold",
     ),
     (
       protocol("leave_one_session_out"),

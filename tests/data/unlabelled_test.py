@@ -52,7 +52,9 @@ def test_the_test_split_of_a_corpus_brings_none():
 def test_a_random_split_holds_no_speaker_out():
   rows = corpus()
   labelled = np.flatnonzero(rows.labelled)
-  fold = partition.Fold(1, "random", labelled[::3], labelled[1::3], labelled[2::3])
+  fold = partition.Fold(
+    1, "random", labelled[::3], labelled[1::3], labelled[2::3]
+  )
   got = unlabelled.pool(rows, fold)
   np.testing.assert_array_equal(got, np.flatnonzero(~rows.labelled))
 
