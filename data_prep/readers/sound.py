@@ -5,10 +5,12 @@ sampling rate, so that all recordings of a corpus need one. The sound of videos
 comes through ffmpeg at the rate of `media.RATE_HZ`.
 """
 
+import contextlib
 import os
 import pathlib
 import tempfile
 import weakref
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +88,10 @@ class TooShort(UserError):
   """Says that a recording is too short for any features."""
 
 
+# The longest of openSMILE's windows has 60 ms; deltas need a few of them.
+_SHORTEST_S = 0.1
+
+
 class Sound:
   """Extracts the features of recordings; a second pass reads the first's.
 
@@ -149,7 +155,19 @@ class Sound:
     self._check_rate(recording, rate)
     return rate
 
+  def is_too_short(self, recording: Recording) -> bool:
+    """Tells, by its header, whether a file of sound is too short."""
+    with self._open_file(recording) as (file, first, last):
+      return last - first < _SHORTEST_S * file.samplerate
+
   def _read(self, recording: Recording) -> tuple[np.ndarray, int]:
+    with self._open_file(recording) as (file, first, last):
+      file.seek(first)
+      return file.read(last - first, dtype="float32"), file.samplerate
+
+  @contextlib.contextmanager
+  def _open_file(self, recording: Recording) -> Iterator[tuple[Any, int, int]]:
+    """Opens a recording: the file, its first sample, and behind its last."""
     try:
       with (
         media.sound_of(recording.wav, recording.where) as wav,
@@ -160,8 +178,7 @@ class Sound:
         last = total
         if recording.end is not None:
           last = min(round(recording.end * rate), total)
-        file.seek(first)
-        return file.read(max(last - first, 0), dtype="float32"), rate
+        yield file, first, max(first, last)
     except (OSError, RuntimeError) as error:
       raise UserError(
         f"{recording.where}: {recording.wav} cannot be read as sound ({error})"
@@ -216,9 +233,8 @@ class Sound:
         f"{where}: {wav} holds samples that are not finite; record or convert"
         " it again"
       )
-    # The longest of openSMILE's windows has 60 ms; deltas need a few of them.
-    if len(samples) < 0.1 * rate:
+    if len(samples) < _SHORTEST_S * rate:
       raise TooShort(
         f"{where}: {wav} lasts {1e3 * len(samples) / rate:.3g} ms,"
-        " expected 100 ms at least; leave it out"
+        f" expected {1e3 * _SHORTEST_S:.0f} ms at least; leave it out"
       )

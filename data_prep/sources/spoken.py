@@ -6,13 +6,14 @@ readers make `Utterance`s, and this module the features and the examples.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.features import text_features
+from data_prep.readers import media
 from data_prep.readers import sound as sound_lib
 from data_prep.sources import recorded
 from mmer_jax.base.errors import UserError
@@ -96,24 +97,13 @@ def build(
   texts = text_features.open_text(
     choice, [each.text for each in utterances] if has_text else None, emotions
   )
-  recordings = [
-    each.wav and sound_lib.Recording(number, each.where, each.wav)
-    for number, each in enumerate(utterances)
-  ]
-  sound = recorded.Recorded(recordings, acoustic)
+  utterances, tally = list(utterances), dict(account.tally)
+  if keep_short:
+    _leave_short(utterances, tally, acoustic)
+  sound = recorded.Recorded(_recordings(utterances), acoustic)
   modalities = {**texts.modalities(), **sound.modalities()}
   _refuse_none(modalities, account)
   rows = _Rows(utterances, emotions, texts, sound, keep_short)
-  tally: dict[str, int] = {}
-
-  def examples() -> Iterator[corpus_lib.Example]:
-    short: list[str] = []
-    yield from rows.examples(short)
-    tally.clear()
-    tally.update(account.tally)
-    if short:
-      tally[f"without sound, theirs is too short ({shown(short)})"] = len(short)
-
   return corpus_lib.Corpus(
     name=account.name,
     source=account.source,
@@ -121,13 +111,43 @@ def build(
     emotions=tuple(emotions),
     label_type="single",
     modalities=modalities,
-    examples=examples,
+    examples=lambda: map(rows.make, range(len(utterances))),
     total=len(utterances),
     options={**account.options, **choice.options(), **sound.options()},
     tally=tally,
     notes=account.notes,
+    make=rows.make,
+    files=tuple(each.wav for each in utterances if each.wav is not None),
     **texts.corpus_fields(),
   )
+
+
+def _recordings(
+  utterances: Sequence[Utterance],
+) -> list[sound_lib.Recording | None]:
+  return [
+    each.wav and sound_lib.Recording(number, each.where, each.wav)
+    for number, each in enumerate(utterances)
+  ]
+
+
+def _leave_short(
+  utterances: list[Utterance], tally: dict[str, int], acoustic: str
+) -> None:
+  """Takes files of sound that are too short off their utterances.
+
+  How long the sound of a video is, is known when ffmpeg has read it.
+  """
+  sound, short = None, []
+  for number, recording in enumerate(_recordings(utterances)):
+    if recording is None or media.is_video(recording.wav):
+      continue
+    sound = sound or sound_lib.Sound(acoustic)
+    if sound.is_too_short(recording):
+      short.append(utterances[number].id)
+      utterances[number] = utterances[number]._replace(wav=None)
+  if short:
+    tally[f"without sound: too short ({shown(short)})"] = len(short)
 
 
 def _refuse_none(
@@ -149,22 +169,17 @@ class _Rows(NamedTuple):
   sound: recorded.Recorded
   keep_short: bool
 
-  def examples(self, short: list[str]) -> Iterator[corpus_lib.Example]:
-    """Reads every utterance.
-
-    Args:
-      short: Gets the ids of those whose recording is too short.
-    """
-    for number, each in enumerate(self.utterances):
-      example = _example(each, self.emotions)
-      self.texts.add(example, each.text)
-      try:
-        self.sound.add(example, number)
-      except sound_lib.TooShort:
-        if not self.keep_short:
-          raise
-        short.append(each.id)
-      yield example
+  def make(self, number: int) -> corpus_lib.Example:
+    """Makes the row of a number, in any process."""
+    each = self.utterances[number]
+    example = _example(each, self.emotions)
+    self.texts.add(example, each.text)
+    try:
+      self.sound.add(example, number)
+    except sound_lib.TooShort:
+      if not self.keep_short:
+        raise
+    return example
 
 
 def _example(

@@ -242,7 +242,7 @@ def test_wavs_stand_in_for_videos_and_short_ones_are_counted(
   assert (
     corpus.tally["without sound: no file (dev_dia1_utt1, test_dia0_utt0)"] == 2
   )
-  short = "without sound, theirs is too short (train_dia0_utt1)"
+  short = "without sound: too short (train_dia0_utt1)"
   assert corpus.tally[short] == 1 and corpus.options["ffmpeg"] is None
   (folder / "dia0_utt0.wav").unlink()
   with pytest.raises(UserError, match="needs the program ffmpeg .*apt install"):
