@@ -9,7 +9,7 @@ the same layout by `stand_ins`.
 import ast
 import contextlib
 import functools
-import importlib
+import importlib.util
 import pathlib
 import re
 import shlex
@@ -21,7 +21,9 @@ import numpy as np
 import pytest
 from absl import flags
 
+import mmer_jax
 from mmer_jax import __main__ as entry
+from mmer_jax.api import train as api_train
 from tests import stand_ins
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -196,7 +198,13 @@ def test_the_commands_of_the_readme_run(after_readme):
   }
 
 
-def test_the_python_of_the_readme_and_the_guide_runs(after_readme):
+def test_the_python_of_the_readme_and_the_guide_runs(after_readme, monkeypatch):
+  def train(config, seeds, **options):
+    small = {"training.epochs": 1, "model.layers": 1, "training.batch_size": 32}
+    small |= {f"model.hidden.{name}": 4 for name in ("acoustic", "visual")}
+    return api_train.train(config, seeds=seeds[:1], **options, **small)
+
+  monkeypatch.setattr(mmer_jax, "train", train)
   rng = np.random.default_rng(0)
   for path in (ROOT / "README.md", ROOT / "docs" / "guide.md"):
     for _, block in blocks(path, "python"):
@@ -210,8 +218,12 @@ def test_the_python_of_the_readme_and_the_guide_runs(after_readme):
 
 @pytest.mark.long
 def test_the_commands_of_the_guide_run(after_readme):
+  if importlib.util.find_spec("transformers"):
+    stand_ins.encoder(after_readme / "all-MiniLM-L6-v2")
   for command in commands(ROOT / "docs" / "guide.md"):
-    run(command)
+    needs_encoder = any("--text_encoder" in each for each in command.arguments)
+    if not needs_encoder or importlib.util.find_spec("transformers"):
+      run(command)
 
 
 @pytest.mark.parametrize("command", ALL, ids=name)

@@ -142,7 +142,8 @@ def _modality_facts(
 
 def _identity_facts(identity: dict[str, Any]) -> Iterator[tuple[str, Any]]:
   """Lists what features have in common beside their columns."""
-  for key in ("tokeniser", "oov", "normalisation", "word_vectors_sha256"):
+  words = ("tokeniser", "oov", "word_vectors_sha256", "text_encoder")
+  for key in ("normalisation", *words):
     if key in identity:
       yield key, identity[key]
   for name, rate in identity.get("frame_rate_hz", {}).items():

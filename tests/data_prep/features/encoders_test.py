@@ -14,13 +14,14 @@ from data_prep.corpus import text as text_lib
 from data_prep.features import encoded_texts, encoders, text_features
 from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
+from tests import stand_ins
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 PIECES = (
-  *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "don", "'", "t"),
+  *("i", "am", "don", "'", "t"),
   *("hap", "##py", "##pi", "##ness", "sad", "not", "?", "!", ".", "-", "mm"),
   *("hm", "##m", "anger", "cloud", "nine", "on"),
 )
@@ -37,28 +38,16 @@ TEXTS = (
 LIMIT = 14
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+  """The machine of the tests has other work for its cores."""
+  torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-  """Saves a BERT of two layers, with a vocabulary of its own."""
-  path = tmp_path_factory.mktemp("tiny_bert")
-  (path / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-  tokeniser = transformers.BertTokenizerFast(
-    vocab=str(path / "vocab.txt"), model_max_length=LIMIT
-  )
-  torch.manual_seed(0)
-  model = transformers.BertModel(
-    transformers.BertConfig(
-      vocab_size=len(PIECES),
-      hidden_size=16,
-      num_hidden_layers=2,
-      num_attention_heads=2,
-      intermediate_size=24,
-      max_position_embeddings=LIMIT,
-      initializer_range=0.5,
-    )
-  )
-  tokeniser.save_pretrained(path)
-  model.save_pretrained(path)
+  path = tmp_path_factory.mktemp("tiny_bert") / "bert"
+  stand_ins.encoder(path, PIECES, LIMIT)
   return path
 
 
@@ -118,8 +107,13 @@ def by_hand(direct, text, layer, pooling):
   "pooling, layer",
   [("mean", -1), ("first", 1), ("last", 2), ("sentence", -2), ("mean", 0)],
 )
-def test_words_are_pooled_from_their_pieces(folder, direct, pooling, layer):
-  found = encoder(folder, pooling=pooling, layer=layer).encode(TEXTS)
+def test_words_are_pooled_from_their_pieces(
+  opened, direct, pooling, layer, monkeypatch
+):
+  choice = opened.choice._replace(pooling=pooling)
+  monkeypatch.setattr(opened, "choice", choice)
+  monkeypatch.setattr(opened, "layer", layer)
+  found = opened.encode(TEXTS)
   assert len(found) == len(TEXTS)
   for text, rows in zip(TEXTS, found, strict=True):
     expected = by_hand(direct, text, layer, pooling)
@@ -227,19 +221,19 @@ def test_blocks_are_the_same_in_any_order(opened, monkeypatch):
 
 
 def test_sentences_are_one_row_without_words(folder, direct):
-  found = open_text(folder, pooling="sentence")
+  # The layer by its number from the front.
+  found = open_text(folder, pooling="sentence", layer=1)
   embedded = found.embed("sad")
   assert embedded.words is None and not found.has_words
   np.testing.assert_array_equal(embedded.tokens, [-1])
-  expected = by_hand(direct, "sad", -1, "sentence")
+  expected = by_hand(direct, "sad", 1, "sentence")
   np.testing.assert_allclose(embedded.rows, expected, atol=1e-5)
   assert found.embed("").rows.shape == (0, 16)
 
 
-def test_emotions_are_encoded_like_words(folder, direct):
+def test_emotions_are_encoded_like_words(opened, direct):
   words = {"joy": ("on cloud nine",), "low": ("\x07", "sad"), "x": ("\x07",)}
-  choice = text_features.Choice(encoder=encoders.EncoderChoice(str(folder)))
-  found = text_features.open_text(choice, None, tuple(words), words).emotions
+  found = encoded_texts.emotion_vectors(opened, tuple(words), words)
   assert found.words == ("on cloud nine", "sad", "")
   joy = np.mean(by_hand(direct, "on cloud nine", -1, "mean"), axis=0)
   np.testing.assert_allclose(found.vectors[0], joy, atol=1e-5)
@@ -299,7 +293,6 @@ def test_an_encoder_that_is_none_is_named(
   if damage is not None:
     path = tmp_path / "damaged"
     shutil.copytree(folder, path)
-    (path / "vocab.txt").unlink()
     damage(path)
   with pytest.raises(UserError, match=match) as caught:
     encoder(path, **changes)
