@@ -11,7 +11,7 @@ Example:
   python -m data_prep.inspect shards/iemocap4
   python -m data_prep.inspect --json cmu-mosei
   python -m data_prep.inspect --diff shards/iemocap4 shards/iemocap6
-  python -m data_prep.inspect --suggest_spec rows.csv > spec.py
+  python -m data_prep.inspect --suggest_spec rows.csv
 """
 
 import json

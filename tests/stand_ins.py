@@ -37,6 +37,7 @@ def write_all(folder: pathlib.Path) -> None:
   meld_media(folder / "MELD.Raw" / "train" / "train_splits", rng)
   emodb(folder / "EMO-DB" / "wav", rng)
   openface(folder / "openface.csv", rng)
+  arrays(folder, rng)
   state_dict(folder / "model.npz", vectors)
 
 
@@ -141,6 +142,19 @@ def recordings(folder: pathlib.Path, rng: np.random.Generator) -> None:
     soundfile.write(folder / f"{row}.wav", 0.5 * sound, 16000)
     lines.append(f"{row}.wav,{sentence(rng)},s{row},{label}")
   (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
+
+
+def arrays(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """Arrays of two modalities for each utterance, and a table of labels."""
+  lines = ["id,transcript,emotion,speaker"]
+  (folder / "lld").mkdir()
+  with h5py.File(folder / "faces.h5", "w") as file:
+    for row in range(8):
+      label = ("happy", "sad")[row % 2]
+      lines.append(f"u{row},{sentence(rng)},{label},s{row % 4}")
+      np.save(folder / "lld" / f"u{row}.npy", rng.normal(size=(row + 1, 5)))
+      file[f"u{row}/feat"] = rng.normal(size=(row + 2, 3))
+  (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
 def meld_media(folder: pathlib.Path, rng: np.random.Generator) -> None:
