@@ -13,14 +13,20 @@ import contextlib
 import pathlib
 import pickle
 import re
+import sys
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from data_prep.readers import memory
 from mmer_jax.base.errors import UserError
 
 _FROMBUFFER = np.zeros(1).__reduce_ex__(5)[0]
 _SCALAR = np.float64(0).__reduce__()[0]
+# Bytes of memory for a byte of a pickle, at most: an empty list takes two bytes
+# of a pickle and 64 of memory. And beside it.
+_GROWTH = 100
+_SPARE = 1 << 29
 # Booleans, numbers, objects, bytes and text: not structures, not dates.
 _TYPE = re.compile(r"[biufcOSU]\d*")
 
@@ -51,12 +57,24 @@ class _Array(np.ndarray):
   def __setstate__(self, state: tuple[Any, ...]) -> None:
     version, shape, kind, fortran, data = state
     super().__setstate__((version, shape, _dtype_of(kind), fortran, data))
+    _check_text(self)
 
 
 def _dtype_of(kind: Any) -> np.dtype:
   if not isinstance(kind, _Type):
     raise pickle.UnpicklingError("it holds an array without a type")
   return kind.dtype
+
+
+def _check_text(array: np.ndarray) -> np.ndarray:
+  """Refuses numbers that no character has, in arrays of text."""
+  if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+    codes = np.frombuffer(
+      array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder)
+    )
+    if codes.max() > sys.maxunicode:
+      raise pickle.UnpicklingError("it holds text of no characters")
+  return array
 
 
 class _ArrayName:
@@ -98,6 +116,8 @@ class _Scalar:
     if isinstance(data, str):
       # As Python 2 wrote bytes.
       data = data.encode("latin1")
+    # An array first: a text is made as it is checked.
+    _check_text(np.frombuffer(data, dtype, 1))
     return _SCALAR(dtype, data)
 
 
@@ -107,7 +127,7 @@ class _FromBuffer:
   __slots__ = ()
 
   def __call__(self, data: Any, kind: Any, *layout: Any) -> np.ndarray:
-    return _FROMBUFFER(data, _dtype_of(kind), *layout)
+    return _check_text(_FROMBUFFER(data, _dtype_of(kind), *layout))
 
 
 class _Latin1:
@@ -192,7 +212,8 @@ def load(path: pathlib.Path, inside: BinaryIO | None = None) -> Any:
   """
   try:
     opened = contextlib.nullcontext(inside) if inside else path.open("rb")
-    with opened as file:
+    growth = _SPARE + _GROWTH * path.stat().st_size
+    with opened as file, memory.at_most(growth):
       # latin1: strings that Python 2 pickled, arrays' bytes among them.
       return _Restricted(file, encoding="latin1").load()
   except pickle.UnpicklingError as error:
@@ -217,7 +238,7 @@ def load(path: pathlib.Path, inside: BinaryIO | None = None) -> Any:
   ) as error:
     raise UserError(
       f"{path} is not a readable pickle: {type(error).__name__}:"
-      f" {_one_line(error)}"
+      f" {_one_line(error) or 'it asks for too much memory'}"
     ) from error
 
 

@@ -68,8 +68,9 @@ def read(
   Raises:
     UserError: A sample is not like the others.
   """
+  cut: family_lib.Tally = {}
   samples = [
-    _sample(sample, f"{path} {key or 'list'} row {row}", key)
+    _sample(sample, f"{path} {key or 'list'} row {row}", key, cut)
     for key, part in content.items()
     for row, sample in enumerate(part)
   ]
@@ -98,7 +99,7 @@ def read(
     ),
     streams={name: family_lib.padded(dim) for name, dim in dims.items()},
     labels=labels,
-    utterances=functools.partial(_utterances, samples),
+    utterances=functools.partial(_utterances, samples, cut),
     total=len(samples),
     has_words=bool(with_words),
     aligned=aligned,
@@ -121,8 +122,10 @@ def _notes(with_words: bool, content: Mapping[str, Any]) -> list[str]:
   return notes
 
 
-def _sample(sample: Any, where: str, key: str) -> _Sample:
-  """Reads a sample."""
+def _sample(
+  sample: Any, where: str, key: str, cut: family_lib.Tally
+) -> _Sample:
+  """Reads a sample; counts what its lengths cut off."""
   if not isinstance(sample, (tuple, list)) or len(sample) != 3:
     raise UserError(f"{where} is {members.kind_of(sample)}, expected {_SAMPLE}")
   inputs, label, name = sample
@@ -145,7 +148,9 @@ def _sample(sample: Any, where: str, key: str) -> _Sample:
       length = members.numbers(inputs[_LENGTHS[modality]], at, "one length")
       if length.size != 1:
         raise UserError(f"{at} has {length.size} lengths, expected one")
-      frames = padding.by_length(modality, frames, float(length.item()), at, {})
+      frames = padding.by_length(
+        modality, frames, float(length.item()), at, cut
+      )
     streams[modality] = frames
   return _Sample(
     where=where,
@@ -187,9 +192,11 @@ def _is_aligned(sample: _Sample) -> bool:
 
 
 def _utterances(
-  samples: Sequence[_Sample], tally: family_lib.Tally
+  samples: Sequence[_Sample], cut: family_lib.Tally, tally: family_lib.Tally
 ) -> Iterator[family_lib.Utterance]:
   """Goes through the samples; rows of zeros are masked, and counted."""
+  for what, rows in cut.items():
+    family_lib.count(tally, what, rows)
   for sample in samples:
     streams = {}
     for name, frames in sample.streams.items():

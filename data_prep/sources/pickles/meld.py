@@ -146,11 +146,13 @@ def read(
   ]
   labels = labels_lib.classes(numbers, known, choice, path)
   streams = {each.modality: family_lib.unpadded(each.dim) for each in features}
-  if len(streams) < len(features):
-    raise UserError(
-      f"{path}: {', '.join(each.name for each in features)} are of one"
-      " modality; leave one of each in the folder"
-    )
+  for modality in streams:
+    alike = [each.name for each in features if each.modality == modality]
+    if len(alike) > 1:
+      raise UserError(
+        f"{path}: {', '.join(alike)} are all {modality}; leave one of them in"
+        " the folder"
+      )
   table = None
   if "lexical" not in streams:
     table = members.numbers(vectors, f"{path} W", "(words, numbers)")

@@ -101,7 +101,10 @@ def text(value: Any, where: str) -> str:
   if isinstance(value, bytes):
     return value.decode("utf-8", errors="replace").strip()
   if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
-    return str(value).strip()
+    written = str(value).strip()
+    if any("\ud800" <= character <= "\udfff" for character in written):
+      raise UserError(f"{where} holds half of a character, expected text")
+    return written
   raise UserError(f"{where} is {kind_of(value)}, expected text")
 
 

@@ -52,7 +52,8 @@ def _note(twice: dict[str, list[str]]) -> str:
   if len(names) > _SHOWN:
     shown += f" and {len(names) - _SHOWN} others"
   across = sum(len(set(sides)) > 1 for sides in twice.values())
+  stand = "1 id stands" if len(names) == 1 else f"{len(names)} ids stand"
   return (
-    f"{len(names)} ids stand more than once ({shown}), {across} of them in"
-    " several splits; those utterances are named by split and id"
+    f"{stand} more than once ({shown}), {across} of them in several splits;"
+    " those utterances are named by split and id"
   )

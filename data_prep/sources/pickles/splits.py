@@ -244,6 +244,7 @@ def _ids(value: Any, count: int, key: str, where: str) -> list[tuple[str, str]]:
     )
   found = []
   for number, row in enumerate(rows):
+    row = row.tolist() if isinstance(row, np.ndarray) else row
     fields = row if isinstance(row, (list, tuple)) else [row]
     texts = [
       members.text(
