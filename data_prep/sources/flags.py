@@ -109,14 +109,6 @@ def _define_features(values: flags.FlagValues) -> None:
     + ". Descriptors come each 10 ms, functionals once a recording.",
     flag_values=values,
   )
-  flags.DEFINE_string(
-    "variant",
-    "4",
-    "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
-    " dialogues alone; both as in 4_improvised. meld: emotion, its default, or"
-    " sentiment.",
-    flag_values=values,
-  )
   flags.DEFINE_list(
     "name_columns",
     None,
@@ -177,6 +169,14 @@ def define_encoder(values: flags.FlagValues) -> None:
 
 def _define_labels(values: flags.FlagValues) -> None:
   """Defines the flags of labels that a layout does not name."""
+  flags.DEFINE_string(
+    "variant",
+    "4",
+    "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
+    " dialogues alone; both as in 4_improvised. meld: emotion, its default, or"
+    " sentiment.",
+    flag_values=values,
+  )
   flags.DEFINE_enum(
     "labels",
     "auto",

@@ -9,11 +9,11 @@ Sound is read where it lies beside: each person's headset, or the headsets'
 mix, as `MEETING/audio/MEETING.Headset-0.wav` or `MEETING.Mix-Headset.wav`.
 """
 
-import functools
 import itertools
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from absl import flags
@@ -114,13 +114,15 @@ def build_corpus(
   texts = text_features.open_text(
     choice, (meetings.text(cut) for cut in cuts), emotions
   )
-  sound = recorded.Recorded(meetings.recordings(cuts), acoustic)
+  recordings = meetings.recordings(cuts)
+  sound = recorded.Recorded(recordings, acoustic)
   modalities = {**texts.modalities(), **sound.modalities()}
   if not modalities:
     raise UserError(
       f"{folder} has no recording, and --word_vectors= goes without the words;"
       " there is nothing to convert"
     )
+  rows = _Rows(meetings, cuts, texts, sound)
   return corpus_lib.Corpus(
     name="ami",
     source="ami",
@@ -128,7 +130,7 @@ def build_corpus(
     emotions=emotions,
     label_type="single",
     modalities=modalities,
-    examples=lambda: _examples(meetings, cuts, texts, sound),
+    examples=lambda: map(rows.make, range(len(cuts))),
     total=len(cuts),
     options={
       "crops": crops and crops._asdict(),
@@ -138,6 +140,8 @@ def build_corpus(
     },
     tally=_tally(counts, meetings, cuts, sound),
     notes=meetings.notes(),
+    make=rows.make,
+    files=tuple({each.wav: None for each in recordings if each is not None}),
     has_acoustic_word=_has_acoustic_word(texts, sound),
     **texts.corpus_fields(),
   )
@@ -150,26 +154,29 @@ def _has_acoustic_word(
   return texts.has_words and sound.frame_rate_hz is not None
 
 
-def _examples(
-  meetings: "_Meetings",
-  cuts: Sequence[cuts_lib.Cut],
-  texts: text_features.TextFeatures,
-  sound: recorded.Recorded,
-) -> Iterator[corpus_lib.Example]:
-  """Makes a row of every cut."""
-  for number, cut in enumerate(cuts):
-    example = meetings.example(cut)
-    embedded = texts.add(example, meetings.text(cut))
-    sound.add(example, number)
-    if _has_acoustic_word(texts, sound):
+class _Rows(NamedTuple):
+  """Makes the examples, in any process."""
+
+  meetings: "_Meetings"
+  cuts: Sequence[cuts_lib.Cut]
+  texts: text_features.TextFeatures
+  sound: recorded.Recorded
+
+  def make(self, number: int) -> corpus_lib.Example:
+    """Makes the example of a number."""
+    cut = self.cuts[number]
+    example = self.meetings.example(cut)
+    embedded = self.texts.add(example, self.meetings.text(cut))
+    self.sound.add(example, number)
+    if _has_acoustic_word(self.texts, self.sound):
       example.acoustic_word = _word_of_frames(
         len(example.streams.get("acoustic", ())),
-        sound.frame_rate_hz,
+        self.sound.frame_rate_hz,
         cut.start,
-        meetings.words(cut),
+        self.meetings.words(cut),
         embedded,
       )
-    yield example
+    return example
 
 
 class _Meetings:
@@ -182,11 +189,14 @@ class _Meetings:
     self._files = files
     self._people = people.read(folder)
     # Cuts of a file follow each other.
-    self._items = functools.lru_cache(maxsize=1)(self._read)
-    self._wavs = functools.cache(self._find_wav)
+    self._latest: tuple[int, list[nxt.Word | None]] = (-1, [])
 
-  def _read(self, stream: int) -> list[nxt.Word | None]:
-    return list(nxt.read_words(self._files[stream]).items.values())
+  def _items(self, stream: int) -> list[nxt.Word | None]:
+    """Reads a file of words; the latest one is kept."""
+    if self._latest[0] != stream:
+      items = nxt.read_words(self._files[stream]).items
+      self._latest = (stream, list(items.values()))
+    return self._latest[1]
 
   def _agent(self, stream: int) -> tuple[str, str]:
     return nxt.WORDS.fullmatch(self._files[stream].name).groups()
@@ -223,8 +233,10 @@ class _Meetings:
   ) -> list[sound_lib.Recording | None]:
     """Finds the recording of each cut; None where there is none."""
     found: list[sound_lib.Recording | None] = []
+    streams = dict.fromkeys(cut.stream for cut in cuts)
+    wavs = {stream: self._wav(stream) for stream in streams}
     for number, cut in enumerate(cuts):
-      wav = self._wavs(cut.stream)
+      wav = wavs[cut.stream]
       if wav is None or cut.end - cut.start < _SHORTEST:
         found.append(None)
       else:
@@ -233,7 +245,7 @@ class _Meetings:
         )
     return found
 
-  def _find_wav(self, stream: int) -> pathlib.Path | None:
+  def _wav(self, stream: int) -> pathlib.Path | None:
     """Finds a person's headset, or the mix of all."""
     meeting, agent = self._agent(stream)
     person = self._people.get((meeting, agent))

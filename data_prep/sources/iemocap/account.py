@@ -1,7 +1,6 @@
 """Counts what a release of IEMOCAP holds, beside what is published."""
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,10 +72,3 @@ def differences(release: release_lib.Release) -> list[str]:
     f" release {sum(labels.PUBLISHED.values())}; its labels differ:"
     f" {', '.join(differ)}"
   ]
-
-
-def of_kind(
-  utterances: Sequence[release_lib.Utterance], kind: str
-) -> list[release_lib.Utterance]:
-  """Picks the utterances whose dialogue's name holds the kind."""
-  return [each for each in utterances if kind in each.evaluation.name.dialogue]

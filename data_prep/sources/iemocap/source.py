@@ -10,7 +10,8 @@ IEMOCAP has no official split: the protocols hold out sessions or speakers.
 
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from absl import flags
@@ -67,15 +68,7 @@ def build_corpus(
     UserError: The folder is no release, or there is nothing to convert.
   """
   release = release_lib.read(folder)
-  utterances = account.of_kind(release.utterances, variant.kind)
-  if not utterances:
-    raise UserError(
-      f"{folder} has no dialogue whose name holds {variant.kind!r}; use another"
-      " --variant"
-    )
-  counted = account.tally(release, variant)
-  if len(utterances) < len(release.utterances):
-    counted[_LEFT_OUT] = len(release.utterances) - len(utterances)
+  utterances, counted = _pick(folder, release, variant)
   texts = text_features.open_text(
     choice, (each.text for each in utterances), variant.emotions
   )
@@ -92,18 +85,7 @@ def build_corpus(
       f"{folder} has no recording below SessionN/sentences/wav, and"
       " --word_vectors= goes without the text; there is nothing to convert"
     )
-  tally: dict[str, int] = {}
-
-  def examples() -> Iterator[corpus_lib.Example]:
-    tally.clear()
-    tally.update({**counted, **words.tally})
-    for number, each in enumerate(utterances):
-      example = _example(each, variant)
-      embedded = texts.add(example, each.text)
-      sound.add(example, number)
-      words.add(example, number, embedded)
-      yield example
-
+  rows = _Rows(utterances, variant, texts, sound, words)
   return corpus_lib.Corpus(
     name=f"iemocap_{variant.name}",
     source="iemocap",
@@ -111,7 +93,7 @@ def build_corpus(
     emotions=variant.emotions,
     label_type="single",
     modalities={**texts.modalities(), **sound.modalities()},
-    examples=examples,
+    examples=lambda: map(rows.make, range(len(utterances))),
     total=len(utterances),
     options={
       "variant": variant.name,
@@ -120,32 +102,33 @@ def build_corpus(
       "release": account.describe(release),
       "alignment": words.account(),
     },
-    tally=tally,
+    tally={**counted, **words.tally},
+    make=rows.make,
+    files=tuple(each.wav for each in utterances if each.wav is not None),
     notes=(*account.differences(release), *_silent(sound), *words.notes()),
     has_acoustic_word=words.exist,
     **texts.corpus_fields(),
   )
 
 
-def _example(
-  utterance: release_lib.Utterance, variant: labels.Variant
-) -> corpus_lib.Example:
-  """Makes the row of an utterance, as yet without features."""
-  evaluation, name = utterance.evaluation, utterance.evaluation.name
-  emotion = variant.emotion.get(evaluation.label)
-  wanted = None
-  if emotion is not None:
-    wanted = np.zeros(len(variant.emotions), np.float32)
-    wanted[variant.emotions.index(emotion)] = 1
-  return corpus_lib.Example(
-    id=evaluation.id,
-    where=evaluation.where,
-    streams={},
-    labels=wanted,
-    speaker=name.speaker,
-    session=str(name.session),
-    dialogue=name.dialogue,
-  )
+def _pick(
+  folder: pathlib.Path, release: release_lib.Release, variant: labels.Variant
+) -> tuple[list[release_lib.Utterance], dict[str, int]]:
+  """Picks the utterances of a variant, and counts what is read and what not."""
+  utterances = [
+    each
+    for each in release.utterances
+    if variant.kind in each.evaluation.name.dialogue
+  ]
+  if not utterances:
+    raise UserError(
+      f"{folder} has no dialogue whose name holds {variant.kind!r}; use another"
+      " --variant"
+    )
+  counted = account.tally(release, variant)
+  if len(utterances) < len(release.utterances):
+    counted[_LEFT_OUT] = len(release.utterances) - len(utterances)
+  return utterances, counted
 
 
 def _silent(sound: recorded.Recorded) -> list[str]:
@@ -228,3 +211,43 @@ class _Words:
       return []
     shown = ", ".join(f"{count} {what}" for what, count in counts.items())
     return [f"transcripts and alignments differ; words {shown}"]
+
+
+class _Rows(NamedTuple):
+  """Makes the examples, in any process."""
+
+  utterances: list[release_lib.Utterance]
+  variant: labels.Variant
+  texts: text_features.TextFeatures
+  sound: recorded.Recorded
+  words: _Words
+
+  def make(self, number: int) -> corpus_lib.Example:
+    """Makes the example of a number."""
+    utterance = self.utterances[number]
+    example = _example(utterance, self.variant)
+    embedded = self.texts.add(example, utterance.text)
+    self.sound.add(example, number)
+    self.words.add(example, number, embedded)
+    return example
+
+
+def _example(
+  utterance: release_lib.Utterance, variant: labels.Variant
+) -> corpus_lib.Example:
+  """Makes the row of an utterance, as yet without features."""
+  evaluation, name = utterance.evaluation, utterance.evaluation.name
+  emotion = variant.emotion.get(evaluation.label)
+  wanted = None
+  if emotion is not None:
+    wanted = np.zeros(len(variant.emotions), np.float32)
+    wanted[variant.emotions.index(emotion)] = 1
+  return corpus_lib.Example(
+    id=evaluation.id,
+    where=evaluation.where,
+    streams={},
+    labels=wanted,
+    speaker=name.speaker,
+    session=str(name.session),
+    dialogue=name.dialogue,
+  )

@@ -1,6 +1,7 @@
 """AMI's meetings as unlabelled utterances: segments, crops, people, sound."""
 
 import collections
+import pickle
 
 import numpy as np
 import pytest
@@ -279,3 +280,16 @@ def test_without_vectors_and_sound_there_is_nothing(tmp_path, build):
   meeting(tmp_path, np.random.default_rng(0))
   with pytest.raises(UserError, match="there is nothing to convert"):
     build(choice=text_features.Choice(None))
+
+
+def test_another_process_makes_the_same_rows(build, sounding):
+  corpus = build()
+  make = pickle.loads(pickle.dumps(corpus.make))
+  expected = list(corpus.examples())
+  # In another order, which reads the files of words anew.
+  for number in reversed(range(corpus.total)):
+    other, example = make(number), expected[number]
+    assert (other.id, other.words) == (example.id, example.words)
+    np.testing.assert_array_equal(other.acoustic_word, example.acoustic_word)
+    for name, frames in example.streams.items():
+      np.testing.assert_array_equal(other.streams[name], frames)

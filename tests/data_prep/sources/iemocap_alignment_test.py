@@ -1,5 +1,6 @@
 """IEMOCAP's word alignments: read, matched with transcripts, on frames."""
 
+import pickle
 import re
 from collections import Counter
 
@@ -288,3 +289,15 @@ def test_recordings_alone_are_enough(folder):
   corpus = build(folder, None, acoustic="egemaps")
   first, *_ = corpus.examples()
   assert list(first.streams) == ["acoustic"] and first.words is None
+
+
+def test_another_process_makes_the_same_rows(folder, word_vectors):
+  corpus = build(folder, word_vectors)
+  make = pickle.loads(pickle.dumps(corpus.make))
+  for number, example in enumerate(corpus.examples()):
+    other = make(number)
+    assert (other.id, other.words) == (example.id, example.words)
+    np.testing.assert_array_equal(other.acoustic_word, example.acoustic_word)
+    assert other.streams.keys() == example.streams.keys()
+    for name, frames in example.streams.items():
+      np.testing.assert_array_equal(other.streams[name], frames)
