@@ -17,8 +17,10 @@ flags.disclaim_key_flags()
 def define(values: flags.FlagValues) -> None:
   """Defines every flag of a conversion."""
   _define_common(values)
+  _define_work(values)
   _define_features(values)
   _define_labels(values)
+  _define_variant(values)
   _define_synthetic(values)
   for source in registry.SOURCES.values():
     if source.define is not None:
@@ -66,12 +68,30 @@ def _define_common(values: flags.FlagValues) -> None:
     " examples: TFDS sorts more than that with TensorFlow's file system.",
     flag_values=values,
   )
+
+
+def _define_work(values: flags.FlagValues) -> None:
+  """Defines the flags that say who does the work."""
   flags.DEFINE_integer(
     "workers",
     0,
     "Processes that make and encode utterances; what comes out does not depend"
     " on it. 0: one per core, or one where there is little to do.",
     lower_bound=0,
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "runner",
+    None,
+    "Apache Beam does the work in the place of --workers, on the machines of"
+    " this runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "beam_options",
+    None,
+    "--runner: Beam's options, without their dashes:"
+    " direct_num_workers=4,direct_running_mode=multi_processing.",
     flag_values=values,
   )
 
@@ -169,14 +189,6 @@ def define_encoder(values: flags.FlagValues) -> None:
 
 def _define_labels(values: flags.FlagValues) -> None:
   """Defines the flags of labels that a layout does not name."""
-  flags.DEFINE_string(
-    "variant",
-    "4",
-    "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
-    " dialogues alone; both as in 4_improvised. meld: emotion, its default, or"
-    " sentiment.",
-    flag_values=values,
-  )
   flags.DEFINE_enum(
     "labels",
     "auto",
@@ -226,6 +238,18 @@ def _define_labels(values: flags.FlagValues) -> None:
     None,
     "utterances, cmu_processed, pickle: an emotion is present where its label"
     " column is above this; 0 where it is not given. For scores as 1 to 5.",
+    flag_values=values,
+  )
+
+
+def _define_variant(values: flags.FlagValues) -> None:
+  """Defines which of a corpus's own sets of labels is read."""
+  flags.DEFINE_string(
+    "variant",
+    "4",
+    "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
+    " dialogues alone; both as in 4_improvised. meld: emotion, its default, or"
+    " sentiment.",
     flag_values=values,
   )
 
