@@ -68,34 +68,47 @@ class ConfigFileParser(config_flags.ConfigFileFlagParser):
       UserError: The file cannot be run, makes no config, or has not a key that
         the command line overrides.
     """
-    name, _, variant = path.partition(":")
-    if not name:
-      raise errors.UserError(
-        f"--{self.name} is empty, expected FILE[:VARIANT]; see --help for an"
-        " example"
-      )
-    file = shipped.find(name, self.name)
-    module = user_code.load(file, f"{self.name}_config")
-    make = getattr(module, "get_config", None)
-    if not callable(make):
-      raise errors.UserError(
-        f"{file} defines no function get_config(), expected one that returns an"
-        " ml_collections.ConfigDict; begin with a file of configs/"
-      )
-    arguments = [variant] if ":" in path else []
-    if arguments and not inspect.signature(make).parameters:
-      raise errors.UserError(
-        f"{file} has no variants, got :{variant}; leave it out"
-      )
-    with user_code.naming_line(file):
-      config = make(*arguments)
-    if not isinstance(config, ml_collections.ConfigDict):
-      raise errors.UserError(
-        f"{file}: get_config() returned {_kind(config)}, expected an"
-        " ml_collections.ConfigDict; begin with a file of configs/"
-      )
+    config = read(path, self.name)
     check_overrides(config, self.name, sys.argv)
-    return config.lock()
+    return config
+
+
+def read(path: str, flag: str = "config") -> ml_collections.ConfigDict:
+  """Runs a config file and returns what its `get_config` makes, locked.
+
+  Args:
+    path: `FILE[:VARIANT]`, or a name in the place of the file.
+    flag: Name of the flag that it is the value of: which names there are.
+
+  Raises:
+    UserError: The file cannot be run, or makes no config.
+  """
+  name, _, variant = path.partition(":")
+  if not name:
+    raise errors.UserError(
+      f"--{flag} is empty, expected FILE[:VARIANT]; see --help for an example"
+    )
+  file = shipped.find(name, flag)
+  module = user_code.load(file, f"{flag}_config")
+  make = getattr(module, "get_config", None)
+  if not callable(make):
+    raise errors.UserError(
+      f"{file} defines no function get_config(), expected one that returns an"
+      " ml_collections.ConfigDict; begin with a file of configs/"
+    )
+  arguments = [variant] if ":" in path else []
+  if arguments and not inspect.signature(make).parameters:
+    raise errors.UserError(
+      f"{file} has no variants, got :{variant}; leave it out"
+    )
+  with user_code.naming_line(file):
+    config = make(*arguments)
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise errors.UserError(
+      f"{file}: get_config() returned {_kind(config)}, expected an"
+      " ml_collections.ConfigDict; begin with a file of configs/"
+    )
+  return config.lock()
 
 
 def _kind(value: object) -> str:
@@ -116,18 +129,36 @@ def check_overrides(
     UserError: A key does not exist; names the nearest one that does.
   """
   flag = re.compile(rf"-{{1,2}}(?:no)?{re.escape(name)}\.([^=]+)")
+  matches = (flag.match(argument) for argument in argv[1:])
+  # Elements of tuples, as in `folds[0]`, are looked up by ml_collections.
+  keys = [match[1] for match in matches if match and "[" not in match[1]]
+  check_keys(config, keys, f"--{name}.")
+
+
+def check_keys(
+  config: ml_collections.ConfigDict,
+  wanted: Sequence[str],
+  prefix: str = "config.",
+) -> None:
+  """Refuses keys that a config does not have.
+
+  Args:
+    config: The config.
+    wanted: The keys, as `optimizer.learning_rate`.
+    prefix: What stands before a key in messages.
+
+  Raises:
+    UserError: A key does not exist; names the nearest one that does.
+  """
   keys = list(flatten_keys(config))
-  for argument in argv[1:]:
-    match = flag.match(argument)
-    # Elements of tuples, as in `folds[0]`, are looked up by ml_collections.
-    if not match or "[" in match[1] or match[1] in keys:
-      continue
-    nearest = nearest_key(match[1], keys)
-    hint = f"did you mean --{name}.{nearest}?" if nearest else "see the file"
-    raise errors.UserError(
-      f"--{name}.{match[1]} is not a key of the config, expected one of its"
-      f" {len(keys)} keys; {hint}"
-    )
+  for key in wanted:
+    if key not in keys:
+      nearest = nearest_key(key, keys)
+      hint = f"did you mean {prefix}{nearest}?" if nearest else "see the file"
+      raise errors.UserError(
+        f"{prefix}{key} is not a key of the config, expected one of its"
+        f" {len(keys)} keys; {hint}"
+      )
 
 
 def flatten_keys(

@@ -34,7 +34,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 def to_rich(result: dict[str, Any]) -> rich.table.Table:
   """Formats the summary of a result for the terminal."""
-  heading, rows = _summary(result)
+  heading, rows = summary(result)
   table = rich.table.Table(
     title=(
       f"{result['system']} on {result['dataset']['name']},"
@@ -91,7 +91,7 @@ def markdown_table(
 
 def _tables(result: dict[str, Any]) -> list[Table]:
   """Formats every table that the result has content for."""
-  tables = [_summary(result), _emotions(result)]
+  tables = [summary(result), per_emotion(result)]
   if any(run["confusion"] is not None for run in _chosen_runs(result)):
     tables.append(_confusion(result))
   for part, make in (
@@ -116,7 +116,7 @@ def _shown(entry: dict[str, Any]) -> list[str]:
   return [percent(entry[name]) for name in metric_names.SHOWN]
 
 
-def _summary(result: dict[str, Any]) -> Table:
+def summary(result: dict[str, Any]) -> Table:
   """Formats every metric over runs, beside the majority baseline."""
   rows = [
     [
@@ -130,7 +130,7 @@ def _summary(result: dict[str, Any]) -> Table:
   return ["metric", "mean", "runs", "majority"], rows
 
 
-def _emotions(result: dict[str, Any]) -> Table:
+def per_emotion(result: dict[str, Any]) -> Table:
   """Formats the shown metrics of each emotion over runs."""
   runs, rows = _chosen_runs(result), []
   for emotion in runs[0]["per_emotion"]:

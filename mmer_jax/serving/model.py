@@ -62,6 +62,20 @@ class Model:
     """Names the emotions of training, in order."""
     return emotions_lib.trained(self.spec)
 
+  def __repr__(self) -> str:
+    modalities = ", ".join(
+      f"{name} {entry['dim']}"
+      for name, entry in self.spec["modalities"].items()
+    )
+    more = ", and new ones" if self.spec["open_vocabulary"] else ""
+    dataset = self.spec.get("dataset") or {}
+    corpus = dataset.get("name", "an unknown corpus")
+    fingerprint = dataset.get("fingerprint", "")[:12]
+    return (
+      f"Model({self.spec['system']}: {', '.join(self.emotions)}{more};"
+      f" from {modalities}; trained on {corpus} {fingerprint})"
+    )
+
   def predict(
     self,
     features: Mapping[str, utterances_lib.Features],

@@ -1,6 +1,7 @@
 """Turns the signals that end a process into a checkpoint and a clean end."""
 
 import signal
+import threading
 from types import FrameType
 
 import jax
@@ -12,11 +13,17 @@ class Stopper:
   """Notes SIGTERM and Ctrl-C until the loop can save; a second Ctrl-C ends."""
 
   def __init__(self):
-    """Takes the signals over; `close` gives them back."""
+    """Takes the signals over; `close` gives them back.
+
+    In another thread than the main one Python lets nobody: training cannot be
+    asked to stop there.
+    """
     self.asked = False
+    in_main = threading.current_thread() is threading.main_thread()
     self._before = {
       number: signal.signal(number, self._ask)
       for number in (signal.SIGTERM, signal.SIGINT)
+      if in_main
     }
 
   def _ask(self, number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,1 @@
+"""Trains, evaluates and predicts from Python and notebooks."""
