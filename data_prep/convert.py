@@ -40,7 +40,7 @@ from data_prep.readers import other_formats
 from data_prep.sources import flags as source_flags
 from data_prep.sources import registry
 from data_prep.sources import source as source_lib
-from data_prep.writing import closing, identity, options, workspace, write
+from data_prep.writing import beam, closing, identity, options, workspace, write
 from mmer_jax.base import cli
 
 
@@ -66,7 +66,13 @@ def convert(values: flags.FlagValues) -> None:
     corpus,
     output,
     options.Options(
-      values.nonfinite, values.num_shards, values.file_format, values.workers
+      values.nonfinite,
+      values.num_shards,
+      values.file_format,
+      values.workers,
+      beam.Beam(values.runner, values.beam_options or ())
+      if values.runner
+      else None,
     ),
     errors,
     identity=identity.of(values, corpus),

@@ -64,8 +64,7 @@ def _define_common(values: flags.FlagValues) -> None:
     "file_format",
     "tfrecord",
     examples.FILE_FORMATS,
-    "tfrecord is written with TensorFlow, array_record without, up to 1 GB of"
-    " examples: TFDS sorts more than that with TensorFlow's file system.",
+    "tfrecord is written with TensorFlow, array_record without.",
     flag_values=values,
   )
 

@@ -14,7 +14,6 @@ from tensorflow_datasets.core import splits as tfds_splits
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.writing import examples as examples_lib
-from data_prep.writing import options as options_lib
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 
@@ -85,7 +84,7 @@ def write_folder(
   corpus: corpus_lib.Corpus,
   write: WriteShards,
   folder: pathlib.Path,
-  options: options_lib.Options,
+  file_format: str,
 ) -> None:
   """Writes shards and their description into a folder.
 
@@ -93,11 +92,11 @@ def write_folder(
     corpus: Describes the examples.
     write: Writes the shards.
     folder: The folder to write into.
-    options: The file format.
+    file_format: One of `examples.FILE_FORMATS`.
   """
   tfds.disable_progress_bar()
   builder = _Builder(
-    corpus, write, data_dir=folder / "tfds", file_format=options.file_format
+    corpus, write, data_dir=folder / "tfds", file_format=file_format
   )
   # TFDS prints where it "downloads" to, which is a folder about to be renamed.
   silent = contextlib.redirect_stdout(io.StringIO())
@@ -112,7 +111,7 @@ def write_folder(
     shutil.rmtree(folder / leftover, ignore_errors=True)
 
 
-def write_records(path: str, records: Any, file_format: str) -> None:
+def write_records(path: pathlib.Path, records: Any, file_format: str) -> None:
   """Writes one shard, of pairs of a key and the bytes of a record.
 
   Raises:

@@ -1,6 +1,7 @@
 """Cuts a corpus into chunks of neighbouring utterances, always the same."""
 
 import dataclasses
+import pathlib
 from collections.abc import Collection, Iterator, Sequence
 
 from data_prep.corpus import corpus as corpus_lib
@@ -18,14 +19,16 @@ class Chunk:
   Attributes:
     number: Its place among the chunks, from 0.
     rows: The numbers of its utterances.
-    examples: None for those that the corpus makes by number.
+    examples: None for those in a file, and those that the corpus makes.
     ready: Whether its part has been made before.
+    spilled: The file of `spill` that holds the examples; None for none.
   """
 
   number: int
   rows: range
   examples: Sequence[corpus_lib.Example] | None = None
   ready: bool = False
+  spilled: pathlib.Path | None = None
 
 
 def of(

@@ -7,8 +7,8 @@ that a part is there or not, whenever a conversion is ended.
 
 import io
 import json
-import os
 import pathlib
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -90,9 +90,13 @@ class Folder:
 
   def _put(self, name: str, content: bytes) -> None:
     # Whole or absent, even where two processes have got the same chunk.
-    path = self.path / f"{name}.{os.getpid()}.tmp"
+    path = unfinished(self.path / name)
     path.write_bytes(content)
     path.rename(self.path / name)
+
+  def has(self, number: int) -> bool:
+    """Says whether a part is there."""
+    return (self.path / f"{number:06d}.npz").exists()
 
   def load(self, number: int) -> Part:
     """Reads a part."""
@@ -136,6 +140,11 @@ class Folder:
     with (self.path / f"{number:06d}.records").open("rb") as file:
       file.seek(start)
       return file.read(stop - start)
+
+
+def unfinished(path: pathlib.Path) -> pathlib.Path:
+  """Names a file that will get a name, for this process alone."""
+  return path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def _stack(

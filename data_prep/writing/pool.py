@@ -6,15 +6,16 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import process
 from multiprocessing import connection
-from typing import Any
+from typing import Any, Protocol
 
 from mmer_jax.base.errors import UserError
 
 # Per process: enough that none waits, few enough to stay in memory.
 _AHEAD = 2
 
-_function: Callable[[Any], Any] | None = None
+_function: Callable[[Any], None] | None = None
 
 
 def cores() -> int:
@@ -22,19 +23,30 @@ def cores() -> int:
   return len(os.sched_getaffinity(0))
 
 
+class Task(Protocol):
+  """Something to do, of a number."""
+
+  number: int
+
+
 def run(
-  function: Callable[[Any], Any], tasks: Iterable[Any], workers: int
-) -> Iterator[Any]:
-  """Yields what a function makes of each task, in the order of the tasks.
+  function: Callable[[Any], None], tasks: Iterable[Task], workers: int
+) -> Iterator[int]:
+  """Runs a function over tasks; yields their numbers in order, once done.
 
   Args:
     function: Is copied into each process once, by pickle.
-    tasks: Read while results are taken, a few ahead. Where it fails, the
-      results before come first.
+    tasks: Read while others are done, a few ahead. Where it fails, the tasks
+      before are done first.
     workers: Processes; 1 for this one.
+
+  Raises:
+    UserError: A process was ended from outside.
   """
   if workers == 1:
-    yield from map(function, tasks)
+    for task in tasks:
+      function(task)
+      yield task.number
     return
   # Neither TensorFlow nor JAX nor openSMILE survive a fork, once they have
   # threads: the processes are forks of one that has imported, and run nothing.
@@ -45,7 +57,7 @@ def run(
   )
   try:
     yield from _in_order(executor, tasks, _AHEAD * workers)
-  except concurrent.futures.process.BrokenProcessPool as error:
+  except process.BrokenProcessPool as error:
     raise UserError(
       "a process of the conversion was ended from outside, expected it to"
       " live; was there too little memory? Use fewer --workers"
@@ -55,28 +67,35 @@ def run(
 
 
 def _in_order(
-  executor: concurrent.futures.Executor, tasks: Iterable[Any], ahead: int
-) -> Iterator[Any]:
-  pending: collections.deque[concurrent.futures.Future] = collections.deque()
+  executor: concurrent.futures.Executor, tasks: Iterable[Task], ahead: int
+) -> Iterator[int]:
+  pending: collections.deque[tuple[int, concurrent.futures.Future[None]]]
+  pending = collections.deque()
   failure = None
+
+  def first() -> int:
+    number, future = pending.popleft()
+    future.result()
+    return number
+
   try:
     for task in tasks:
-      pending.append(executor.submit(_call, task))
+      pending.append((task.number, executor.submit(_call, task)))
       if len(pending) >= ahead:
-        yield pending.popleft().result()
+        yield first()
   except UserError as error:
     failure = error
   while pending:
-    yield pending.popleft().result()
+    yield first()
   if failure is not None:
     raise failure
 
 
-def _call(task: Any) -> Any:
-  return _function(task)
+def _call(task: Task) -> None:
+  _function(task)
 
 
-def _start(function: Callable[[Any], Any]) -> None:
+def _start(function: Callable[[Any], None]) -> None:
   """Prepares a process, which ends when the conversion does."""
   global _function
   _function = function

@@ -10,7 +10,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.corpus import nonfinite
-from data_prep.writing import chunks, parts, statistics
+from data_prep.writing import chunks, parts, spill, statistics
 from data_prep.writing import examples as examples_lib
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
@@ -62,7 +62,11 @@ def _packed(values: np.ndarray) -> bytes:
 
 
 class Preparer:
-  """Turns chunks into parts; can be copied into other processes."""
+  """Turns chunks into parts; can be copied into other processes.
+
+  Attributes:
+    folder: Takes the parts.
+  """
 
   def __init__(
     self,
@@ -87,7 +91,7 @@ class Preparer:
       corpus, examples=_no_pass, word_vectors={}, tally={}
     )
     self._policy = policy
-    self._folder = folder
+    self.folder = folder
     self._check = check
     self._encode = encode
     self._serializer: Serializer | None = None
@@ -96,10 +100,10 @@ class Preparer:
     """Leaves TFDS's objects out of a copy."""
     return {**self.__dict__, "_serializer": None}
 
-  def __call__(self, chunk: chunks.Chunk) -> int:
-    """Writes the part of a chunk and returns the chunk's number."""
+  def __call__(self, chunk: chunks.Chunk) -> None:
+    """Writes the part of a chunk, unless it is there already."""
     if chunk.ready:
-      return chunk.number
+      return
     rows, moments, records, error = [], [], [], ""
     policy = self._policy
     observed = nonfinite.Nonfinite(policy.policy, self._corpus.modalities)
@@ -119,12 +123,13 @@ class Preparer:
     except UserError as failure:
       # Not raised here: rows before it may share an id.
       error = str(failure)
-    self._folder.save(chunk.number, rows, moments, observed, records, error)
-    return chunk.number
+    self.folder.save(chunk.number, rows, moments, observed, records, error)
 
   def _examples(self, chunk: chunks.Chunk) -> Iterable[corpus_lib.Example]:
     if chunk.examples is not None:
       return chunk.examples
+    if chunk.spilled is not None:
+      return spill.load(chunk.spilled)
     return map(self._corpus.make, chunk.rows)
 
   def _record(self, example: corpus_lib.Example) -> dict[str, Any]:

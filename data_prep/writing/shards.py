@@ -3,6 +3,7 @@
 Order and cut are TFDS's: by the hash of the id, into shards as equal as can be.
 """
 
+import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,27 +16,20 @@ from data_prep.writing import parts as parts_lib
 from mmer_jax.base.errors import UserError
 
 
-class Piece(NamedTuple):
-  """Says which records of a part belong to a shard; they are neighbours.
+class Shard(NamedTuple):
+  """Says what is in a shard, and where it goes.
 
   Attributes:
-    number: Of the part.
-    start: The byte where the first of them begins.
-    keys: Their keys.
-    sizes: Their bytes.
+    number: Of the shard, from 0.
+    path: The file to write.
+    plan: A file that says which records are in it.
+    length: How many they are.
   """
 
   number: int
-  start: int
-  keys: np.ndarray
-  sizes: np.ndarray
-
-
-class Shard(NamedTuple):
-  """Says what is in a shard, and where it goes."""
-
-  path: str
-  pieces: Sequence[Piece]
+  path: pathlib.Path
+  plan: pathlib.Path
+  length: int
 
 
 class Writer:
@@ -46,19 +40,26 @@ class Writer:
     self._folder = folder
     self._file_format = file_format
 
-  def __call__(self, shard: Shard) -> int:
-    """Writes a shard and returns how many records it holds."""
-    records: list[tuple[bytes, bytes]] = []
-    for piece in shard.pieces:
-      ends = np.cumsum(piece.sizes).tolist()
-      stop = piece.start + ends[-1]
-      content = self._folder.read(piece.number, piece.start, stop)
-      slices = zip([0, *ends], ends, strict=False)
-      for key, (begin, end) in zip(piece.keys, slices, strict=True):
-        records.append((key.tobytes(), content[begin:end]))
-    records.sort()
-    builder.write_records(shard.path, records, self._file_format)
-    return len(records)
+  def __call__(self, shard: Shard) -> None:
+    """Writes a shard."""
+    with np.load(shard.plan, allow_pickle=False) as file:
+      plan = {name: file[name] for name in file.files}
+    # Those of a part are neighbours in it.
+    content = b"".join(
+      self._folder.read(number, start, stop)
+      for number, start, stop in plan["pieces"].tolist()
+    )
+    stops = np.cumsum(plan["sizes"])
+    starts = stops - plan["sizes"]
+    view = memoryview(content)
+    records = (
+      (None, bytes(view[starts[place] : stops[place]]))
+      for place in _order(plan["keys"])
+    )
+    # Whole or absent, even where two machines have got the same shard.
+    path = parts_lib.unfinished(shard.path)
+    builder.write_records(path, records, self._file_format)
+    path.rename(shard.path)
 
 
 def plan(
@@ -66,6 +67,7 @@ def plan(
   sizes: Sequence[np.ndarray],
   template: naming.ShardedFileTemplate,
   num_shards: int,
+  folder: pathlib.Path,
 ) -> tuple[list[Shard], int]:
   """Says which record goes into which shard.
 
@@ -74,45 +76,59 @@ def plan(
     sizes: By part: the bytes of its records.
     template: Names the files.
     num_shards: 0 lets TFDS choose by size.
+    folder: Takes the plans of the shards.
 
   Returns:
     The shards, and the bytes of all records.
   """
-  total = int(sum(each.sum() for each in sizes))
-  count = sum(map(len, keys))
+  every_key, every_size = np.concatenate(keys), np.concatenate(sizes)
+  total = int(every_size.sum())
   config = shard_utils.ShardConfig(num_shards=num_shards or None)
-  num_shards = config.get_number_shards(total, count)
-  ends = shard_utils.get_shard_boundaries(count, num_shards)
-  shard_of = _shards_of(keys, ends)
-  pieces: list[list[Piece]] = [[] for _ in ends]
-  begin = 0
-  for number, (its_keys, its_sizes) in enumerate(zip(keys, sizes, strict=True)):
-    mine = shard_of[begin : begin + len(its_keys)]
-    begin += len(its_keys)
-    starts = np.cumsum(its_sizes) - its_sizes
-    for shard in np.unique(mine):
-      where = slice(*np.searchsorted(mine, [shard, shard + 1]))
-      start = int(starts[where][0])
-      pieces[shard].append(
-        Piece(number, start, its_keys[where], its_sizes[where])
-      )
-  paths = (
-    str(template.sharded_filepath(shard_index=i, num_shards=num_shards))
-    for i in range(num_shards)
-  )
-  return [Shard(*each) for each in zip(paths, pieces, strict=True)], total
+  num_shards = config.get_number_shards(total, len(every_key))
+  ends = shard_utils.get_shard_boundaries(len(every_key), num_shards)
+  ranks = _ranks(every_key)
+  shard_of = np.searchsorted(ends, ranks, side="right")
+  part_of = np.repeat(np.arange(len(keys)), [len(each) for each in keys])
+  first = np.searchsorted(part_of, np.arange(len(keys)))
+  stops = np.cumsum(every_size)
+  stops -= (stops - every_size)[first[part_of]]
+  folder.mkdir(exist_ok=True)
+  shards = []
+  for number in range(num_shards):
+    mine = np.flatnonzero(shard_of == number)
+    parts, begins = np.unique(part_of[mine], return_index=True)
+    lasts = np.append(begins[1:], len(mine)) - 1
+    pieces = np.stack(
+      [
+        parts,
+        (stops - every_size)[mine[begins]],
+        stops[mine[lasts]],
+      ],
+      axis=1,
+    )
+    path = folder / f"{number:06d}.npz"
+    np.savez(path, pieces=pieces, keys=every_key[mine], sizes=every_size[mine])
+    target = template.sharded_filepath(
+      shard_index=number, num_shards=num_shards
+    )
+    shards.append(Shard(number, pathlib.Path(target), path, len(mine)))
+  return shards, total
 
 
-def _shards_of(keys: Sequence[np.ndarray], ends: Sequence[int]) -> np.ndarray:
-  """Finds the shard of every record, part after part."""
-  every = np.concatenate(list(keys)).view(">u8").reshape(-1, 2)
-  order = np.lexsort((every[:, 1], every[:, 0]))
-  same = (np.diff(every[order].astype(np.uint64), axis=0) == 0).all(axis=1)
-  if same.any():
+def _order(keys: np.ndarray) -> np.ndarray:
+  """Sorts keys of 16 bytes, as numbers of 128 bits."""
+  halves = keys.view(">u8")
+  return np.lexsort((halves[:, 1], halves[:, 0]))
+
+
+def _ranks(keys: np.ndarray) -> np.ndarray:
+  """Finds the place of every key among all."""
+  order = _order(keys)
+  if (keys[order[1:]] == keys[order[:-1]]).all(axis=1).any():
     raise UserError(
       "two ids are the same but for / and \\, expected ids that differ;"
       " rename one"
     )
-  shard_of = np.empty(len(every), np.int64)
-  shard_of[order] = np.searchsorted(ends, np.arange(len(every)), side="right")
-  return shard_of
+  ranks = np.empty_like(order)
+  ranks[order] = np.arange(len(order))
+  return ranks

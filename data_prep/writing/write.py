@@ -26,7 +26,7 @@ from tensorflow_datasets.core import naming
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.corpus import nonfinite
-from data_prep.writing import builder, chunks, progress, rows, statistics
+from data_prep.writing import builder, chunks, progress, rows, statistics, work
 from data_prep.writing import examples as examples_lib
 from data_prep.writing import manifest as manifest_writer
 from data_prep.writing import options as options_lib
@@ -146,7 +146,7 @@ class _Conversion:
       f"{doing} {corpus.name}", corpus.total, self._console
     ) as advance:
       tasks = chunks.of(corpus, done)
-      for number in self._options.run(preparer, tasks, corpus):
+      for number in work.prepare(self._options, preparer, tasks, corpus):
         part = folder.load(number)
         for row in part.rows if check else ():
           ids.check(row.id, row.split, row.where)
@@ -161,7 +161,9 @@ class _Conversion:
     # Of a conversion that was killed while it wrote them.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    builder.write_folder(corpus, self._shards, folder, self._options)
+    builder.write_folder(
+      corpus, self._shards, folder, self._options.file_format
+    )
     if corpus.vectors is not None:
       _write_emotions(corpus.vectors, folder / manifest_lib.EMOTIONS)
     manifest = manifest_writer.make_manifest(
@@ -178,15 +180,19 @@ class _Conversion:
     parts = parts_lib.Folder(self._folder / "rows")
     writer = shards_lib.Writer(parts, self._options.file_format)
     shards, total = shards_lib.plan(
-      self._keys, self._sizes, template, self._options.num_shards
+      self._keys,
+      self._sizes,
+      template,
+      self._options.num_shards,
+      self._folder / "plans",
     )
-    lengths = []
+    lengths = [shard.length for shard in shards]
+    shards[0].path.parent.mkdir(parents=True, exist_ok=True)
     with progress.show(
-      f"writing {corpus.name}", sum(map(len, self._sizes)), self._console
+      f"writing {corpus.name}", sum(lengths), self._console
     ) as advance:
-      for length in map(writer, shards):
-        lengths.append(length)
-        advance(length)
+      for number in work.write(self._options, writer, shards):
+        advance(lengths[number])
     return lengths, total
 
 
