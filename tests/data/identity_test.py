@@ -104,6 +104,19 @@ def test_what_differs_is_one_line(changes, message):
   assert "\n" not in str(caught.value)
 
 
+def test_an_encoder_is_compared_by_weights_layer_and_pooling():
+  """Its shards have no vectors of words."""
+  words = {"word_vectors_sha256": None, "word_vectors_sample": {}}
+  encoded = made(text_encoder="sha256=1 layer=2 pooling=mean", **words)
+  assert check(encoded, encoded) == {}
+  other = made(text_encoder="sha256=1 layer=1 pooling=mean", **words)
+  with pytest.raises(
+    errors.UserError, match="text_encoder sha256=1 layer=1 .* expected .*=2"
+  ):
+    check(other, encoded)
+  assert check(other, encoded, ("acoustic",)) == {}
+
+
 def test_columns_of_one_name_have_no_order():
   columns = {"acoustic": ["f0", "f0", "rms"]}
   check(made(columns=columns), made(columns=columns))

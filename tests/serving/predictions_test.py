@@ -154,6 +154,35 @@ def test_new_emotions_are_of_the_vectors_of_training(model, tmp_path):
     read(vector + 1)
 
 
+def test_new_emotions_of_an_encoder_may_be_of_another_machine(model, tmp_path):
+  path, names = tmp_path / "vectors.txt", ("calm", "bored")
+  vectors = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+  vectors[0, 2] = 1e-7
+  emotions = [{"name": "calm", "word": "calm", "vector": vectors[0].tolist()}]
+  encoder = "sha256=1 layer=2 pooling=mean"
+  spec = {
+    **model.spec,
+    "emotions": emotions,
+    "identity": {"text_encoder": encoder},
+  }
+  known = model_lib.Model(spec, {}, lambda tensors, inputs: {})
+
+  def read(shift):
+    rows = zip(names, vectors + np.float32(shift), strict=True)
+    path.write_text(
+      "".join(f"{n} {' '.join(map(str, row.tolist()))}\n" for n, row in rows)
+    )
+    return predictions.read_emotions(known, ["bored"], path)
+
+  np.testing.assert_allclose(read(1e-6)["bored"], vectors[1], atol=2e-6)
+  with pytest.raises(
+    errors.UserError, match="'calm'; pass one that .*enc.* ha"
+  ):
+    read(0.01)
+  with pytest.raises(errors.UserError, match=f"bored, .*FILE, one .*{encoder}"):
+    predictions.read_emotions(known, ["bored"], None)
+
+
 def test_shards_whose_features_mean_something_else_are_refused(
   model, shards, tmp_path
 ):

@@ -9,11 +9,17 @@ import shutil
 
 import numpy as np
 import pytest
+from absl import flags
 
+from data_prep import convert, encode_words
 from data_prep.corpus import text as text_lib
 from data_prep.features import encoded_texts, encoders, text_features
+from data_prep.readers import compare
 from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
+from mmer_jax.data import manifest as manifest_lib
+from mmer_jax.data import shards
+from mmer_jax.data import word_vectors as word_vectors_lib
 from tests import stand_ins
 
 transformers = pytest.importorskip("transformers")
@@ -318,3 +324,140 @@ def test_a_missing_extra_is_one_line(folder, monkeypatch):
   monkeypatch.setattr(errors.importlib, "import_module", absent)
   with pytest.raises(UserError, match=r"pip install 'mmer_jax\[encoders\]'"):
     encoder(folder)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+  path = tmp_path_factory.mktemp("table") / "said.csv"
+  lines = ["id,text,emotion,mood"]
+  for row, text in enumerate(("I don't am happy", "not sad.", "", "sad", "mm")):
+    lines.append(f"{row},{text},{('happy', 'sad')[row % 2]},{row + 0.5}")
+  path.write_text("\n".join(lines) + "\n")
+  return path
+
+
+SPEC = """
+import ml_collections
+def get_config():
+  return ml_collections.ConfigDict({"label": "{emotion}", "text": "{text}",
+    "features": {"acoustic": ("mood",)}})
+"""
+
+
+def run(command, *arguments):
+  """A command in this process, with flags of its own."""
+  values = flags.FlagValues()
+  command.define_flags(values)
+  values([command.__name__, *map(str, arguments)])
+  verb = convert.convert if command is convert else encode_words.encode
+  verb(values)
+
+
+def run_convert(table, out, *arguments):
+  spec = table.parent / "spec.py"
+  spec.write_text(SPEC)
+  run(
+    *(convert, "--source=utterances", f"--spec={spec}", f"--input={table}"),
+    *("--file_format=array_record", f"--output={out}", *arguments),
+  )
+
+
+@pytest.fixture(scope="module")
+def converted(folder, table, tmp_path_factory):
+  out = tmp_path_factory.mktemp("shards") / "encoded"
+  run_convert(table, out, f"--text_encoder={folder}", "--text_max_length=5")
+  return out
+
+
+def test_a_conversion_records_its_encoder(folder, converted):
+  manifest = manifest_lib.load_manifest(converted)
+  identity = manifest["identity"]
+  assert "word_vectors_sha256" not in identity
+  assert identity["text_encoder"].endswith("layer=2 pooling=mean")
+  assert manifest["text"]["encoder"]["texts_in_windows"] == 1
+  assert manifest["modalities"]["lexical"]["dim"] == 16
+  assert manifest["converter"]["options"]["text_encoder"] == "bert"
+  assert str(folder.parent) not in json.dumps(manifest)
+  read = {e["id"]: e for _, e in shards.read_examples(converted)}
+  said = [word.decode() for word in read["0"]["words"]]
+  assert said == ["I", "don't", "am", "happy"]
+  # A text without a word is absent.
+  assert [len(read[str(row)]["lexical"]) for row in range(5)] == [4, 3, 0, 1, 1]
+  assert manifest["counts"]["present"] == {"lexical": 4, "acoustic": 5}
+
+
+def test_the_words_of_emotions_are_the_shards_own(folder, converted, tmp_path):
+  out = tmp_path / "words.txt"
+  run(
+    *(encode_words, f"--text_encoder={folder}", "--text_max_length=5"),
+    *("--words=on cloud nine,am", f"--output={out}"),
+  )
+  read = word_vectors_lib.read(out, {"happy", "sad", "on_cloud_nine", "am"})
+  emotions = manifest_lib.load_emotion_vectors(converted)
+  assert emotions.words == ("happy", "sad")
+  for word, vector in zip(emotions.words, emotions.vectors, strict=True):
+    np.testing.assert_allclose(read.vectors[word], vector, atol=1e-6)
+  assert len(read.vectors) == 4
+  for arguments, match in (
+    ((f"--text_encoder={folder}", f"--output={out}"), "exists"),
+    ((f"--text_encoder={folder}",), "--output is missing"),
+    ((f"--output={out}",), "--text_encoder is missing"),
+    (
+      (f"--text_encoder={folder}", "--words=a,,b", f"--output={out}.2"),
+      "words with commas",
+    ),
+    (
+      (f"--text_encoder={folder}", "--words=\x07", f"--output={out}.2"),
+      "has no piece in bert",
+    ),
+  ):
+    with pytest.raises(UserError, match=match):
+      run(encode_words, *arguments)
+  assert not out.with_name("words.txt.2").exists()
+
+
+def test_the_closing_line_counts_texts_in_parts(
+  folder, table, tmp_path, capsys
+):
+  run_convert(
+    *(table, tmp_path / "out", f"--text_encoder={folder}"),
+    *("--text_max_length=5", "--text_pooling=sentence"),
+  )
+  shown = " ".join(capsys.readouterr().out.split())
+  assert "1 text of more than 5 pieces encoded in parts" in shown
+  (example, *_) = [e for _, e in shards.read_examples(tmp_path / "out")]
+  assert "words" not in example or not len(example["words"])
+  manifest = manifest_lib.load_manifest(tmp_path / "out")
+  assert manifest["modalities"]["lexical"]["max_length"] == 1
+
+
+def test_two_conversions_differ_by_their_encoder(
+  folder, table, converted, word_vectors, tmp_path
+):
+  run_convert(table, tmp_path / "two", f"--word_vectors={word_vectors}")
+  differing = {
+    fact["what"]
+    for fact in compare.compare(converted, tmp_path / "two")
+    if not fact["same"]
+  }
+  assert {"text_encoder", "lexical columns", "fingerprint"} <= differing
+
+
+@pytest.mark.parametrize(
+  "arguments, match",
+  [
+    (
+      ("--text_encoder=a", "--word_vectors=b.txt"),
+      "--word_vectors=b.txt and --text_encoder=a are both given",
+    ),
+    (
+      ("--word_vectors=b.txt", "--text_layer=3"),
+      "--text_layer does nothing without --text_encoder",
+    ),
+    (("--text_pooling=last",), "--text_pooling does nothing without"),
+  ],
+)
+def test_flags_that_contradict_are_refused(table, tmp_path, arguments, match):
+  with pytest.raises(UserError, match=match):
+    run_convert(table, tmp_path / "out", *arguments)
+  assert not (tmp_path / "out").exists()
