@@ -5,6 +5,7 @@ from typing import Any
 
 from data_prep.readers import (
   describe_ami,
+  describe_arrays,
   describe_cmu,
   describe_csd,
   describe_files,
@@ -21,6 +22,7 @@ from mmer_jax.data import table_files
 _WORD_VECTOR_SUFFIXES = (".txt", ".vec", ".txt.gz", ".vec.gz")
 _BY_SUFFIX = (
   ((".npz",), describe_files.describe_npz),
+  ((".npy",), describe_arrays.describe_npy),
   (table_files.SUFFIXES, describe_files.describe_table),
   ((".h5", ".hdf5"), describe_files.describe_hdf5),
   ((".csd",), describe_csd.describe_csd),
@@ -60,6 +62,8 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
     recipe = describe_spoken.recipe_of(path)
     if recipe is not None:
       return describe_spoken.describe_recordings(path, recipe)
+    if describe_arrays.is_folder(path):
+      return describe_arrays.describe_folder(path)
     return describe_cmu.describe_cmu(path)
   other_formats.refuse(path)
   for suffixes, describe_file in _BY_SUFFIX:
@@ -67,6 +71,6 @@ def describe(path: pathlib.Path) -> dict[str, Any]:
       return describe_file(path)
   raise UserError(
     f"{path}: unknown kind of file; inspect reads shard folders, folders of"
-    f" HDF5, {', '.join(table_files.SUFFIXES)}, .h5, .csd, .pkl,"
-    f" {', '.join(_WORD_VECTOR_SUFFIXES)}"
+    f" HDF5 or arrays, {', '.join(table_files.SUFFIXES)}, .npy, .h5, .csd,"
+    f" .pkl, {', '.join(_WORD_VECTOR_SUFFIXES)}"
   )

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_prep.readers import hdf5_arrays, vendor_tables
+from data_prep.readers import describe_arrays, hdf5_arrays, vendor_tables
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import npz_files, table_files, word_vectors
 
@@ -35,7 +35,7 @@ def describe_npz(path: pathlib.Path) -> dict[str, Any]:
     elif header.shape:
       entry.update(_summary(row.cells[name] for row in table.rows([name])))
     columns[name] = entry
-  return {"kind": "npz", "columns": columns}
+  return {"kind": "npz", "columns": describe_arrays.merge(columns)}
 
 
 def _summary(values: Iterator[Any]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def describe_hdf5(path: pathlib.Path) -> dict[str, Any]:
     raise UserError(
       f"{path} is not a readable HDF5 file: {error}; is it truncated?"
     ) from error
-  return {"kind": "hdf5", "columns": columns}
+  return {"kind": "hdf5", "columns": describe_arrays.merge(columns)}
 
 
 def describe_word_vectors(path: pathlib.Path) -> dict[str, Any]:

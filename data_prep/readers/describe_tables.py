@@ -29,7 +29,12 @@ def tables_of(description: dict[str, Any]) -> list[rich.table.Table]:
 
 
 def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
-  shape = " x ".join(map(str, entry.get("shape", ())))
+  shape = " x ".join(
+    "{} to {}".format(*entry["lengths"]) if size is None else str(size)
+    for size in entry.get("shape", ())
+  )
+  if "arrays" in entry:
+    shape = f"{entry['arrays']} arrays, {shape}"
   if entry.get("min") is not None:
     text = f"{entry['min']:.4g} to {entry['max']:.4g}"
   elif "first" in entry:
@@ -42,6 +47,8 @@ def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
     text = entry.get("note", "")
   if entry.get("nonfinite"):
     text += f"; {entry['nonfinite']} not finite"
+  if entry.get("masked"):
+    text += f"; {entry['masked']} frames without a face"
   return shape, entry.get("dtype", ""), text
 
 
