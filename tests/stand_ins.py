@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import soundfile
 
+from tests.data_prep.sources import ami_files, iemocap_files
 from tests.end_to_end import import_torch_test
 
 WORDS = ("so", "you", "know", "what", "we", "did", "today", "right", "well")
@@ -31,6 +32,8 @@ def write_all(folder: pathlib.Path) -> None:
   iemocap(folder / "iemocap_utterances.npz", rng)
   meld(folder / "MELD" / "data" / "MELD", rng)
   ami(folder / "ami_turns.csv.gz", rng)
+  iemocap_release(folder / "IEMOCAP_full_release", rng)
+  ami_annotations(folder / "ami_public_manual_1.6.2", rng)
   cmu(folder / "cmu-mosei", rng)
   word_aligned(folder / "word_aligned.npz", rng)
   recordings(folder, rng)
@@ -79,6 +82,39 @@ def iemocap(path: pathlib.Path, rng: np.random.Generator) -> None:
     text=np.array([sentence(rng) for _ in rows]),
     audio_egemaps47=rng.normal(size=(len(rows), 47)).astype(np.float32),
   )
+
+
+def iemocap_release(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """Two sessions of two speakers, with sound and aligned words."""
+  names = [
+    f"Ses0{session}F_impro01_{letter}{turn:03}"
+    for session in (1, 2)
+    for letter in "FM"
+    for turn in range(len(IEMOCAP_LABELS))
+  ]
+  iemocap_files.release(
+    folder,
+    [
+      iemocap_files.utterance(name, IEMOCAP_LABELS[number % 8], "so what.")
+      for number, name in enumerate(names)
+    ],
+  )
+  for name in names:
+    iemocap_files.wdseg(folder, name, [("SO(2)", 2, 9), ("WHAT", 10, 24)])
+    iemocap_files.wav(folder, name, 0.3, rng)
+
+
+def ami_annotations(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """A meeting of two people."""
+  people = {"A": ("MEE006", "0"), "B": ("FEE005", "1")}
+  ami_files.meetings(folder, {"ES2002a": people})
+  for agent in people:
+    words = [
+      (word, start, start + 0.5)
+      for start, word in enumerate(rng.choice(WORDS, size=60).tolist())
+    ]
+    ami_files.words(folder, f"ES2002a.{agent}", *words)
+    ami_files.segments(folder, f"ES2002a.{agent}", (0, 60, 0, 59))
 
 
 def meld(folder: pathlib.Path, rng: np.random.Generator) -> None:
