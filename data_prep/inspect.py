@@ -1,11 +1,11 @@
 """Describes a file of features or a folder of shards, or compares two.
 
-Reads .npz, .csv, .csv.gz, .jsonl, .h5, .pkl (arrays only), word vectors in
-GloVe's text format, folders in the layout of CMU's processed data, IEMOCAP's
-release, AMI's annotations, and shards, whose sizes and checksums it compares
-with the manifest. Of shards it counts the texts and features that stand on two
-sides of a split. With --diff it shows two shard folders or exports side by
-side.
+Reads .npz, .csv, .tsv, .arff, also .gz, .jsonl, .h5, .pkl (arrays only), word
+vectors in GloVe's text format, folders in the layout of CMU's processed data,
+IEMOCAP's release, AMI's annotations, MELD, folders of recordings whose names
+are labels, and shards, whose sizes and checksums it compares with the manifest.
+Of shards it counts the texts and features that stand on two sides of a split.
+With --diff it shows two shard folders or exports side by side.
 
 Example:
   python -m data_prep.inspect shards/iemocap4

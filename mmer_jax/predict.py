@@ -12,7 +12,7 @@ are, not normalised:
 - .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d); zeros are frames
   at the end too: where utterances are padded, MODALITY_lengths (n,) or
   MODALITY_mask (n, t) says so;
-- .csv, .tsv, also .gz: `id` if any, and a column `acoustic:NAME` for each
+- .csv, .tsv, .arff, also .gz: `id` if any, and a column `acoustic:NAME` for each
   column of feature_spec.json; features of whole utterances alone. A row whose
   columns of a modality are all empty lacks that modality.
 
@@ -35,7 +35,7 @@ def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   flags.DEFINE_string("model", None, "An export, or a finished workdir.")
   flags.DEFINE_string(
-    "input", None, "Shards, or a table: .jsonl, .npz, .csv or .tsv."
+    "input", None, "Shards, or a table: .jsonl, .npz, .csv, .tsv or .arff."
   )
   flags.DEFINE_string("out", None, "A .jsonl, .csv or .parquet file.")
   flags.DEFINE_list(
