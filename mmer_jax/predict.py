@@ -12,7 +12,7 @@ are, not normalised:
 - .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d); zeros are frames
   at the end too: where utterances are padded, MODALITY_lengths (n,) or
   MODALITY_mask (n, t) says so;
-- .csv, .tsv, .arff, also .gz: `id` if any, and a column `acoustic:NAME` for each
+- .csv, .tsv, .arff, also .gz: `id` if any, and `acoustic:NAME` for each
   column of feature_spec.json; features of whole utterances alone. A row whose
   columns of a modality are all empty lacks that modality.
 

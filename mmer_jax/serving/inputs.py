@@ -6,7 +6,7 @@ Features are as they are, not normalised. A table is one of
   [...] or null}; `words` may name those of the lexical frames;
 - .npz: `id` (n,) if any, and modality to (n, d), or (n, t, d); where utterances
   are padded, `MODALITY_lengths` (n,) or `MODALITY_mask` (n, t) says so;
-- .csv, .tsv, .arff, also .gz: `id` if any, and a column `acoustic:NAME` for each
+- .csv, .tsv, .arff, also .gz: `id` if any, and `acoustic:NAME` for each
   column of feature_spec.json; features of whole utterances alone.
 
 The conversion reads tables with the same code: `data.table_files`.
