@@ -14,6 +14,11 @@ class Ranges:
 
   def __init__(self, positive_above: float | None) -> None:
     """Takes the threshold; None where the user gave none."""
+    if positive_above is not None and not np.isfinite(positive_above):
+      raise UserError(
+        f"--positive_above={positive_above:g} is above or below every label;"
+        " expected a finite number"
+      )
     self._threshold = positive_above
     self._ranges: dict[str, tuple[float, float]] = {}
 
