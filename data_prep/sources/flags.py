@@ -100,13 +100,14 @@ def _define_features(values: flags.FlagValues) -> None:
   config_flags.DEFINE_config_file(
     "spec",
     None,
-    "utterances: the columns' meaning, FILE[:VARIANT].",
+    "utterances, folder: the columns' meaning, FILE[:VARIANT].",
     flag_values=values,
   )
   flags.DEFINE_string(
     "word_vectors",
     None,
-    "utterances, cmu_processed, recordings, iemocap, ami: vectors in GloVe's"
+    "utterances, folder, cmu_processed, recordings, iemocap, ami: vectors in"
+    " GloVe's"
     " text format, .gz allowed.",
     flag_values=values,
   )
@@ -208,20 +209,21 @@ def _define_labels(values: flags.FlagValues) -> None:
     "emotions",
     None,
     "cmu_processed, pickle: the label columns' names, where the layout does not"
-    " fix them. recordings, ami: all emotions, where labels are not to say.",
+    " fix them. recordings, folder, ami: all emotions, where labels are"
+    " not to say.",
     flag_values=values,
   )
   flags.DEFINE_list(
     "label_map",
     None,
-    "recordings: other names of labels, angry=anger,scared=fear; those that are"
-    " not named stay.",
+    "recordings, folder: other names of labels, angry=anger,scared=fear; those"
+    " that are not named stay.",
     flag_values=values,
   )
   flags.DEFINE_list(
     "unlabelled",
     None,
-    "recordings: labels that mean that there is none, xxx,oth.",
+    "recordings, folder: labels that mean that there is none, xxx,oth.",
     flag_values=values,
   )
   flags.DEFINE_string(
@@ -235,8 +237,8 @@ def _define_labels(values: flags.FlagValues) -> None:
   flags.DEFINE_float(
     "positive_above",
     None,
-    "utterances, cmu_processed, pickle: an emotion is present where its label"
-    " column is above this; 0 where it is not given. For scores as 1 to 5.",
+    "utterances, folder, cmu_processed, pickle: an emotion is present where its"
+    " label column is above this; 0 where it is not given. For scores as 1 to 5.",
     flag_values=values,
   )
 

@@ -7,9 +7,11 @@
 - one .h5 with a data set per utterance, or with `UTTERANCE/NAME`. Where there
   are several names, `FILE.h5:NAME` says which; it may also be the group that
   all utterances are in;
+- one table of frames of all utterances (openSMILE appends to one), with a
+  column that names each row's; it is held in memory;
 - one .npy of (n, d) or (n, t, d), in the order of the table's n rows.
 
-Nothing is unpickled. Only the array that is asked for is in memory.
+Nothing is unpickled. Elsewhere only the array that is asked for is in memory.
 """
 
 import pathlib
@@ -106,9 +108,11 @@ def open_arrays(text: str) -> Arrays:
     return _Hdf5(path, member)
   if kind == ".npy":
     return _Matrix(path)
+  if path.name.lower().endswith(frame_files.TABLES):
+    return _Rows(path)
   raise UserError(
     f"{path}: expected a folder of .npy or .csv files, one for each utterance,"
-    " or one .npz, .h5 or .npy file"
+    " or one .npz, .h5, .csv or .npy file"
   )
 
 
@@ -212,6 +216,16 @@ def _places(file: h5py.File, path: pathlib.Path, member: str) -> dict[str, str]:
       )
     places[key] = item[chosen[0]].name
   return places
+
+
+class _Rows(Arrays):
+  def __init__(self, path: pathlib.Path) -> None:
+    self._columns, self._frames = frame_files.read_named(path)
+    super().__init__(path, "one table", tuple(self._frames))
+
+  def read(self, name: str) -> Frames:
+    where = f"{self.path} rows of {name!r}"
+    return Frames(self._frames[name], where, self._columns)
 
 
 class _Matrix(Arrays):

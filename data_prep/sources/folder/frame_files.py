@@ -6,14 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_prep.corpus import corpus
 from data_prep.readers import other_formats, vendor_tables
+from data_prep.sources import column_names
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import npz_files, table_files, text_files
 
-_TABLES = tuple(
+TABLES = tuple(
   suffix for suffix in table_files.SUFFIXES if suffix not in (".npz", ".jsonl")
 )
-SUFFIXES = (".npy", *_TABLES)
+SUFFIXES = (".npy", *TABLES)
 
 
 class Table(NamedTuple):
@@ -114,6 +116,40 @@ def read_table(path: pathlib.Path) -> Table:
     frames.real,
     vendor_tables.vendor(columns) == vendor_tables.OPENFACE,
   )
+
+
+def read_named(
+  path: pathlib.Path,
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+  """Reads a table of many utterances, as openSMILE appends them to one file.
+
+  Returns:
+    The features' names, and name of utterance to its frames (t, d) float32, in
+    the order of the file. All are in memory.
+
+  Raises:
+    UserError: No column names the utterances, or a cell is no number.
+  """
+  table = table_files.open_table(path)
+  name = column_names.find("id", table.columns)
+  features = [c for c in vendor_tables.feature_columns(table.columns) if c]
+  columns = tuple(column for column in features if column != name)
+  if name is None or not columns:
+    raise UserError(
+      f"{path}: no column {'of features' if name else 'names the utterances'};"
+      f" it has {', '.join(table.columns)}; expected one such as name, or a"
+      " folder with a table for each utterance"
+    )
+  frames: dict[str, list[np.ndarray]] = {}
+  for row in table.rows((name, *columns)):
+    cells = [
+      table_files.as_vector(row.cells[column], row.where, column)
+      for column in columns
+    ]
+    values = [np.nan if cell is None else cell.item() for cell in cells]
+    own = table_files.as_text(row.cells[name], row.where, name).strip()
+    frames.setdefault(own, []).append(corpus.as_float32(np.array(values)))
+  return columns, {own: np.stack(rows) for own, rows in frames.items()}
 
 
 def _first_line(path: pathlib.Path) -> list[str]:

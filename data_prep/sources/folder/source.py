@@ -58,8 +58,8 @@ def define(values: flags.FlagValues) -> None:
       flag,
       None,
       f"folder: the {modality} arrays, one for each utterance: a folder of .npy"
-      " or .csv files, one .npz, .h5 (FILE.h5:NAME), or .npy in the table's"
-      " order.",
+      " or .csv files, one .npz, .h5 (FILE.h5:NAME), .csv with a column of"
+      " names, or .npy in the table's order.",
       flag_values=values,
     )
   for role, flag in _COLUMNS.items():

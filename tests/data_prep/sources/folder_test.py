@@ -267,6 +267,28 @@ def test_openSMILE_descriptors_keep_their_names_and_order(table, tmp_path):
   refused("c_3.csv: .* of .*b_1.csv; they differ in 'loud'", table, argument)
 
 
+def test_one_table_may_hold_all_utterances(table, tmp_path):
+  path = tmp_path / "egemaps.csv"
+  path.write_text(
+    "name;frameTime;loud;pitch\n'wav/b_1.wav';0;1;10\n'wav/a_2.wav';0;2;20\n"
+    "'wav/b_1.wav';0.01;3;nan\n'wav/x.wav';0;2;20\n"
+  )
+  corpus = build(table, f"--acoustic_features={path}")
+  found = examples(corpus)
+  np.testing.assert_array_equal(
+    found["b_1"].streams["acoustic"], [[1, 10], [3, np.nan]]
+  )
+  assert found["a_2"].streams["acoustic"].tolist() == [[2, 20]]
+  assert corpus.modalities["acoustic"].columns == ("loud", "pitch")
+  assert "'b_1' is 'wav/b_1.wav'" in corpus.notes[1]
+  path.write_text("a,b\n1,2\n")
+  refused(
+    "no column names the utterances", table, f"--acoustic_features={path}"
+  )
+  path.write_text("name,b\nx,2\nx,y\n")
+  refused("line 3: column 'b' holds 'y'", table, f"--acoustic_features={path}")
+
+
 def test_numbers_without_a_header_are_numbered(table, tmp_path):
   folder = tmp_path / "numbers"
   folder.mkdir()
@@ -346,7 +368,10 @@ def test_an_odd_array_is_named(table, arrays, tmp_path, change, message):
     (("{a}", "--speaker_column=spks"), "no column 'spks'.*mean 'spk'"),
     (("{a}", "--label_map=hapy=happy"), "'hapy', which no .* mean 'hap'"),
     (("{a}", "--unlabelled=oth"), "--unlabelled names the label 'oth'"),
-    (("{a}", "--emotions=hap,sad"), "the label 'exc' is not one of --emotions=hap,sad"),
+    (
+      ("{a}", "--emotions=hap,sad"),
+      "the label 'exc' is not one of --emotions=hap,sad",
+    ),
     (("{a}", "--zero_rows=acustic"), "--zero_rows has .* mean 'acoustic'"),
     (("{a}", "--label_column="), "pass --emotions=happy,sad"),
     (("{a}", "--text_column=transcript"), "needs --word_vectors=FILE"),
@@ -471,6 +496,12 @@ def test_drawn_files_are_converted(data_dir, tmp_path, capsys):
   assert [len(e.streams.get("acoustic", ())) for e in h5.examples()] == [
     *(7, 8, 9, 10, 0, 0)
   ]
+  csv = build(table, f"--acoustic_features={layouts / 'opensmile_csv.csv'}")
+  read = examples(csv)
+  np.testing.assert_allclose(
+    read[names[1]].streams["acoustic"], [[26, 0.45]], rtol=1e-6
+  )
+  assert "acoustic" not in read[names[2]].streams
   refused(
     "pickled Python objects",
     table,
