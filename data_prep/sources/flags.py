@@ -107,8 +107,7 @@ def _define_features(values: flags.FlagValues) -> None:
     "word_vectors",
     None,
     "utterances, folder, cmu_processed, recordings, iemocap, ami: vectors in"
-    " GloVe's"
-    " text format, .gz allowed.",
+    " GloVe's text format, .gz allowed.",
     flag_values=values,
   )
   flags.DEFINE_enum(
@@ -238,7 +237,7 @@ def _define_labels(values: flags.FlagValues) -> None:
     "positive_above",
     None,
     "utterances, folder, cmu_processed, pickle: an emotion is present where its"
-    " label column is above this; 0 where it is not given. For scores as 1 to 5.",
+    " label column is above this; 0 where it is not given. For scores.",
     flag_values=values,
   )
 
