@@ -33,6 +33,13 @@ def define_flags() -> None:
     "tensorboard", False, "Also write event files to WORKDIR/tensorboard."
   )
   flags.DEFINE_string(
+    "log_to",
+    None,
+    "MODULE:FUNCTION, which is called with the config and the workdir and"
+    " returns what takes each row of metrics.jsonl: for W&B, MLflow and the"
+    " like. See mmer_jax/training/log_hook.py.",
+  )
+  flags.DEFINE_string(
     "first_stage",
     "",
     "For a config with few-shot stages: a finished workdir of the same config"
@@ -62,6 +69,7 @@ def main(argv: Sequence[str]) -> int | None:
     pathlib.Path(flags.FLAGS.workdir),
     console=rich.console.Console(stderr=True),
     tensorboard=flags.FLAGS.tensorboard,
+    log_to=flags.FLAGS.log_to,
     first_stage=pathlib.Path(first_stage) if first_stage else None,
   )
   if result is not None and results.every_run_failed(result):

@@ -10,6 +10,7 @@ import rich.console
 from mmer_jax.api import run as run_lib
 from mmer_jax.base import config_file, errors
 from mmer_jax.evaluation import results, tables, train_and_evaluate
+from mmer_jax.training import log_hook
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
   seeds: Sequence[int] | None = None,
   progress: bool = True,
   tensorboard: bool = False,
+  log_to: str | log_hook.OpenLog | None = None,
   first_stage: str | pathlib.Path | None = None,
   **overrides: Any,
 ) -> run_lib.Run:
@@ -32,6 +34,8 @@ def train(
     seeds: The seeds; None for the config's.
     progress: Whether to show progress and the table of validation.
     tensorboard: Whether to write event files too.
+    log_to: A function that is called with the config and the workdir and
+      returns what takes each row of the log; or `MODULE:FUNCTION`.
     first_stage: A finished workdir of the same config without its few-shot
       stages.
     **overrides: Other values of the config, `**{"optimizer.learning_rate":
@@ -55,6 +59,7 @@ def train(
     folder,
     console=rich.console.Console(stderr=True, quiet=not progress),
     tensorboard=tensorboard,
+    log_to=log_to,
     first_stage=pathlib.Path(first_stage) if first_stage else None,
   )
   if result is None:

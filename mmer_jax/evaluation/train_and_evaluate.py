@@ -13,7 +13,7 @@ from mmer_jax.base import workdir
 from mmer_jax.evaluation import evaluate, load, tables
 from mmer_jax.experiment import build, fit, input_repair, provenance
 from mmer_jax.training import first_stage as first_stage_lib
-from mmer_jax.training import loop
+from mmer_jax.training import log_hook, loop
 from mmer_jax.training import session as session_lib
 
 
@@ -23,6 +23,7 @@ def train_and_evaluate(
   *,
   console: rich.console.Console,
   tensorboard: bool = False,
+  log_to: str | log_hook.OpenLog | None = None,
   first_stage: pathlib.Path | None = None,
 ) -> dict[str, Any] | None:
   """Trains, or goes on with, the runs of a config, and evaluates them.
@@ -32,6 +33,7 @@ def train_and_evaluate(
     folder: The workdir.
     console: For the progress bar and the closing table.
     tensorboard: Whether to write event files too.
+    log_to: What takes the rows of `metrics.jsonl` too, see `log_hook`.
     first_stage: A finished workdir of the same config with
       `config.few_shot.method="none"`: its training is taken for the first
       stage, whose result is the same bit for bit.
@@ -54,6 +56,7 @@ def train_and_evaluate(
     folder,
     console=console,
     tensorboard=tensorboard,
+    log_to=log_to,
     first_stage=first_stage,
   )
   if not finished:
@@ -67,17 +70,7 @@ def train_and_evaluate(
     evaluate.Request("validation"),
   )
   if jax.process_index() == 0:
-    description = provenance.describe(
-      session.experiment, session.mesh.shape, notes
-    )
-    description["failed"] = result["failed"]
-    description["failures"] = [
-      {"run": run["run"], "reason": run["failure"]}
-      for run in result["runs"]
-      if run["failure"]
-    ]
-    description["seconds_since_last_start"] = round(time.time() - started, 1)
-    workdir.write_json(folder / "run.json", description)
+    _describe(session, folder, result, notes, time.time() - started)
     console.print(tables.to_rich(result))
     for line in tables.failures(result):
       console.print(line, markup=False)
@@ -108,3 +101,24 @@ def _begin(
   return session._replace(
     experiment=input_repair.attach_repair(experiment, folder, fingerprint)
   )
+
+
+def _describe(
+  session: session_lib.Session,
+  folder: pathlib.Path,
+  result: dict[str, Any],
+  notes: Sequence[str],
+  seconds: float,
+) -> None:
+  """Writes down what became of the runs."""
+  description = provenance.describe(
+    session.experiment, session.mesh.shape, notes
+  )
+  description["failed"] = result["failed"]
+  description["failures"] = [
+    {"run": run["run"], "reason": run["failure"]}
+    for run in result["runs"]
+    if run["failure"]
+  ]
+  description["seconds_since_last_start"] = round(seconds, 1)
+  workdir.write_json(folder / "run.json", description)

@@ -21,6 +21,7 @@ from mmer_jax.experiment import build
 from mmer_jax.systems import interface
 from mmer_jax.training import (
   checkpoints,
+  log_hook,
   mesh,
   program,
   progress,
@@ -80,6 +81,7 @@ def train(
   *,
   console: rich.console.Console,
   tensorboard: bool = False,
+  log_to: str | log_hook.OpenLog | None = None,
   first_stage: pathlib.Path | None = None,
 ) -> bool:
   """Trains the runs of an experiment, or goes on where its workdir stands.
@@ -89,6 +91,7 @@ def train(
     folder: The workdir, which gets checkpoints and `metrics.jsonl`.
     console: The terminal, for the progress bars.
     tensorboard: Whether to write event files too.
+    log_to: What takes the rows of `metrics.jsonl` too, see `log_hook`.
     first_stage: The workdir that stands in for the first stage; None for none.
 
   Returns:
@@ -97,16 +100,18 @@ def train(
   experiment = session.experiment
   config = experiment.config
   store = checkpoints.Checkpoints(folder, keep=config.checkpoint.keep)
-  events = progress.event_writer(
-    folder, tensorboard and jax.process_index() == 0
-  )
+  others: list[progress.Log] = []
   stopper = stopper_lib.Stopper()
   try:
     position = checkpoints.START
     if store.latest() is not None:
       position = store.position()
       logging.info("resuming %s at %s", folder, position)
-    log = progress.MetricsLog(folder, events)
+    if tensorboard and jax.process_index() == 0:
+      others.append(progress.Events(folder))
+    if log_to is not None and jax.process_index() == 0:
+      others.append(log_hook.open_hook(log_to, config.to_dict(), folder))
+    log = progress.MetricsLog(folder, others)
     log.rewind(position.stage, position.epoch)
     if position.done:
       return True
@@ -124,7 +129,8 @@ def train(
   finally:
     stopper.close()
     store.close()
-    events.close()
+    for other in others:
+      other.close()
 
 
 def plan_stages(experiment: build.Experiment) -> tuple[Plan, ...]:
@@ -292,7 +298,7 @@ def _chunks(
 
 def _end_epoch(
   training: Training, compiled: program.Program, state: step.RunState
-) -> tuple[step.RunState, progress.Log]:
+) -> tuple[step.RunState, progress.EpochLog]:
   """Validates all runs and brings what is to be logged to the host."""
   session = training.session
   rows = next(session.feed(iter([session.experiment.rows("validation")])))

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -15,22 +15,22 @@ from absl import logging
 from mmer_jax.base import errors, workdir
 from mmer_jax.experiment import build, records
 
-Log = dict[str, np.ndarray]
+EpochLog = dict[str, np.ndarray]
 
 
 class MetricsLog:
-  """Appends the metrics of each epoch to `metrics.jsonl` and to event files."""
+  """Appends the metrics of each epoch to `metrics.jsonl` and to other logs."""
 
-  def __init__(self, folder: pathlib.Path, events: "Events"):
+  def __init__(self, folder: pathlib.Path, others: Sequence["Log"] = ()):
     """Opens the log of a workdir.
 
     Args:
       folder: The workdir.
-      events: TensorBoard's event files.
+      others: Where the rows go besides, as to TensorBoard's event files.
     """
     self.folder = folder
     self._path = folder / "metrics.jsonl"
-    self._events = events
+    self._others = others
     self._failed: set[int] = set()
 
   def rewind(self, stage: int, epoch: int) -> None:
@@ -48,7 +48,7 @@ class MetricsLog:
     self._failed = {row["run"] for row in kept if "failed_step" in row}
 
   def add(
-    self, experiment: build.Experiment, number: int, epoch: int, log: Log
+    self, experiment: build.Experiment, number: int, epoch: int, log: EpochLog
   ) -> None:
     """Logs an epoch: one row per run, and one for a run that has failed.
 
@@ -77,7 +77,8 @@ class MetricsLog:
         rows.append({**head, **_run_metrics(log, record.run, rate)})
     if jax.process_index() == 0:
       workdir.append_lines(self._path, rows)
-    self._events.add(rows)
+    for other in self._others:
+      other.add(rows)
 
 
 def _row_head(
@@ -99,7 +100,9 @@ def _row_head(
   }
 
 
-def _run_metrics(log: Log, run: int, learning_rate: float) -> dict[str, Any]:
+def _run_metrics(
+  log: EpochLog, run: int, learning_rate: float
+) -> dict[str, Any]:
   """Picks one run's numbers out of an epoch's log."""
   values = {
     key: value[run].tolist()
@@ -145,7 +148,7 @@ def stage_bar(
 
 
 def summary(
-  experiment: build.Experiment, number: int, log: Log, seconds: float
+  experiment: build.Experiment, number: int, log: EpochLog, seconds: float
 ) -> dict[str, str]:
   """Describes an epoch beside the progress bar: means over the live runs.
 
@@ -174,17 +177,33 @@ def summary(
   }
 
 
-class Events:
-  """Writes TensorBoard's event files, or nothing."""
+class Log(Protocol):
+  """Takes rows of `metrics.jsonl`."""
 
-  def __init__(self, writer: Any):
-    """Takes a `tensorboardX.SummaryWriter`; None to write nothing."""
-    self._writer = writer
+  def add(self, rows: Sequence[dict[str, Any]]) -> None:
+    """Takes the rows of an epoch."""
+
+  def close(self) -> None:
+    """Ends the log."""
+
+
+class Events:
+  """Writes TensorBoard's event files."""
+
+  def __init__(self, folder: pathlib.Path):
+    """Opens the event files of a workdir.
+
+    Args:
+      folder: The workdir, whose `tensorboard` they go to.
+
+    Raises:
+      UserError: The package tensorboardX is not installed.
+    """
+    tensorboard = errors.require("tensorboardX", "tensorboard", "--tensorboard")
+    self._writer = tensorboard.SummaryWriter(str(folder / "tensorboard"))
 
   def add(self, rows: Sequence[dict[str, Any]]) -> None:
     """Writes the numbers of rows of `metrics.jsonl`."""
-    if self._writer is None:
-      return
     for row in rows:
       for key, value in row.items():
         if isinstance(value, float):
@@ -194,21 +213,4 @@ class Events:
 
   def close(self) -> None:
     """Ends the files."""
-    if self._writer is not None:
-      self._writer.close()
-
-
-def event_writer(folder: pathlib.Path, wanted: bool) -> Events:
-  """Opens the event files of a workdir.
-
-  Args:
-    folder: The workdir, whose `tensorboard` they go to.
-    wanted: Whether to write them at all.
-
-  Raises:
-    UserError: The package tensorboardX is not installed.
-  """
-  if not wanted:
-    return Events(None)
-  tensorboard = errors.require("tensorboardX", "tensorboard", "--tensorboard")
-  return Events(tensorboard.SummaryWriter(str(folder / "tensorboard")))
+    self._writer.close()

@@ -30,6 +30,14 @@ def shards(tmp_path_factory):
   return toy_model.shards_once(tmp_path_factory)
 
 
+LOGGED = []
+
+
+def keep_rows(config, folder):
+  del config, folder
+  return LOGGED.append
+
+
 @pytest.fixture(scope="module")
 def run(shards, tmp_path_factory):
   folder = tmp_path_factory.mktemp("api") / "w"
@@ -42,6 +50,7 @@ def run(shards, tmp_path_factory):
       workdir=folder,
       seeds=[3],
       progress=False,
+      log_to=keep_rows,
       **SMALL,
     ).result()
 
@@ -96,6 +105,7 @@ def test_the_history_has_a_row_per_run_and_epoch(run):
     (1, 2),
   ]
   assert np.isfinite(frame.train_loss).all()
+  assert frame.to_dict("records") == LOGGED
   assert len(run.history) == 2
 
 

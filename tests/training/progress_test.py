@@ -46,7 +46,7 @@ def epoch_log(failed_step=-1):
 
 
 def open_log(folder):
-  return progress.MetricsLog(folder, progress.Events(None))
+  return progress.MetricsLog(folder)
 
 
 def rows(folder):
@@ -90,5 +90,4 @@ def test_a_failed_run_is_logged_once_whether_training_is_resumed_or_not(
 def test_tensorboard_that_is_not_installed_is_a_line(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "tensorboardX", None)
   with pytest.raises(errors.UserError, match=r"mmer_jax\[tensorboard\]"):
-    progress.event_writer(tmp_path, wanted=True)
-  assert progress.event_writer(tmp_path, wanted=False).close() is None
+    progress.Events(tmp_path)
