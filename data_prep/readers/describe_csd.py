@@ -61,7 +61,7 @@ def _columns(sequence: read.Sequence) -> dict[str, dict[str, Any]]:
   columns = {name: {"shape": shape, "dtype": _dtype(sequence)}}
   if sequence.text:
     pauses, words = _words(sequence, tally)
-    notes.append(f"{words} words, {pauses} pauses (sp)")
+    notes.append(f"words: {words}; pauses (sp): {pauses}")
   elif role == roles.LABELS:
     columns.update(_labels(sequence, tally))
   notes += [f"{count} rows {what}" for what, count in tally.items()]

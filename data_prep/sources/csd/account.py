@@ -44,6 +44,8 @@ def options(
     **choice.options._asdict(),
     "sp": choice.sp,
     "unify": choice.unify,
+    # What the exact names and the SDK's way differ on.
+    "dropped_by_prefix": unify_lib.dropped_by_prefix(_names(sequences)),
     "folds": choice.splits is not None,
     "sequences": {
       role: f"{each.path.name}: {each.root}" for role, each in sequences.items()
@@ -101,11 +103,17 @@ def _why(role: str) -> str:
   return "nothing makes rows of its words"
 
 
+def _names(
+  sequences: Mapping[str, read.Sequence],
+) -> dict[str, Mapping[str, Sequence[str]]]:
+  return {role: each.recordings for role, each in sequences.items()}
+
+
 def _of_recordings(
   used: Mapping[str, read.Sequence], choice: selection.Choice
 ) -> list[str]:
   """Says which recordings are dropped, and which the SDK would drop, too."""
-  recordings = {role: each.recordings for role, each in used.items()}
+  recordings = _names(used)
   common = unify_lib.common(recordings)
   gone = set().union(*map(set, recordings.values())) - common
   lines = []

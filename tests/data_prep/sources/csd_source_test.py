@@ -4,7 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import rich.console
 
+from data_prep.corpus import corpus as corpus_lib
+from data_prep.corpus import text
+from data_prep.features import text_features
+from data_prep.readers import describe, describe_tables
 from data_prep.sources.csd import read
 from mmer_jax.base.errors import UserError
 from tests.data_prep.sources import csd_files
@@ -235,6 +240,100 @@ def test_shards_hold_what_was_aligned(mosei, write_corpus):
   assert len(third["acoustic"]) == len(third["visual"]) == 3
   assert manifest["modalities"]["acoustic"]["padding"] == "zero_rows"
   assert manifest["converter"]["options"]["unify"] == "exact"
+
+
+def test_a_last_word_with_nothing_known_of_it_is_no_row(mosei, write_corpus):
+  names = ("TimestampedWords", "COVAREP", "Labels")
+  files = ",".join(str(mosei / MOSEI.format(name)) for name in names)
+  (mosei / "less.txt").write_text("happy 0 1\nfilms 0 4\ndo 1 1\n")
+  corpus = build(
+    *(f"--input={files}", f"--word_vectors={mosei / 'less.txt'}", "--oov=zero")
+  )
+  _, found = write_corpus(corpus)
+  # "i" has neither a vector nor frames.
+  assert [word.decode() for word in found["two[0]"]["words"]] == [
+    *("happy", "films"),
+  ]
+  assert len(found["two[0]"]["lexical"]) == 2
+
+
+def test_a_recording_is_read_when_its_turn_comes(mosei, monkeypatch):
+  corpus = build(f"--input={mosei}", glove(mosei))
+  entries, read_entry = [], read._entry
+
+  def recorded(sequence, data, name, tally):
+    entries.append(name)
+    return read_entry(sequence, data, name, tally)
+
+  monkeypatch.setattr(read, "_entry", recorded)
+  examples = corpus.examples()
+  assert next(examples).id == "one[0]"
+  assert set(entries) == {"one"}
+  list(examples)
+  assert len(entries) == 6
+
+
+class Encoder:
+  """Texts as a contextual encoder has them: all were said before."""
+
+  def __init__(self, has_words):
+    self.has_words = has_words
+    self.texts = []
+
+  def open_text(self, choice, texts, emotions):
+    assert choice.encoder.name == "tiny" and "happy" in emotions
+    self.texts = list(texts)
+    modality = corpus_lib.Modality(corpus_lib.numbered("encoded", 2), "none")
+    return text_features.TextFeatures(modality, self.embed, self.has_words)
+
+  def embed(self, written):
+    assert written in self.texts
+    words = text.tokenise(written)
+    if not self.has_words:
+      return text.Embedded(None, np.ones((1, 2)), np.full(1, -1))
+    rows = np.array([[self.texts.index(written) + 1.0, len(w)] for w in words])
+    return text.Embedded(words, rows, np.arange(len(words)))
+
+
+@pytest.mark.parametrize("more", [[], ["--noimpute", "--seq_len=2"]])
+def test_an_encoder_sees_the_text_of_a_whole_segment(mosei, monkeypatch, more):
+  encoder = Encoder(has_words=True)
+  monkeypatch.setattr(text_features, "open_text", encoder.open_text)
+  _, found = read_all(f"--input={mosei}", "--text_encoder=tiny", *more)
+  assert encoder.texts == ["I", "don't like xylophones", "happy films I"]
+  words = found["one[1]"].words
+  assert words == ["don't", "like", "xylophones"][-2 if more else 0 :]
+  np.testing.assert_array_equal(
+    found["one[1]"].streams["lexical"], [[2, len(word)] for word in words]
+  )
+
+
+def test_an_encoder_of_sentences_has_no_words_to_align_to(mosei, monkeypatch):
+  encoder = Encoder(has_words=False)
+  monkeypatch.setattr(text_features, "open_text", encoder.open_text)
+  arguments = f"--input={mosei}", "--text_encoder=tiny"
+  with pytest.raises(UserError, match="a vector of each word"):
+    build(*arguments)
+  corpus, found = read_all(*arguments, "--align=labels")
+  np.testing.assert_array_equal(found["two[0]"].streams["lexical"], [[1, 1]])
+  assert not corpus.has_words
+
+
+def test_inspect_shows_each_file_and_what_they_share(mosei, drawn, capsys):
+  described = describe.describe(drawn / "csd")
+  assert described["recordings"]["in_all"] == 4
+  assert described["recordings"]["dropped_by_prefix"] == ["255226"]
+  columns = described["columns"]
+  assert columns["COVAREP.csd"]["shape"] == [33, 2]
+  assert columns["labels.csd: sad"]["positive"] == 3
+  assert "words: 15; pauses (sp): 1" in columns["words.csd"]["note"]
+  for table in describe_tables.tables_of(described):
+    rich.console.Console(width=200).print(table)
+  shown = capsys.readouterr().out
+  assert "acoustic, first key 'COVAREP'" in shown and "255226" in shown
+  one = describe.describe(mosei / MOSEI.format("Labels"))
+  assert "recordings" not in one
+  assert one["columns"]["CMU_MOSEI_Labels.csd: anger"]["max"] == 3
 
 
 @pytest.fixture(scope="module")
