@@ -174,20 +174,15 @@ def _check(content: _Content, path: str) -> None:
   if content.sentiments is not None:
     others["sentiments"] = content.sentiments
   for key, rows in content.labels.items():
+    count = members.length(rows, f"{path} labels of dialogue {key!r}")
     for name, member in others.items():
       where = f"{path} {name} of dialogue {key!r}"
       if key not in member:
         raise UserError(f"{where} is missing; it has labels")
-      if not hasattr(member[key], "__len__"):
+      if members.length(member[key], where) != count:
         raise UserError(
-          f"{where} is {members.kind_of(member[key])}, expected one entry per"
-          " utterance"
-        )
-      if not hasattr(rows, "__len__") or len(member[key]) != len(rows):
-        raise UserError(
-          f"{where} has {len(member[key])} entries, the labels"
-          f" {len(rows) if hasattr(rows, '__len__') else rows!r}; expected one"
-          " per utterance"
+          f"{where} has {len(member[key])} entries, the labels {count};"
+          " expected one per utterance"
         )
 
 

@@ -164,9 +164,7 @@ def _sample(
 
 def _words(value: Any, where: str) -> list[str]:
   """Reads the words of a sample."""
-  if not isinstance(value, (list, tuple, np.ndarray)):
-    raise UserError(f"{where} is {members.kind_of(value)}, expected words")
-  return members.texts(value, len(value), where)
+  return members.texts(value, members.length(value, where), where)
 
 
 def _dims(samples: Sequence[_Sample]) -> dict[str, int]:

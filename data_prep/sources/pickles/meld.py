@@ -130,21 +130,67 @@ def read(
   """
   data, vectors, *dictionaries, _, label_index = content
   rows = _rows(data)
+  _check_rows(rows, path)
+  index = _label_index(label_index, path)
+  offered = ("sentiment",) if is_sentiment(content) else ("emotions",)
+  labels_lib.require(choice, offered, path)
+  numbers = [
+    _number(row, index, f"{path} row {i}") for i, row in enumerate(rows)
+  ]
+  labels = labels_lib.classes(
+    numbers, sorted(index, key=index.get), choice, path
+  )
+  streams = _streams(features, path)
+  words = None
+  if "lexical" not in streams:
+    table = members.numbers(vectors, f"{path} W", "(words, numbers)")
+    if table.ndim != 2 or not table.size:
+      raise UserError(
+        f"{path} W has shape {table.shape}, expected (words, numbers)"
+      )
+    words = _Words(table, _word_index(dictionaries, len(table), path))
+    streams["lexical"] = family_lib.unpadded(table.shape[1])
+  files = " and ".join(f"{each.modality} features" for each in features)
+  return family_lib.Family(
+    layout=f"MELD, data{' with ' + files if files else ''}; {labels.layout}",
+    streams=family_lib.in_order(streams),
+    labels=labels,
+    utterances=functools.partial(
+      _utterances, rows, numbers, features, words, path
+    ),
+    total=len(rows),
+    has_words=words is not None,
+    has_text=True,
+  )
+
+
+class _Words(NamedTuple):
+  """Holds the vectors of words, and the row of each."""
+
+  table: np.ndarray
+  index: Mapping[str, int]
+
+
+def _check_rows(rows: list[Any], path: str) -> None:
+  """Checks that every row has its fields."""
   for number, row in enumerate(rows):
+    if not isinstance(row, dict):
+      raise UserError(
+        f"{path} row {number} is {members.kind_of(row)}, expected a dict of"
+        f" {', '.join(_FIELDS)}"
+      )
     lost = [field for field in _FIELDS if field not in row]
     if lost:
       raise UserError(
         f"{path} row {number} lacks {', '.join(lost)}; expected"
         f" {', '.join(_FIELDS)}"
       )
-  word_index = _word_index(dictionaries, len(vectors), path)
-  known = sorted(label_index, key=lambda label: int(label_index[label]))
-  offered = ("sentiment",) if is_sentiment(content) else ("emotions",)
-  labels_lib.require(choice, offered, path)
-  numbers = [
-    _number(row, label_index, f"{path} row {i}") for i, row in enumerate(rows)
-  ]
-  labels = labels_lib.classes(numbers, known, choice, path)
+
+
+def _streams(
+  features: list[Features], path: str
+) -> dict[str, family_lib.Stream]:
+  """Describes the features beside the data, one file of each modality."""
   streams = {each.modality: family_lib.unpadded(each.dim) for each in features}
   for modality in streams:
     alike = [each.name for each in features if each.modality == modality]
@@ -153,32 +199,34 @@ def read(
         f"{path}: {', '.join(alike)} are all {modality}; leave one of them in"
         " the folder"
       )
-  table = None
-  if "lexical" not in streams:
-    table = members.numbers(vectors, f"{path} W", "(words, numbers)")
-    streams["lexical"] = family_lib.unpadded(table.shape[1])
-  files = ", ".join(each.name for each in features) or "no file of features"
-  return family_lib.Family(
-    layout=f"MELD, data and {files}; {labels.layout}",
-    streams=family_lib.in_order(streams),
-    labels=labels,
-    utterances=functools.partial(
-      _utterances, rows, numbers, features, table, word_index, path
-    ),
-    total=len(rows),
-    has_words=table is not None,
-    has_text=True,
-  )
+  return streams
+
+
+def _label_index(given: Mapping[Any, Any], path: str) -> dict[str, int]:
+  """Reads the number of each label, all from 0 on."""
+  index = {
+    members.text(label, f"{path} label index: a label"): members.class_number(
+      number, f"{path} label index: {label!r}"
+    )
+    for label, number in given.items()
+  }
+  if sorted(index.values()) != list(range(len(given))):
+    raise UserError(
+      f"{path}: the label index has the numbers"
+      f" {', '.join(map(str, sorted(index.values())))}, expected 0 to"
+      f" {len(given) - 1}"
+    )
+  return index
 
 
 def _number(row: Mapping[str, Any], index: Mapping[str, int], at: str) -> int:
   """Finds the number of a row's label."""
-  if row["y"] not in index:
+  label = members.text(row["y"], f"{at}: label")
+  if label not in index:
     raise UserError(
-      f"{at}: label {row['y']!r} is not in the label index,"
-      f" {', '.join(map(str, index))}"
+      f"{at}: label {label!r} is not in the label index, {', '.join(index)}"
     )
-  return int(index[row["y"]])
+  return index[label]
 
 
 def _word_index(
@@ -205,8 +253,7 @@ def _utterances(
   rows: list[Mapping[str, Any]],
   numbers: list[int],
   features: list[Features],
-  table: np.ndarray | None,
-  word_index: Mapping[str, int],
+  words: _Words | None,
   path: str,
   tally: family_lib.Tally,
 ) -> Iterator[family_lib.Utterance]:
@@ -220,14 +267,14 @@ def _utterances(
     file = "dev" if split == "validation" else split
     dialogue = members.text(row["dialog"], f"{where}: dialog")
     utterance = members.text(row["utterance"], f"{where}: utterance")
-    streams, words = {}, None
+    streams, spoken = {}, None
     text = members.text(row["text"], f"{where}: text")
-    if table is not None:
-      spoken = text.split()
-      words = [word for word in spoken if word in word_index]
-      family_lib.count(tally, _LEFT_OUT, len(spoken) - len(words))
-      places = [word_index[word] for word in words]
-      streams["lexical"] = corpus_lib.as_float32(table[places])
+    if words is not None:
+      written = text.split()
+      spoken = [word for word in written if word in words.index]
+      family_lib.count(tally, _LEFT_OUT, len(written) - len(spoken))
+      places = [words.index[word] for word in spoken]
+      streams["lexical"] = corpus_lib.as_float32(words.table[places])
     for each in features:
       part = each.vectors[_SPLITS.index(file)]
       vector = part.get(f"{dialogue}_{utterance}")
@@ -243,6 +290,6 @@ def _utterances(
       speaker=members.text(row.get("speaker", ""), f"{where}: speaker"),
       # Dialogues are numbered from 0 in every split.
       dialogue=f"{file}_dia{dialogue}",
-      words=words,
+      words=spoken,
       text=text,
     )

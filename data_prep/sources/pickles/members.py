@@ -85,9 +85,30 @@ def class_number(value: Any, where: str) -> int:
   number = float(array.item()) if array.size == 1 else -1.0
   if not (0 <= number < _CLASSES and number == int(number)):
     raise UserError(
-      f"{where} is {str(value)[:40]}, expected a class's number from 0 on"
+      f"{where} is {_cut(value)}, expected a class's number from 0 on"
     )
   return int(number)
+
+
+def _cut(value: Any) -> str:
+  """Shows the beginning of a value, in one line."""
+  return " ".join(str(value).split())[:40]
+
+
+def length(value: Any, where: str) -> int:
+  """Returns how many entries a member lists.
+
+  Raises:
+    UserError: It lists none.
+  """
+  listed = isinstance(value, (list, tuple)) or (
+    isinstance(value, np.ndarray) and value.ndim
+  )
+  if not listed:
+    raise UserError(
+      f"{where} is {kind_of(value)}, expected one entry per utterance"
+    )
+  return len(value)
 
 
 def text(value: Any, where: str) -> str:
@@ -110,10 +131,7 @@ def text(value: Any, where: str) -> str:
 
 def texts(value: Any, count: int, where: str) -> list[str]:
   """Reads a member as one text per utterance."""
-  if not isinstance(value, (list, tuple, np.ndarray)) or (
-    isinstance(value, np.ndarray) and not value.ndim
-  ):
-    raise UserError(f"{where} is {kind_of(value)}, expected {count} texts")
-  if len(value) != count:
-    raise UserError(f"{where} has {len(value)} rows, expected {count}")
+  found = length(value, where)
+  if found != count:
+    raise UserError(f"{where} has {found} rows, expected {count}")
   return [text(each, f"{where} row {row}") for row, each in enumerate(value)]

@@ -97,7 +97,10 @@ def _drop(members, place, key=FIRST):
   [
     (lambda m: _drop(m, 3), "lexical of dialogue 'Ses01F_impro01' is missing"),
     (lambda m: m[0][FIRST].pop(), "ids of dialogue .* entries, the labels"),
-    (lambda m: m[2].update({FIRST: 3}), "entries, the labels 3"),
+    (
+      lambda m: m[2].update({FIRST: 3}),
+      "labels of dialogue .* is a int, expected one",
+    ),
     (lambda m: m[6].update({FIRST: None}), "is a NoneType, expected one entry"),
     (lambda m: m[2][FIRST].__setitem__(0, 1.5), "1.5, expected a class's"),
     (lambda m: m[2][FIRST].__setitem__(0, -1), "-1, expected a class's number"),

@@ -160,7 +160,7 @@ def test_lengths_of_mmim_cut_the_padding(tmp_path):
     (
       1,
       ((0, np.ones((3, 3)), np.ones((3, 4)), 5), [[1]], "a"),
-      "words is a int",
+      "words is a int, ex",
     ),
     (
       1,
