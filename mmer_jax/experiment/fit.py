@@ -32,6 +32,7 @@ class Facts(NamedTuple):
     absent: Modalities of the shards that no utterance has.
     emotions: Those that any labelled utterance has, in the shards' order.
     unused: Emotions of the shards that none has.
+    unnamed: Emotion to its utterances, of those that have no word vector.
     decision: `softmax` or `binary`.
     rows: The utterances; None where there are no shards.
   """
@@ -40,6 +41,7 @@ class Facts(NamedTuple):
   absent: tuple[str, ...]
   emotions: tuple[str, ...]
   unused: tuple[str, ...]
+  unnamed: dict[str, int]
   decision: str
   rows: partition.Rows | None
 
@@ -63,7 +65,11 @@ def fit_to_corpus(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     if not is_open(config):
       return notes
     facts = read_facts(config) if config.data.dir else _made_up(config)
-    notes += _fit_data(config, facts)
+    about_emotions = _fit_emotions(config, facts)
+    if about_emotions:
+      # Other rows are labelled now.
+      facts = read_facts(config)
+    notes += _fit_data(config, facts) + about_emotions
     if config.protocol.split == AUTO:
       notes += fit_protocol.fit(config.protocol, facts.rows, config.data.dir)
     notes += fit_system.fit(config, facts.shapes)
@@ -117,8 +123,8 @@ def read_facts(config: ml_collections.ConfigDict) -> Facts:
     decision=decision,
     without_emotion=config.data.without_emotion,
   )
-  used = (corpus.labels[corpus.labelled] > 0).any(axis=0)
-  pairs = list(zip(corpus.emotions, used, strict=True))
+  counts = (corpus.labels[corpus.labelled] > 0).sum(axis=0).tolist()
+  pairs = list(zip(corpus.emotions, counts, strict=True))
   features = (folder / manifest_lib.FEATURES).read_text(encoding="utf-8")
   return Facts(
     fit_system.Shapes(
@@ -128,8 +134,13 @@ def read_facts(config: ml_collections.ConfigDict) -> Facts:
       aligned='"acoustic_word"' in features,
     ),
     absent=tuple(name for name in known if not present[name]),
-    emotions=tuple(name for name, is_used in pairs if is_used),
-    unused=tuple(name for name, is_used in pairs if not is_used),
+    emotions=tuple(name for name, count in pairs if count),
+    unused=tuple(name for name, count in pairs if not count),
+    unnamed={
+      name: count
+      for (name, count), vector in zip(pairs, corpus.vectors, strict=True)
+      if count and not vector.any()
+    },
     decision=decision,
     rows=partition.Rows(
       ids=corpus.columns["id"],
@@ -156,6 +167,7 @@ def _made_up(config: ml_collections.ConfigDict) -> Facts:
     absent=(),
     emotions=tuple(config.data.emotions),
     unused=(),
+    unnamed={},
     decision="softmax",
     rows=None,
   )
@@ -164,7 +176,7 @@ def _made_up(config: ml_collections.ConfigDict) -> Facts:
 def _fit_data(
   config: ml_collections.ConfigDict, facts: Facts
 ) -> tuple[str, ...]:
-  """Settles modalities, emotions and decision."""
+  """Settles modalities and decision."""
   notes = []
   if not config.data.modalities:
     config.data.modalities = tuple(facts.shapes.frames)
@@ -176,11 +188,6 @@ def _fit_data(
     notes += [
       f"no utterance has {name}: it is not read" for name in facts.absent
     ]
-  if not config.data.emotions and facts.unused:
-    config.data.emotions = facts.emotions
-    notes.append(
-      f"no labelled utterance is {', '.join(facts.unused)}: not learnt"
-    )
   if config.protocol.decision == AUTO:
     config.protocol.decision = facts.decision
   head = (
@@ -188,6 +195,32 @@ def _fit_data(
     f" decision {config.protocol.decision}"
   )
   return (head, *notes)
+
+
+def _fit_emotions(
+  config: ml_collections.ConfigDict, facts: Facts
+) -> tuple[str, ...]:
+  """Leaves out the emotions that nothing can be learnt of."""
+  if config.data.emotions:
+    return ()
+  notes = []
+  left_out = list(facts.unused)
+  if facts.unused:
+    names = ", ".join(facts.unused)
+    notes.append(f"no labelled utterance is {names}: not learnt")
+  if config.system == "mtee" and facts.shapes.vector_dim:
+    left_out += facts.unnamed
+    notes += [
+      f"{name} has no word vector, which mtee reads emotions by: left out,"
+      f" {count} utterances; give it one by config.data.words and"
+      " config.data.word_vectors, and name all in config.data.emotions"
+      for name, count in facts.unnamed.items()
+    ]
+  if left_out:
+    config.data.emotions = tuple(
+      name for name in facts.emotions if name not in left_out
+    )
+  return tuple(notes)
 
 
 def _batch_size(rows: partition.Rows | None) -> int:

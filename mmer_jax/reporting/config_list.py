@@ -13,7 +13,7 @@ import numpy as np
 
 from mmer_jax.base import errors, shipped, user_code
 from mmer_jax.data import tables
-from mmer_jax.experiment import build, config_keys
+from mmer_jax.experiment import build, config_keys, fit
 from mmer_jax.reporting import run_table
 from mmer_jax.training import random_inputs
 
@@ -89,7 +89,8 @@ def describe(name: str) -> str:
     file.text,
     f"Parameters: {_parameters(config)}. Seeds: {len(config.seeds)}, each a"
     " run for every fold and swept value, all in one program. Epochs: at most"
-    f" {config.training.epochs}, in batches of {config.training.batch_size}."
+    f" {config.training.epochs}, in batches of"
+    f" {config.training.batch_size or 'a size by the corpus'}."
     " Seconds per step on this machine: mmer benchmark"
     f" --config={name} --runs=1.",
     "Keys, each an override as --config.KEY=VALUE:",
@@ -121,6 +122,8 @@ def _load(name: str, variant: str) -> _File:
 
 def _parameters(config: ml_collections.ConfigDict) -> str:
   """Counts the parameters of a run by tracing, for the shapes of its paper."""
+  config = config.copy_and_resolve_references()
+  fit.fit_to_corpus(config)
   system = build.build_system(config)
   table, vectors = random_inputs.random_table(config)
   batch = tables.take(table, np.zeros(2, np.int32))

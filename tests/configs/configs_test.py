@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmer_jax.data import tables
-from mmer_jax.experiment import build, ranges, validate
+from mmer_jax.experiment import build, fit, ranges, validate
 from mmer_jax.reporting import run_table
 from mmer_jax.training import benchmark, random_inputs
 
@@ -16,6 +16,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 MODULES = (
   "quickstart",
+  "own.dae_mmd",
+  "own.lf_lstm",
+  "own.m3er",
+  "own.mtee",
+  "own.multiview",
   "dae_mmd.fully",
   "dae_mmd.semi",
   "dae_mmd.ablation",
@@ -91,6 +96,9 @@ def test_a_config_is_locked_complete_and_traced(name, variant):
     assert key in config
     if hasattr(value, "keys"):
       assert config[key].keys() == value.keys(), key
+  fit.fit_to_corpus(config)
+  assert not fit.is_open(config)
+  assert config.is_locked
   validate.make_rules(config)
   ranges.check_ranges(config)
   system = build.build_system(config)
