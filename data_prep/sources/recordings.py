@@ -1,11 +1,6 @@
 """Reads recordings and their transcripts, by a list of them or by their names.
 
-The list is a .csv or .jsonl file with the columns `wav` (a file of sound, or of
-video where ffmpeg is installed, by its path below the folder of the list) and
-`text` (not needed where `--word_vectors=` goes without), and optionally `id`
-(otherwise the path), `speaker`, `session`, `dialogue`, `split` (`train`,
-`validation` or `dev`, `test`; empty for none) and `label` (empty where there is
-none). Other columns are named when the conversion ends, and not read. With
+A list is a table with a row for each recording; see `recording_list`. With
 `--recipe` the input is a folder, and its files' names say all that; see
 `recipes`. `--label_map` renames labels, `--unlabelled` lists those that mean
 none.
@@ -17,32 +12,23 @@ one, which the manifest records.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.features import text_features
-from data_prep.sources import label_names, recipes, spoken
+from data_prep.sources import label_names, recipes, recording_list, spoken
 from data_prep.sources import source as source_lib
 from mmer_jax.base.errors import UserError
-from mmer_jax.data import table_files
 
 FLAGS = frozenset(
   {
     *("input", "emotions", "acoustic", "label_map", "unlabelled"),
     *("recipe", "ratings", *text_features.FLAGS),
+    *recording_list.COLUMNS.values(),
   }
 )
-_COLUMNS = (
-  *("wav", "text", "id", "speaker", "session", "dialogue", "split", "label"),
-)
-# What lists call the splits.
-_SPLITS = {
-  "": "",
-  **{split: split for split in corpus_lib.SPLITS},
-  **dict.fromkeys(("dev", "val", "valid"), "validation"),
-}
 
 
 def define(values: flags.FlagValues) -> None:
@@ -60,6 +46,13 @@ def define(values: flags.FlagValues) -> None:
     None,
     "recordings, --recipe=msp_improv: the text file of ratings, where there is"
     " not one below the input.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    recording_list.COLUMNS["wav"],
+    None,
+    "recordings: the column of the files; found by its name where it is not"
+    " given.",
     flag_values=values,
   )
 
@@ -84,7 +77,29 @@ def build(values: flags.FlagValues) -> corpus_lib.Corpus:
     names=label_names.read(values.label_map or (), values.unlabelled or ()),
     recipe=values.recipe,
     ratings=pathlib.Path(values.ratings) if values.ratings else None,
+    columns=_named_columns(values),
   )
+
+
+def _named_columns(values: flags.FlagValues) -> dict[str, str | None]:
+  """Reads the columns that the flags name; None for those to look for."""
+  named = {role: values[f].value for role, f in recording_list.COLUMNS.items()}
+  if values.recipe:
+    for role, flag in recording_list.COLUMNS.items():
+      if named[role] is not None:
+        raise UserError(
+          f"--{flag} does nothing with --recipe={values.recipe}, which reads"
+          " file names"
+        )
+  # A list, as other sources have one column for each emotion.
+  labels = named["label"]
+  if labels is not None and len(labels) > 1:
+    raise UserError(
+      f"--label_column={','.join(labels)} names {len(labels)} columns, expected"
+      " one with the name of the emotion"
+    )
+  named["label"] = labels and labels[0]
+  return named
 
 
 def build_corpus(
@@ -96,6 +111,7 @@ def build_corpus(
   names: label_names.Names = label_names.NONE,
   recipe: str | None = None,
   ratings: pathlib.Path | None = None,
+  columns: Mapping[str, str | None] | None = None,
 ) -> corpus_lib.Corpus:
   """Builds the corpus of a list of recordings, or of a folder by a recipe.
 
@@ -108,13 +124,17 @@ def build_corpus(
     names: What labels become.
     recipe: A key of `recipes.RECIPES`; None for a list.
     ratings: A file of ratings for the recipe.
+    columns: A role of `recording_list.COLUMNS` to the list's column, None to
+      look for one, `""` for none; None to look for all.
 
   Raises:
     UserError: The list lacks a column, a recording is missing, or no file name
       fits.
   """
   if recipe is None:
-    reading = _read_list(path, needs_text=not choice.is_none)
+    reading = recording_list.read(
+      path, columns or {}, needs_text=not choice.is_none
+    )
   else:
     reading = recipes.read(recipe, path, ratings)
   utterances, unlabelled = label_names.apply(names, reading.utterances)
@@ -158,57 +178,3 @@ def _text_notes(
     f"{title} is read speech: its {count} sentences are the same for every"
     " emotion and on both sides of a split; words tell nothing",
   )
-
-
-def _read_list(path: pathlib.Path, *, needs_text: bool) -> recipes.Reading:
-  """Reads a list, and names the columns that are not read."""
-  if path.is_dir() or path.name.lower().endswith(".npz"):
-    raise UserError(
-      f"--input={path} is no list of recordings, expected a .csv or .jsonl file"
-      " with the columns wav and text, or --recipe="
-      f"{'|'.join(recipes.RECIPES)} for a folder"
-    )
-  table = table_files.open_table(path)
-  needed = ("wav", "text") if needs_text else ("wav",)
-  for column in needed:
-    table.require(column)
-  known = [c for c in _COLUMNS if c in (table.columns or needed)]
-  unread = dict.fromkeys(c for c in table.columns if c not in known)
-  utterances = []
-  for row in table.rows(known):
-    unread.update(dict.fromkeys(c for c in row.cells if c not in _COLUMNS))
-    utterances.append(_utterance(row, path.parent))
-  if not utterances:
-    raise UserError(f"{path} lists no recording, expected one at least")
-  return recipes.Reading(
-    utterances,
-    (),
-    f"a list of {len(utterances)} recordings, {path.suffix.lstrip('.')}",
-    {},
-    [f"column {column!r} is not read" for column in unread],
-  )
-
-
-def _utterance(row: table_files.Row, folder: pathlib.Path) -> spoken.Utterance:
-  """Reads a row of a list."""
-  cells = {
-    column: table_files.as_text(
-      row.cells.get(column), row.where, column
-    ).strip()
-    for column in _COLUMNS
-  }
-  name, split = cells.pop("wav"), cells["split"].lower()
-  if not name:
-    raise UserError(f"{row.where}: wav is empty, expected the path of a file")
-  wav = folder / name
-  if not wav.is_file():
-    raise UserError(
-      f"{row.where}: {wav} is not a file; paths are relative to the list"
-    )
-  if split not in _SPLITS:
-    raise UserError(
-      f"{row.where}: split {cells['split']!r}, expected one of"
-      f" {', '.join(filter(None, _SPLITS))}, or none"
-    )
-  cells.update(id=cells["id"] or name, split=_SPLITS[split])
-  return spoken.Utterance(where=row.where, wav=wav, **cells)

@@ -67,16 +67,16 @@ def define(values: flags.FlagValues) -> None:
       flags.DEFINE_list(
         flag,
         None,
-        "folder: the column of the labels, or one for each emotion. Empty for"
-        " none.",
+        "folder, recordings: the column of the labels, or (folder) one for each"
+        " emotion. Empty for none.",
         flag_values=values,
       )
     else:
       flags.DEFINE_string(
         flag,
         None,
-        f"folder: the column of the {role}s; found by its name where it is not"
-        f" given{'' if role == 'id' else ', empty for none'}.",
+        f"folder, recordings: the column of the {role}s; found by its name"
+        f" where it is not given{'' if role == 'id' else ', empty for none'}.",
         flag_values=values,
       )
   flags.DEFINE_list(

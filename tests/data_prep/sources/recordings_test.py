@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import rich.console
 import soundfile
+from absl import flags
 
 import mmer_jax
 from configs import quickstart
 from data_prep.features import text_features
-from data_prep.sources import label_names, recordings
+from data_prep.sources import flags as source_flags
+from data_prep.sources import label_names, recordings, registry
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards
@@ -232,6 +234,63 @@ def test_labels_are_renamed_and_some_mean_none(listed):
     build(
       path, names=renamed._replace(unlabelled=()), emotions=("happy", "angry")
     )
+
+
+def test_columns_are_found_by_usual_names_or_named(listed, word_vectors):
+  header = "path,Transcript,actor,emotion,set,mood"
+  sounds = {"a.wav": speech(0.3, 120, 0)}
+  path = listed(sounds, header=header, lines=["a.wav,i am,s1,happy,dev,bad"])
+  corpus = build(path, word_vectors, acoustic="egemaps")
+  (example,) = corpus.examples()
+  assert example.id == "a.wav" and example.speaker == "s1"
+  assert example.split == "validation" and example.words == ["i", "am"]
+  assert corpus.emotions == ("happy",) and corpus.notes == (
+    "read by the columns' names: wav from 'path', label from 'emotion', text"
+    " from 'Transcript', speaker from 'actor', split from 'set';"
+    " --ROLE_column=NAME names another",
+    "column 'mood' is not read",
+  )
+  columns = {"label": "mood", "speaker": "", "split": "", "id": "actor"}
+  corpus = build(path, word_vectors, acoustic="egemaps", columns=columns)
+  (example,) = corpus.examples()
+  assert corpus.emotions == ("bad",) and example.id == "s1"
+  assert example.speaker == example.split == ""
+  assert "column 'emotion' is not read" in corpus.notes
+  with pytest.raises(
+    errors.UserError, match="no column 'feeling'; it has path"
+  ):
+    build(path, columns={"label": "feeling"})
+  with pytest.raises(
+    errors.UserError, match="no column 'wav'.*--wav_column=NA"
+  ):
+    build(path, columns={"wav": ""})
+  # Rows of .jsonl say themselves what they have.
+  lines = ['{"wav": "a.wav", "label": "sad", "x": 1}', '{"wav": "a.wav"}']
+  rows = path.with_suffix(".jsonl")
+  rows.write_text("\n".join(lines))
+  corpus = build(rows, acoustic="egemaps")
+  assert [e.labels is None for e in corpus.examples()] == [False, True]
+  assert corpus.notes == ("column 'x' is not read",)
+  with pytest.raises(errors.UserError, match="line 1: no column 'file'"):
+    build(rows, columns={"wav": "file"})
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["--ratings=a.txt"], "does nothing without --recipe=msp_improv"),
+    (["--recipe=emodb", "--text_column=a"], "--text_column does nothing with"),
+    (["--label_column=a,b"], "names 2 columns, expected one"),
+  ],
+)
+def test_flags_that_do_not_go_together_are_refused(arguments, message):
+  values = flags.FlagValues()
+  source_flags.define(values)
+  start = ["convert", "--source=recordings", "--input=.", "--word_vectors="]
+  values([*start, *arguments])
+  registry.refuse_foreign(values)
+  with pytest.raises(errors.UserError, match=message):
+    registry.build(values)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Reads a list of recordings: a table with a row for each.
+
+Its columns are `wav` (a file of sound, or of video where ffmpeg is installed,
+by its path below the folder of the list) and `text` (not needed where nothing
+reads it), and optionally `id` (otherwise the path), `speaker`, `session`,
+`dialogue`, `split` (`train`, `validation` or `dev`, `test`; empty for none) and
+`label` (empty where there is none). Where a column is not called so, one with a
+usual name is taken, and said when the conversion ends; so is which columns are
+not read.
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+from data_prep.corpus import corpus as corpus_lib
+from data_prep.sources import column_names, recipes, spoken
+from mmer_jax.base.errors import UserError
+from mmer_jax.data import table_files
+
+_ROLES = ("wav", *column_names.ROLES)
+# Role to the flag that names its column.
+COLUMNS = {role: f"{role}_column" for role in _ROLES}
+_WAV = (
+  *("path", "file", "filename", "wav_file", "wav_path", "file_path"),
+  *("audio", "audio_file", "audio_path", "recording", "video", "video_path"),
+)
+# What lists call the splits.
+_SPLITS = {
+  "": "",
+  **{split: split for split in corpus_lib.SPLITS},
+  **dict.fromkeys(("dev", "val", "valid"), "validation"),
+}
+
+
+def read(
+  path: pathlib.Path, named: Mapping[str, str | None], *, needs_text: bool
+) -> recipes.Reading:
+  """Reads a list.
+
+  Args:
+    path: The list.
+    named: Role to the column that the user named; None to look for one, `""`
+      for none.
+    needs_text: Whether a column of texts must be there.
+
+  Raises:
+    UserError: It is no list, lacks a column, or names a file that is not there.
+  """
+  if path.is_dir() or path.name.lower().endswith(".npz"):
+    raise UserError(
+      f"--input={path} is no list of recordings, expected a .csv or .jsonl file"
+      " with the columns wav and text, or --recipe="
+      f"{'|'.join(recipes.RECIPES)} for a folder"
+    )
+  table = table_files.open_table(path)
+  columns, notes = _columns(table, named, needs_text)
+  unread = dict.fromkeys(table.columns)
+  utterances = []
+  # The columns of .jsonl are known by its rows alone.
+  wanted = [c for c in columns.values() if c in table.columns]
+  for row in table.rows(wanted or [columns["wav"]]):
+    unread.update(dict.fromkeys(row.cells))
+    utterances.append(_utterance(row, columns, path.parent))
+  if not utterances:
+    raise UserError(f"{path} lists no recording, expected one at least")
+  notes += [
+    f"column {column!r} is not read"
+    for column in unread
+    if column not in columns.values()
+  ]
+  layout = f"a list of {len(utterances)} recordings, {path.suffix.lstrip('.')}"
+  return recipes.Reading(utterances, (), layout, {}, notes)
+
+
+def _columns(
+  table: table_files.Table,
+  named: Mapping[str, str | None],
+  needs_text: bool,
+) -> tuple[dict[str, str], list[str]]:
+  """Finds the column of every role, and says which were guessed."""
+  found: dict[str, str] = {}
+  guessed = []
+  for role in _ROLES:
+    column = named.get(role)
+    if column is None:
+      column = role if not table.columns else _look(table, role, found)
+      if column not in ("", role):
+        guessed.append(f"{role} from {column!r}")
+    elif column:
+      table.require(column)
+    if column:
+      found[role] = column
+    elif role == "wav" or (role == "text" and needs_text):
+      raise UserError(
+        f"{table.path}: no column {role!r}; it has {', '.join(table.columns)};"
+        f" --{role}_column=NAME names it"
+      )
+  if not guessed:
+    return found, []
+  return found, [
+    f"read by the columns' names: {', '.join(guessed)}; --ROLE_column=NAME"
+    " names another"
+  ]
+
+
+def _look(table: table_files.Table, role: str, taken: Mapping[str, str]) -> str:
+  """Looks for the column of a role; the empty text for none."""
+  if role in table.columns:
+    return role
+  free = [c for c in table.columns if c not in (*taken.values(), *_ROLES)]
+  if role == "wav":
+    return next((name for name in _WAV if name in free), "")
+  # Without ids the paths are the ids: they need not be guessed.
+  return "" if role == "id" else column_names.find(role, free) or ""
+
+
+def _utterance(
+  row: table_files.Row, columns: Mapping[str, str], folder: pathlib.Path
+) -> spoken.Utterance:
+  """Reads a row of a list."""
+  cells = dict.fromkeys(_ROLES, "")
+  for role, column in columns.items():
+    value = row.cells.get(column)
+    cells[role] = table_files.as_text(value, row.where, column).strip()
+  name, split = cells.pop("wav"), cells["split"].lower()
+  if not name:
+    raise UserError(
+      f"{row.where}: {columns['wav']} is empty, expected the path of a file"
+    )
+  wav = folder / name
+  if not wav.is_file():
+    raise UserError(
+      f"{row.where}: {wav} is not a file; paths are relative to the list"
+    )
+  if split not in _SPLITS:
+    raise UserError(
+      f"{row.where}: split {cells['split']!r}, expected one of"
+      f" {', '.join(filter(None, _SPLITS))}, or none"
+    )
+  cells.update(id=cells["id"] or name, split=_SPLITS[split])
+  return spoken.Utterance(where=row.where, wav=wav, **cells)
