@@ -1,7 +1,8 @@
 """Names the columns of known features, and drops columns of a corpus."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from data_prep.corpus import corpus as corpus_lib
 from mmer_jax.base.errors import UserError
@@ -100,18 +101,7 @@ def drop(
     return corpus
   dropped = _dropped(corpus, wanted)
   kept = {name: _kept(corpus, name, gone) for name, gone in dropped.items()}
-
-  def examples() -> Iterator[corpus_lib.Example]:
-    for example in corpus.examples():
-      streams = dict(example.streams)
-      for name in kept.keys() & streams.keys():
-        frames = streams[name]
-        # Here: afterwards wrong dims might look right.
-        at = example.stream_where.get(name, example.where)
-        corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
-        streams[name] = frames[:, kept[name]]
-      yield dataclasses.replace(example, streams=streams)
-
+  dropper = _Dropper(corpus.modalities, kept)
   modalities = dict(corpus.modalities)
   for name, indices in kept.items():
     columns = tuple(modalities[name].columns[i] for i in indices)
@@ -119,12 +109,45 @@ def drop(
   return dataclasses.replace(
     corpus,
     modalities=modalities,
-    examples=examples,
+    examples=lambda: map(dropper, corpus.examples()),
+    make=None if corpus.make is None else _Made(corpus.make, dropper),
     options={
       **corpus.options,
       "dropped": {name: sorted(columns) for name, columns in dropped.items()},
     },
   )
+
+
+class _Dropper(NamedTuple):
+  """Leaves columns of an example out.
+
+  Attributes:
+    modalities: The corpus's, with all columns.
+    kept: Modality to the columns that stay; those of all stay elsewhere.
+  """
+
+  modalities: Mapping[str, corpus_lib.Modality]
+  kept: Mapping[str, Sequence[int]]
+
+  def __call__(self, example: corpus_lib.Example) -> corpus_lib.Example:
+    streams = dict(example.streams)
+    for name in self.kept.keys() & streams.keys():
+      frames = streams[name]
+      # Here: afterwards wrong dims might look right.
+      at = example.stream_where.get(name, example.where)
+      corpus_lib.check_dim(self.modalities[name], name, frames, at)
+      streams[name] = frames[:, self.kept[name]]
+    return dataclasses.replace(example, streams=streams)
+
+
+class _Made(NamedTuple):
+  """Makes examples by number without some of their columns."""
+
+  make: Callable[[int], corpus_lib.Example]
+  dropper: _Dropper
+
+  def __call__(self, number: int) -> corpus_lib.Example:
+    return self.dropper(self.make(number))
 
 
 def _dropped(

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +18,10 @@ from mmer_jax.base import version
 # What changes nothing of what comes out.
 _HOW = frozenset({"output", "workers", "runner", "beam_options"})
 # What decides the bits of features and records.
-_PACKAGES = ("numpy", "opensmile", "protobuf", "tensorflow-datasets")
+_PACKAGES = (
+  *("numpy", "opensmile", "protobuf", "tensorflow-datasets", "tokenizers"),
+  *("torch", "transformers"),
+)
 
 
 def of(values: flags.FlagValues, corpus: corpus_lib.Corpus) -> str:
@@ -69,8 +73,9 @@ def _states(paths: Iterable[pathlib.Path]) -> list[tuple[Any, ...]]:
   """Describes files, and what is below folders, without reading them."""
   states = []
   for path in paths:
-    for each in [path, *(path.rglob("*") if path.is_dir() else ())]:
-      if each.is_file():
+    # Not pathlib's: it raises for text that is too long to be a path.
+    for each in [path, *(path.rglob("*") if os.path.isdir(path) else ())]:
+      if os.path.isfile(each):
         state = each.stat()
         states.append(
           (

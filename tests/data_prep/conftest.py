@@ -48,13 +48,14 @@ def write_corpus(tmp_path):
     num_shards=1,
     file_format="array_record",
     workers=0,
+    beam=None,
     **changes,
   ):
     folder = tmp_path / name
     manifest = write.write(
       corpus,
       folder,
-      options.Options(nonfinite, num_shards, file_format, workers),
+      options.Options(nonfinite, num_shards, file_format, workers, beam),
       rich.console.Console(quiet=True),
       **changes,
     )

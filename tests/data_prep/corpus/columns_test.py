@@ -28,6 +28,15 @@ def test_dropped_columns_are_gone_and_the_rest_keep_their_values(write_corpus):
   assert manifest["converter"]["options"]["dropped"] == {"visual": ["y"]}
 
 
+def test_examples_made_by_number_lack_the_dropped_columns():
+  examples = [make_example("1", [[1, 2]], [[3, 4, 5]])]
+  corpus = make_corpus(examples, make=examples.__getitem__)
+  dropped = columns.drop(corpus, ["visual:y"], None)
+  assert dropped.make(0).streams["visual"].tolist() == [[3, 5]]
+  assert corpus.make(0).streams["visual"].tolist() == [[3, 4, 5]]
+  assert columns.drop(make_corpus(examples), ["visual:y"], None).make is None
+
+
 def test_the_preset_drops_facets_scores_of_emotions():
   corpus = make_corpus(
     [],

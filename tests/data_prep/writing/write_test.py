@@ -389,25 +389,27 @@ def test_two_conversions_to_one_output_do_not_meet(write_corpus, tmp_path):
 
 
 _SLOW = """
-import pathlib, sys, time
+import dataclasses, pathlib, sys, time
 import rich.console
 from data_prep.writing import options, write
 from tests.data_prep.writing.write_test import many
-import dataclasses
 def examples():
-  for i, example in enumerate(many().examples()):
-    if i == 20:
+  for i, example in enumerate(many(200).examples()):
+    if i == 150:
       pathlib.Path(sys.argv[1] + ".begun").touch()
       time.sleep(600)
     yield example
 write.write(
-  dataclasses.replace(many(), examples=examples), pathlib.Path(sys.argv[1]),
+  dataclasses.replace(many(200), examples=examples), pathlib.Path(sys.argv[1]),
   options.Options("zero", 1, "array_record"), rich.console.Console(quiet=True),
+  identity="same",
 )
 """
 
 
-def test_a_killed_conversion_looks_like_nothing(write_corpus, tmp_path):
+def test_a_killed_conversion_looks_like_nothing_and_goes_on(
+  write_corpus, tmp_path
+):
   output = tmp_path / "shards"
   with subprocess.Popen(
     [sys.executable, "-c", _SLOW, str(output)], cwd=ROOT
@@ -417,7 +419,11 @@ def test_a_killed_conversion_looks_like_nothing(write_corpus, tmp_path):
       time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
   assert not output.exists()
-  assert (tmp_path / ".shards.incomplete").exists()
-  _, read = write_corpus(many())
-  assert len(read) == 30
+  parts = tmp_path / ".shards.incomplete" / "same" / "rows"
+  assert len(list(parts.glob("*.npz"))) == 2
+  _, read = write_corpus(many(200), identity="same")
+  assert len(read) == 200
   assert not (tmp_path / ".shards.incomplete").exists()
+  write_corpus(many(200), "unbroken")
+  for path in output.iterdir():
+    assert path.read_bytes() == (tmp_path / "unbroken" / path.name).read_bytes()
