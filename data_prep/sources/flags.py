@@ -39,7 +39,8 @@ def _define_common(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "input",
     None,
-    "The corpus: a file or a folder. Not for synthetic.",
+    "The corpus: a file or a folder; of csd also files separated by commas. Not"
+    " for synthetic.",
     flag_values=values,
   )
   flags.DEFINE_string(
@@ -106,16 +107,16 @@ def _define_features(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "word_vectors",
     None,
-    "utterances, folder, cmu_processed, recordings, iemocap, ami: vectors in"
-    " GloVe's text format, .gz allowed.",
+    "utterances, folder, cmu_processed, recordings, iemocap, ami, csd: vectors"
+    " in GloVe's text format, .gz allowed.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "oov",
     "skip",
     text.OOV_POLICIES,
-    "utterances, recordings, iemocap, ami: a word without a vector is left out,"
-    " or a row of zeros.",
+    "utterances, recordings, iemocap, ami, csd: a word without a vector is left"
+    " out, or a row of zeros.",
     flag_values=values,
   )
   define_encoder(values)
@@ -131,8 +132,8 @@ def _define_features(values: flags.FlagValues) -> None:
   flags.DEFINE_list(
     "name_columns",
     None,
-    "cmu_processed, pickle: what the features are, facet_42; they have numbers"
-    " for names otherwise. --drop_preset names what it drops.",
+    "cmu_processed, pickle, csd: what the features are, facet_42; they have"
+    " numbers for names otherwise. --drop_preset names what it drops.",
     flag_values=values,
   )
   flags.DEFINE_list(
@@ -201,7 +202,8 @@ def _define_labels(values: flags.FlagValues) -> None:
     "auto",
     ["auto", "single", "multi"],
     "cmu_processed: auto is multi for ey_*.h5, single for y_*.h5. pickle: auto"
-    " is single where every utterance has one class.",
+    " is single where every utterance has one class. csd: auto is multi, single"
+    " for sentiment.",
     flag_values=values,
   )
   flags.DEFINE_list(
@@ -209,7 +211,7 @@ def _define_labels(values: flags.FlagValues) -> None:
     None,
     "cmu_processed, pickle: the label columns' names, where the layout does not"
     " fix them. recordings, folder, ami: all emotions, where labels are"
-    " not to say.",
+    " not to say. csd: those of the label columns that are read, by name.",
     flag_values=values,
   )
   flags.DEFINE_list(
@@ -228,16 +230,17 @@ def _define_labels(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "sentiment_bins",
     None,
-    "cmu_processed, pickle: LOW,HIGH. A score below LOW is negative, above HIGH"
-    " positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores of"
-    " cmu_processed are in 1..5; 0,0 where all of a pickle are in -3..3.",
+    "cmu_processed, pickle, csd: LOW,HIGH. A score below LOW is negative, above"
+    " HIGH positive, from LOW to HIGH neutral. Default 2.5,3.5 where all scores"
+    " of cmu_processed are in 1..5; 0,0 where all of the others are in -3..3.",
     flag_values=values,
   )
   flags.DEFINE_float(
     "positive_above",
     None,
-    "utterances, folder, cmu_processed, pickle: an emotion is present where its"
-    " label column is above this; 0 where it is not given. For scores.",
+    "utterances, folder, cmu_processed, pickle, csd: an emotion is present"
+    " where its label column is above this; 0 where it is not given. For"
+    " scores.",
     flag_values=values,
   )
 

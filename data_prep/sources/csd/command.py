@@ -69,6 +69,7 @@ def build(values: flags.FlagValues) -> corpus_lib.Corpus:
     folds.read(paths) if paths else None,
     text_features.choose(values),
     [*names, implied] if implied else names,
+    tuple(paths),
   )
   return source.build(found, labels, choice)
 

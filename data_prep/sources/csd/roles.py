@@ -1,5 +1,6 @@
 """Finds the .csd files of a corpus, and what each is: words, frames, labels."""
 
+import os
 import pathlib
 import re
 from typing import NamedTuple
@@ -91,13 +92,14 @@ def paths_in(folder: pathlib.Path) -> list[pathlib.Path]:
 def _paths(value: str) -> list[tuple[str, pathlib.Path]]:
   """Lists the files, each with the role that is given to it."""
   found = []
-  names = [value] if pathlib.Path(value).exists() else value.split(",")
+  # Not pathlib's: it raises for text that is too long to be a path.
+  names = [value] if os.path.exists(value) else value.split(",")
   for name in filter(None, (name.strip() for name in names)):
     role, equals, rest = name.partition("=")
-    if not equals or role not in ROLES or pathlib.Path(name).exists():
+    if not equals or role not in ROLES or os.path.exists(name):
       role, rest = "", name
     path = pathlib.Path(rest)
-    if not path.exists():
+    if not os.path.exists(path):
       raise UserError(f"--input={rest} does not exist")
     if path.is_dir():
       inside = paths_in(path)

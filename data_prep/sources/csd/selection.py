@@ -1,5 +1,6 @@
 """Chooses what a corpus reads: its sequences, its recordings, its labels."""
 
+import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -24,6 +25,7 @@ class Choice(NamedTuple):
     splits: Recording to split; None where no folds were given.
     text: How words become vectors.
     name_columns: Keys of `columns.NAMED`.
+    files: Those that `splits` were read from.
   """
 
   options: segments.Options
@@ -32,6 +34,7 @@ class Choice(NamedTuple):
   splits: Mapping[str, str] | None = None
   text: text_features.Choice = text_features.Choice()
   name_columns: Sequence[str] = ()
+  files: tuple[pathlib.Path, ...] = ()
 
 
 class Labelled(NamedTuple):

@@ -106,6 +106,7 @@ def build(
         found.sequences, sequences, choice, list(labelled.entries)
       ),
     ),
+    files=(*(each.path for each in sequences.values()), *choice.files),
     has_words=_has_words(parts),
     has_acoustic_word=(
       choice.options.align == segments.BY_WORDS

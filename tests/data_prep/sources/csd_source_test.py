@@ -10,7 +10,9 @@ from data_prep.corpus import corpus as corpus_lib
 from data_prep.corpus import text
 from data_prep.features import text_features
 from data_prep.readers import describe, describe_tables
+from data_prep.sources import registry
 from data_prep.sources.csd import read
+from data_prep.writing import identity
 from mmer_jax.base.errors import UserError
 from tests.data_prep.sources import csd_files
 from tests.data_prep.sources.csd_files import build, frames_of, words_of
@@ -255,6 +257,19 @@ def test_a_last_word_with_nothing_known_of_it_is_no_row(mosei, write_corpus):
     *("happy", "films"),
   ]
   assert len(found["two[0]"]["lexical"]) == 2
+
+
+def test_a_long_list_of_files_is_no_path(mosei):
+  names = ("TimestampedWords", "COVAREP", "VisualFacet42", "Labels")
+  # The same folder by a longer way: 4096 letters are no path.
+  (mosei / "there").mkdir()
+  way = mosei.joinpath(*["there", ".."] * 150)
+  listed = ",".join(str(way / MOSEI.format(name)) for name in names)
+  assert len(listed) > 4096
+  values = csd_files.values_of(f"--input={listed}", "--output=x")
+  corpus = registry.build(values)
+  assert len(corpus.files) == 4
+  assert len(identity.of(values, corpus)) == 32
 
 
 def test_a_recording_is_read_when_its_turn_comes(mosei, monkeypatch):
