@@ -1,6 +1,6 @@
 """Gives labels other names, and takes some for no label at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from data_prep.sources import spoken
@@ -46,18 +46,8 @@ def read(label_map: Sequence[str], unlabelled: Sequence[str]) -> Names:
   return Names(mapped, tuple(label.strip() for label in unlabelled))
 
 
-def apply(
-  names: Names, utterances: Sequence[spoken.Utterance]
-) -> tuple[list[spoken.Utterance], dict[str, int]]:
-  """Renames the labels of utterances.
-
-  Returns:
-    The utterances, and a tally of those that became unlabelled.
-
-  Raises:
-    UserError: A label that the names know occurs nowhere.
-  """
-  used = {each.label for each in utterances if each.label}
+def require_used(names: Names, used: Collection[str]) -> None:
+  """Raises a `UserError` for a label that is renamed, and that no row has."""
   for flag, known in (
     ("label_map", names.mapped),
     ("unlabelled", names.unlabelled),
@@ -69,6 +59,20 @@ def apply(
           f" {', '.join(sorted(used)) or 'no labels'}"
           f"{errors.did_you_mean(label, used)}"
         )
+
+
+def apply(
+  names: Names, utterances: Sequence[spoken.Utterance]
+) -> tuple[list[spoken.Utterance], dict[str, int]]:
+  """Renames the labels of utterances.
+
+  Returns:
+    The utterances, and a tally of those that became unlabelled.
+
+  Raises:
+    UserError: A label that the names know occurs nowhere.
+  """
+  require_used(names, {each.label for each in utterances if each.label})
   renamed, tally = [], {}
   for each in utterances:
     if each.label in names.unlabelled:

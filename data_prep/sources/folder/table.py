@@ -244,17 +244,7 @@ def _label_values(
 ) -> dict[str, Any]:
   """Maps every label that a row has, and lists those that mean none."""
   used = spec_defaults.labels_of(label, (), tables)
-  for flag, known in (
-    ("label_map", names.mapped),
-    ("unlabelled", names.unlabelled),
-  ):
-    for each in known:
-      if each not in used:
-        raise UserError(
-          f"--{flag} names the label {each!r}, which no row has; there are"
-          f" {', '.join(sorted(used)) or 'no labels'}"
-          f"{errors.did_you_mean(each, used)}"
-        )
+  label_names.require_used(names, used)
   gone = {_BLANK, *names.unlabelled}
   return {
     "label_values": tuple(

@@ -249,6 +249,17 @@ def test_wavs_stand_in_for_videos_and_short_ones_are_counted(
     build(tmp_path / "csv", tmp_path / "media", choice=vectors)
 
 
+def test_a_video_of_a_moment_leaves_its_row_without_sound(
+  raw, tmp_path, vectors
+):
+  rows = [("dev", 0, 0), ("dev", 0, 1), ("train", 0, 0), ("test", 0, 0)]
+  write_tables(tmp_path / "csv", rows)
+  media_test.write_video(raw / FOLDERS["dev"] / "dia0_utt1.mp4", noise(0.05))
+  corpus = build(tmp_path / "csv", raw, choice=vectors)
+  without = [e.id for e in corpus.examples() if "acoustic" not in e.streams]
+  assert without == ["dev_dia0_utt1"]
+
+
 def test_a_video_that_cannot_be_read_is_named(raw, tmp_path):
   write_tables(tmp_path / "csv")
   video = raw / FOLDERS["dev"] / "dia0_utt1.mp4"
