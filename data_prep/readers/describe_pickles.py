@@ -17,15 +17,18 @@ from data_prep.readers import unpickle
 from data_prep.sources.pickles import recognise
 from mmer_jax.base.errors import UserError
 
-# Entries of a dictionary or tuple that may be a record.
+# Entries of a dictionary or tuple that may be a record, and of a list.
 _RECORD = 24
+_LISTED = 12
 # Of entries that are alike.
 _FEW = 3
 _DISTINCT = 4
-# Collections within collections; what is deeper is not gone into.
+# Steps on the way; what is deeper is not gone into.
 _DEEP = 24
-# Values at one place: a small pickle may refer to its parts again and again.
+# Values at one place, and members: a small pickle may hold itself, or its parts
+# again and again.
 _MOST = 50_000_000
+_MEMBERS = 10_000
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 # In a chain of collections: an entry of a record follows.
 _RECORD_ENTRY = ""
@@ -38,11 +41,13 @@ class _Member(NamedTuple):
     name: The way there.
     chain: The collections on the way, from the outside.
     values: What stands there.
+    depth: Steps on the way.
   """
 
   name: str
   chain: tuple[str, ...]
   values: list[Any]
+  depth: int = 0
 
 
 def describe_pickle(path: pathlib.Path) -> dict[str, Any]:
@@ -82,6 +87,10 @@ def _describe(
     while name in columns:
       name += "'"
     columns[name] = _entry(member, noun)
+    if len(columns) > _MEMBERS:
+      raise UserError(
+        f"{path} has more than {_MEMBERS} members; does it hold itself?"
+      )
   names = recognise.member_names(content)
   for place, name in enumerate(names):
     if f"/{place}" in columns:
@@ -102,14 +111,15 @@ def _members(member: _Member, top: bool = False) -> Iterator[_Member]:
   if len(by_kind) > 1:
     for kind, values in by_kind.items():
       name = f"{member.name}<{kind}>"
-      yield from _members(_Member(name, member.chain, values))
+      yield from _members(_Member(name, member.chain, values, member.depth))
     return
   values = member.values
+  if member.depth >= _DEEP:
+    yield member
+    return
   if values and _kind(values[0]) == "object array":
-    values = [value.ravel().tolist() for value in values]
-    link = f"object array of {_span([len(value) for value in values])}"
-    inner = [each for value in values for each in value]
-    yield from _inside(member, link, inner)
+    lists = [value.ravel().tolist() for value in values]
+    yield from _inside(member, "object array", lists)
     return
   if not values or not isinstance(values[0], _CONTAINERS):
     yield member
@@ -121,22 +131,25 @@ def _members(member: _Member, top: bool = False) -> Iterator[_Member]:
     chain = (*member.chain, _RECORD_ENTRY) if within else member.chain
     for key in keys:
       inner = [value[key] for value in values]
-      yield from _members(_Member(f"{above}/{key}", chain, inner))
+      yield from _members(
+        _Member(f"{above}/{key}", chain, inner, member.depth + 1)
+      )
     return
-  inner = [each for value in values for each in _entries(value)]
-  link = f"{_kind(values[0])} of {_span([len(value) for value in values])}"
-  yield from _inside(member, link, inner)
+  yield from _inside(member, _kind(values[0]), values)
 
 
-def _inside(member: _Member, link: str, inner: list[Any]) -> Iterator[_Member]:
+def _inside(member: _Member, kind: str, values: list[Any]) -> Iterator[_Member]:
   """Goes into collections, of which nothing may be left."""
-  if len(inner) > _MOST:
+  sizes = [len(value) for value in values]
+  if sum(sizes) > _MOST:
     raise UserError(
-      f"{member.name or '/'} holds {len(inner)} values, expected at most"
-      f" {_MOST}; does the pickle refer to itself?"
+      f"{_shown(member.name) or '/'} holds {sum(sizes)} values, expected at"
+      f" most {_MOST}; does the pickle hold its parts again and again?"
     )
-  deeper = _Member(member.name, (*member.chain, link), inner)
-  if inner and len(member.chain) < _DEEP:
+  inner = [each for value in values for each in _entries(value)]
+  chain = (*member.chain, f"{kind} of {_span(sizes)}")
+  deeper = _Member(member.name, chain, inner, member.depth + 1)
+  if inner:
     yield from _members(deeper)
   else:
     yield deeper
@@ -167,7 +180,9 @@ def _record_keys(values: list[Any], top: bool) -> list[Any] | None:
     few = len(entries) <= _FEW or leaf
   else:
     keys = list(range(len(first)))
-    if any(len(value) != len(first) for value in values):
+    if any(len(value) != len(first) for value in values) or (
+      isinstance(first, list) and len(first) > _LISTED
+    ):
       return None
     entries = list(first)
     few = top and len(entries) <= _FEW
@@ -272,6 +287,9 @@ def _summary(values: list[Any]) -> dict[str, Any]:
   low, high, nonfinite, numbers = np.inf, -np.inf, 0, False
   texts: dict[str, int] = {}
   for value in values:
+    if isinstance(value, _CONTAINERS):
+      # Deeper than is gone into.
+      continue
     array = np.asarray(value)
     if array.dtype.kind in "fiub":
       numbers = True

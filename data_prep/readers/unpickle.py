@@ -157,6 +157,9 @@ _ALLOWED = {
       ("numeric", "_frombuffer", _FromBuffer()),
     )
   },
+  # As protocols up to 2 have the names, which are Python 2's.
+  ("__builtin__", "long"): int,
+  ("__builtin__", "unicode"): str,
   **{
     (module, kind.__name__): kind
     for module in ("builtins", "__builtin__")
@@ -171,12 +174,12 @@ _ALLOWED = {
 # The package of a class to what it is and the line that writes a safe file.
 _WAYS = {
   "pandas": (
-    "a table of pandas",
+    "tables of pandas (pandas.DataFrame)",
     "import pandas; pandas.read_pickle({0!r}).to_csv({1!r}, index=False)",
     ".csv",
   ),
   "torch": (
-    "a tensor of PyTorch",
+    "tensors of PyTorch (torch.Tensor)",
     "import pickle, torch; from torch.utils._pytree import tree_map;"
     " pickle.dump(tree_map(lambda x: x.numpy() if isinstance(x, torch.Tensor)"
     " else x, pickle.load(open({0!r}, 'rb'))), open({1!r}, 'wb'))",
@@ -247,8 +250,9 @@ def _way_out(error: pickle.UnpicklingError, path: pathlib.Path) -> str:
   if not isinstance(error, _Refused) or error.package not in _WAYS:
     return ""
   what, line, suffix = _WAYS[error.package]
-  line = line.format(path.name, f"{path.stem}_safe{suffix}")
-  return f'. It holds {what}; if you trust it: python -c "{line}"'
+  new = f"{path.stem}_safe{suffix}"
+  line = line.format(path.name, new)
+  return f'. It holds {what}; if you trust it: python -c "{line}" writes {new}'
 
 
 def _one_line(error: BaseException) -> str:
