@@ -20,8 +20,8 @@ from data_prep.corpus import text as text_lib
 from data_prep.features import encoders
 from mmer_jax.data import schema
 
-# Texts of a block; ours.
-_BLOCK = 256
+# Texts of a block; ours: as many as the utterances that a process gets at once.
+_BLOCK = 64
 
 
 class EncodedTexts:
@@ -108,6 +108,8 @@ class EncodedTexts:
     if not file.exists():
       first = int(file.stem) * _BLOCK
       encoded = self.encoder.encode(self._texts[first : first + _BLOCK])
+      # Another machine may not have it yet.
+      self._folder.mkdir(parents=True, exist_ok=True)
       # Whole or absent, for other processes that look for it.
       part = file.with_suffix(f".{os.getpid()}.part")
       with part.open("wb") as opened:

@@ -92,6 +92,7 @@ class Encoder:
       UserError: It cannot be loaded, or is no encoder of text.
     """
     self.choice = choice
+    self._process = os.getpid()
     self._open()
     self.max_length = self._chosen_length()
     layers = len(self._probe())
@@ -110,14 +111,13 @@ class Encoder:
     self.version = transformers.__version__
     # Asked for by the tokenisers where a process is split after their use.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    self._process = os.getpid()
     self._tokeniser, self._model = _load(transformers, self.choice)
     self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
     self._model.to(self._device).eval()
 
   def __getstate__(self) -> dict[str, Any]:
     """Leaves the model, which is opened again, out of a copy."""
-    opened = ("_torch", "_tokeniser", "_model", "_device", "_process")
+    opened = ("_torch", "_tokeniser", "_model", "_device")
     return {k: v for k, v in self.__dict__.items() if k not in opened}
 
   def __setstate__(self, state: dict[str, Any]) -> None:
@@ -223,7 +223,8 @@ class Encoder:
     """Returns the outputs of every layer, each (b, pieces, dim)."""
     torch = self._torch
     if os.getpid() != self._process:
-      # Threads do not live on in a process that was split off.
+      # One of several that share the cores; and threads do not live on in a
+      # process that was split off.
       torch.set_num_threads(1)
       self._process = os.getpid()
     longest = max(map(len, windows))

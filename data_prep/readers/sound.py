@@ -190,6 +190,8 @@ class Sound:
     if file.exists():
       return np.load(file)
     frames = self._extract(recording)
+    # Another machine may not have it yet.
+    self._folder.mkdir(parents=True, exist_ok=True)
     # Whole or absent, for other processes that look for it.
     part = file.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as opened:

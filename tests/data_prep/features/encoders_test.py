@@ -22,8 +22,6 @@ from mmer_jax.data import shards
 from mmer_jax.data import word_vectors as word_vectors_lib
 from tests import stand_ins
 
-transformers = pytest.importorskip("transformers")
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 PIECES = (
@@ -44,14 +42,22 @@ TEXTS = (
 LIMIT = 14
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-  """The machine of the tests has other work for its cores."""
+@pytest.fixture(scope="module")
+def torch():
+  """Imported by the tests alone: collecting them takes no seconds."""
+  torch = pytest.importorskip("torch")
+  # The machine of the tests has other work for its cores.
   torch.set_num_threads(1)
+  return torch
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def transformers(torch):
+  return pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def folder(transformers, tmp_path_factory):
   path = tmp_path_factory.mktemp("tiny_bert") / "bert"
   stand_ins.encoder(path, PIECES, LIMIT)
   return path
@@ -67,12 +73,12 @@ def opened(folder):
 
 
 @pytest.fixture(scope="module")
-def model(folder):
+def model(folder, transformers):
   return transformers.AutoModel.from_pretrained(folder).eval()
 
 
 @pytest.fixture(scope="module")
-def direct(folder, model):
+def direct(folder, model, torch, transformers):
   """Every layer's output of a text alone, and the pieces' characters."""
   tokeniser = transformers.AutoTokenizer.from_pretrained(folder)
 
@@ -140,7 +146,7 @@ def test_batch_mates_change_nothing(opened):
     np.testing.assert_allclose(opened.encode([text])[0], rows, atol=1e-5)
 
 
-def test_a_long_text_is_read_in_windows(opened, direct, model):
+def test_a_long_text_is_read_in_windows(opened, direct, model, torch):
   words = "sad not happy i am sad mm anger sad i happy cloud nine".split()
   # Fifteen pieces; a window has twelve: `happy` is the first and second one of
   # the border.
@@ -305,7 +311,7 @@ def test_an_encoder_that_is_none_is_named(
   assert "\n" not in str(caught.value)
 
 
-def test_a_name_that_is_not_there_is_named(monkeypatch, tmp_path):
+def test_a_name_that_is_not_there_is_named(transformers, monkeypatch, tmp_path):
   monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
   with pytest.raises(UserError, match="no/such-model cannot be loaded"):
     encoder("no/such-model")
