@@ -16,11 +16,8 @@ _EMOTIONS = {
   "sentiment": ("negative", "neutral", "positive"),
 }
 _COLUMNS = {"emotion": "{Emotion}", "sentiment": "{Sentiment}"}
-_WORDS = (
-  ("joy", ("joy", "happiness", "happy")),
-  ("sadness", ("sadness", "sad")),
-  ("fear", ("fear", "afraid")),
-)
+# Never "scared", which stands for fear elsewhere.
+_WORDS = (("fear", ("fear", "afraid")),)
 
 
 def get_config(variant: str = "emotion") -> ml_collections.ConfigDict:

@@ -211,15 +211,17 @@ def _by_stem(arrays: arrays_lib.Arrays, ids: Sequence[str]) -> dict[str, str]:
       )
     names[stem] = name
   found: dict[str, str] = {}
+  taken: set[str] = set()
   for each in ids:
     name = names.get(_stem(each))
-    if name is not None and name in found.values():
+    if name in taken:
       raise UserError(
         f"{arrays.path}: {name!r} would be the array of {each!r} and of another"
         " utterance; expected ids that differ without folders and endings"
       )
     if name is not None:
       found[each] = name
+      taken.add(name)
   return found
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from data_prep.sources import spec as spec_lib
+from data_prep.sources import spec_defaults, utterance_tables
 from data_prep.specs import ami, iemocap, meld
 from mmer_jax.base.errors import UserError
 from tests.data_prep.conftest import make_spec
@@ -148,3 +149,41 @@ def test_labels_of_a_spec_may_be_numbers():
   spec_lib.check_spec(make_spec(label_values=((0, "happy"), (1, "sad"))))
   with pytest.raises(UserError, match="the spec is a dict, expected"):
     spec_lib.check_spec({})
+
+
+# The words that shards of these corpora have always been made with.
+WORDS = {
+  "neutral": ("neutral",),
+  "happy": ("happy", "happiness"),
+  "sad": ("sad", "sadness"),
+  "angry": ("angry", "anger"),
+  "excited": ("exciting", "excited", "excitement"),
+  "frustrated": ("frustrating", "frustrated", "frustration"),
+  "surprised": ("surprising", "surprised", "surprise"),
+  "fear": ("fear", "afraid", "scared"),
+  "disgust": ("disgust", "disgusted", "disgusting"),
+  "joy": ("joy", "happiness", "happy"),
+  "surprise": ("surprise", "surprised"),
+  "anger": ("anger", "angry"),
+  "sadness": ("sadness", "sad"),
+  "negative": ("negative", "bad"),
+  "positive": ("positive", "good"),
+}
+
+
+@pytest.mark.parametrize(
+  ("module", "variant"),
+  [(iemocap, "all"), (meld, "emotion"), (meld, "sentiment"), (ami, "full")],
+)
+def test_shipped_specs_keep_their_words(module, variant, tmp_path):
+  header = "utt_id,dialog_id,speaker,session,text,emotion,Emotion,Sentiment"
+  files = module.get_config(variant).get("files", (("", "a.csv"),))
+  for _, name in files:
+    (tmp_path / name).write_text(header)
+  path = tmp_path if "files" in module.get_config(variant) else tmp_path / name
+  tables = utterance_tables.Tables(path, files if path == tmp_path else ())
+  spec = spec_defaults.complete(module.get_config(variant), tables)
+  own = {"fear": ("fear", "afraid")} if module is meld else {}
+  assert dict(spec.emotion_words) == {
+    name: {**WORDS, **own}[name] for name in spec.emotions
+  }

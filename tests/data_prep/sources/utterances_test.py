@@ -429,14 +429,14 @@ def test_two_keys_are_a_spec(tmp_path, word_vectors):
   path = tmp_path / "My talks-2.csv"
   path.write_text(
     "ID,Speaker,Split,text,emotion\n"
-    "a,x,Train,I am,joy\nb,x,dev,happy,anger\nc,y,test,sad,\n"
+    "a,x,Train,I am,zeal\nb,x,dev,happy,anger\nc,y,test,sad,\n"
   )
   corpus = build(short_spec(), path, word_vectors, "skip")
   found = examples(corpus)
   assert corpus.name == "my_talks_2"
   assert corpus.label_type == "single"
   # Every label that a row has, sorted; an empty one is none.
-  assert corpus.emotions == ("anger", "joy")
+  assert corpus.emotions == ("anger", "zeal")
   labels = [
     None if e.labels is None else list(e.labels) for e in found.values()
   ]
@@ -451,7 +451,7 @@ def test_two_keys_are_a_spec(tmp_path, word_vectors):
   assert corpus.options["spec"]["speaker"] == "{Speaker}"
   assert corpus.options["spec"]["emotion_words"] == [
     ["anger", ["anger", "angry"]],
-    ["joy", ["joy"]],
+    ["zeal", ["zeal"]],
   ]
 
 
