@@ -110,7 +110,9 @@ def emotions(
     if each.label and each.label not in found:
       raise UserError(
         f"{each.where}: label {each.label!r} is not one of --emotions"
-        f" {', '.join(found)}"
+        f" {', '.join(found)}{errors.did_you_mean(each.label, found)};"
+        f" --label_map={each.label}=EMOTION renames it,"
+        f" --unlabelled={each.label} takes it for none"
       )
   if not found:
     raise UserError(

@@ -59,6 +59,7 @@ class Account:
     options: What shaped the result, besides the features.
     tally: What became of rows, in words, to how many.
     notes: What a user should know, a sentence each.
+    files: What was read, besides recordings.
   """
 
   name: str
@@ -67,6 +68,7 @@ class Account:
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   tally: Mapping[str, int] = dataclasses.field(default_factory=dict)
   notes: tuple[str, ...] = ()
+  files: tuple[pathlib.Path, ...] = ()
 
 
 def build(
@@ -117,7 +119,7 @@ def build(
     tally=tally,
     notes=account.notes,
     make=rows.make,
-    files=tuple(each.wav for each in utterances if each.wav is not None),
+    files=(*account.files, *filter(None, (each.wav for each in utterances))),
     **texts.corpus_fields(),
   )
 

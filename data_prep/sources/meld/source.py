@@ -2,7 +2,9 @@
 
 Words become word vectors. With --media the sound of each utterance becomes
 openSMILE's features; files that are missing, broken, badly cut or too short
-leave a row without sound, and are counted and named.
+leave a row without sound. They are counted and named, but for videos that are
+too short, which are known when ffmpeg has read them: the closing line counts
+all utterances without sound.
 """
 
 import pathlib
@@ -99,9 +101,10 @@ def build_corpus(
   Raises:
     UserError: A table or the media are not as they should be.
   """
+  paths = tables.find(given)
   lines = [
     line
-    for split, path in tables.find(given).items()
+    for split, path in paths.items()
     for line in tables.read(split, path, variant)
   ]
   tally, notes = tables.tally(lines), tables.differences(lines)
@@ -131,6 +134,7 @@ def build_corpus(
       options=options,
       tally=tally,
       notes=tuple(notes),
+      files=tuple(paths.values()),
     ),
     acoustic=acoustic,
     choice=choice,

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from data_prep.corpus import columns as columns_lib
+from data_prep.features import text_features
 from data_prep.readers import vendor_tables
+from data_prep.sources import utterances
 from mmer_jax.base.errors import UserError
+from tests.data_prep.conftest import make_spec
 
 UNITS = [f"AU{unit:02d}" for unit in range(1, 19)]
 FACE = "frame, face_id, timestamp, confidence, success, AU01_r, AU02_r\n"
@@ -59,6 +62,48 @@ def test_tables_that_are_no_frames_are_named(tmp_path, text, message):
   path.write_text(text)
   with pytest.raises(UserError, match=message):
     vendor_tables.read_frames(path)
+
+
+def test_arff_becomes_the_shards_that_csv_becomes(tmp_path, write_corpus):
+  """Through the source of tables, with a spec of both."""
+  rng = np.random.default_rng(0)
+  names = ["name", "F0 mean", "it's loud", "class"]
+  rows = [
+    [
+      f"u{row}",
+      *map(repr, rng.normal(3, 2, 2).tolist()),
+      ("hap", "sad")[row % 2],
+    ]
+    for row in range(6)
+  ]
+  rows[1][1] = ""
+  (tmp_path / "a.csv").write_text(
+    "\n".join(";".join([f"'{r[0]}'", *r[1:]]) for r in [names, *rows]).replace(
+      "'name'", "name"
+    )
+  )
+  (tmp_path / "a.arff").write_text(
+    "@relation x\n@attribute name string\n@attribute 'F0 mean' numeric\n"
+    "@attribute 'it\\'s loud' numeric\n@attribute class {hap,sad}\n@data\n"
+    + "\n".join(",".join([f"'{r[0]}'", r[1] or "?", *r[2:]]) for r in rows)
+  )
+  entry = {"columns": tuple(names[1:3]), "names": (), "padding": "none"}
+  spec = make_spec(
+    **{"id": "{name}", "text": "", "label": "{class}"},
+    features={"acoustic": entry},
+  )
+  made = [
+    write_corpus(
+      utterances.build(spec, tmp_path / name, text_features.Choice()), name[2:]
+    )
+    for name in ("a.csv", "a.arff")
+  ]
+  (csv, of_csv), (arff, of_arff) = made
+  assert arff["modalities"]["acoustic"]["columns"] == names[1:3]
+  assert csv["fingerprint"] == arff["fingerprint"]
+  assert arff["nonfinite"]["counts"] == {"acoustic": {"F0 mean": 1}}
+  for name, row in of_csv.items():
+    np.testing.assert_array_equal(row["acoustic"], of_arff[name]["acoustic"])
 
 
 def test_35_columns_are_not_facets_for_their_count():
