@@ -19,6 +19,9 @@ Example:
     --acoustic_features=covarep --visual_features=openface.h5 \
     --word_vectors=glove.840B.300d.txt --output=shards/mine
 
+  python -m data_prep.convert --source=pickle --input=mosi_data.pkl \
+    --output=shards/mosi
+
   python -m data_prep.convert --source=recordings --recipe=ravdess \
     --input=RAVDESS --word_vectors= --output=shards/ravdess
 
@@ -36,6 +39,7 @@ import rich.console
 from absl import flags
 
 from data_prep.corpus import classes, columns
+from data_prep.features import alignment
 from data_prep.readers import other_formats
 from data_prep.sources import flags as source_flags
 from data_prep.sources import registry
@@ -59,6 +63,8 @@ def convert(values: flags.FlagValues) -> None:
     other_formats.refuse(pathlib.Path(path or "."))
   workspace.refuse_existing(output)
   corpus = registry.build(values)
+  if values.acoustic_rows == alignment.WORDS:
+    corpus = alignment.by_word(corpus)
   if source != "synthetic":
     corpus = columns.drop(corpus, values.drop_columns or [], values.drop_preset)
   errors = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import soundfile
 
-from tests.data_prep.sources import ami_files, iemocap_files
+from tests.data_prep.sources import ami_files, drawn_pickles, iemocap_files
 from tests.end_to_end import import_torch_test
 
 WORDS = ("so", "you", "know", "what", "we", "did", "today", "right", "well")
@@ -41,6 +41,7 @@ def write_all(folder: pathlib.Path) -> None:
   emodb(folder / "EMO-DB" / "wav", rng)
   openface(folder / "openface.csv", rng)
   arrays(folder, rng)
+  pickles(folder)
   state_dict(folder / "model.npz", vectors)
 
 
@@ -178,6 +179,16 @@ def recordings(folder: pathlib.Path, rng: np.random.Generator) -> None:
     soundfile.write(folder / f"{row}.wav", 0.5 * sound, 16000)
     lines.append(f"{row}.wav,{sentence(rng)},s{row},{label}")
   (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
+
+
+def pickles(folder: pathlib.Path) -> None:
+  """Writes a pickle of MulT, and MISA's lists of MOSEI."""
+  drawn_pickles.save(folder, drawn_pickles.mult(), "mosei_senti_data.pkl")
+  lists = folder / "MISA" / "datasets" / "MOSEI"
+  lists.mkdir(parents=True)
+  for seed, name in enumerate(("train", "dev", "test")):
+    samples = drawn_pickles.misa(seed, width=7)
+    drawn_pickles.save(lists, samples, f"{name}.pkl")
 
 
 def arrays(folder: pathlib.Path, rng: np.random.Generator) -> None:

@@ -97,6 +97,9 @@ def build(
       "the file's streams are aligned word by word; the embedded transcripts"
       " have rows of their own"
     )
+  if with_words and _beside(family):
+    # Each word keeps its row, with a vector or without.
+    embedding = embedding._replace(oov="zero")
   names = names_lib.Names(family)
   features = text_features.open_text(
     embedding, names.texts if with_words else None, family.labels.names
@@ -176,6 +179,11 @@ def _takes_words(
   return there and not embedding.is_none
 
 
+def _beside(family: family_lib.Family) -> bool:
+  """Whether the words to embed stand beside frames, one row each."""
+  return family.has_words and "lexical" not in family.streams
+
+
 def _modalities(
   family: family_lib.Family,
   features: text_features.TextFeatures,
@@ -215,7 +223,7 @@ def _example(
     example.words = utterance.words
     return example
   example.streams.pop("lexical", None)
-  if family.has_words and "lexical" not in family.streams:
+  if _beside(family):
     _add_beside(example, utterance.words or [], features)
   else:
     features.add(example, utterance.text)

@@ -41,6 +41,7 @@ def test_samples_become_utterances(tmp_path, word_vectors):
   assert corpus.tally == {padding.MASKED.format("visual"): 1}
   assert corpus.modalities["visual"].padding == "zero_rows"
   assert corpus.modalities["lexical"].padding == "none"
+  assert corpus.text["oov_policy"] == corpus.options["oov"] == "zero"
 
 
 def test_words_stay_beside_their_frames_in_shards(
