@@ -186,6 +186,20 @@ def test_without_imputation_words_that_lack_a_modality_go(mosei):
   assert corpus.tally["of words without acoustic frames"] == 1
 
 
+def test_without_imputation_labels_that_lack_a_modality_go(mosei, tmp_path):
+  ones = {"two": (np.eye(7)[[1, 2]], [[0, 1], [1.5, 2]])}
+  labels = csd_files.write_csd(tmp_path / "labels.csd", "x", ones)
+  names = ("COVAREP", "VisualFacet42")
+  files = ",".join(str(mosei / MOSEI.format(name)) for name in names)
+  arguments = f"--input={files},{labels}", "--align=labels"
+  # Sound ends at 1.2 s, before the second label begins.
+  _, found = read_all(*arguments)
+  assert list(found["two[1]"].streams) == ["visual"]
+  corpus, complete = read_all(*arguments, "--noimpute")
+  assert list(complete) == ["two[0]"]
+  assert corpus.tally["of labels that lack a modality left out"] == 1
+
+
 @pytest.mark.parametrize(
   ("keep", "words"), [("last", "n't like"), ("first", "do n't")]
 )
