@@ -19,8 +19,8 @@ from mmer_jax.data import table_files
 
 OPENFACE, OPENSMILE = "OpenFace", "openSMILE"
 # What is not a feature. Source: OpenFace's wiki, "Output format"
-# (TadasBaltrusaitis/OpenFace); openSMILE's shared/standard_data_output.conf.inc
-# (audeering/opensmile): `class` is the label that its ARFF files end with.
+# (TadasBaltrusaitis/OpenFace); config/shared/standard_data_output.conf.inc of
+# audeering/opensmile: `class` is the label that its ARFF files end with.
 _INDEX = {
   OPENFACE: ("frame", "face_id", "timestamp", "confidence", "success"),
   OPENSMILE: ("name", "frameIndex", "frameTime", "class"),

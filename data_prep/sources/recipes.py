@@ -67,7 +67,7 @@ _RAVDESS = Recipe(
 )
 # Cao, Cooper, Keutmann, Gur, Nenkova and Verma 2014, "CREMA-D", IEEE
 # Transactions on Affective Computing 5(4); CheyneyComputerScience/CREMA-D,
-# README.md. Level X for XX is in a name of the release.
+# README.md. Copies have a name with the level X for XX.
 _CREMAD = Recipe(
   title="CREMA-D",
   name=re.compile(

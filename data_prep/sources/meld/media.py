@@ -5,7 +5,7 @@ The raw release has a video an utterance, `dia{D}_utt{U}.mp4`, in
 `test/output_repeated_splits_test`. Files of the same names that end in .wav may
 lie beside them or in their place, and are preferred.
 
-Source of the lists: declare-lab/MELD, whose README and issues name them.
+Source of the lists: the raw release that declare-lab/MELD hands on.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ from data_prep.sources import spoken
 from data_prep.sources.meld import tables
 from mmer_jax.base.errors import UserError
 
-# ffmpeg finds no sound in it.
+# The release's file is damaged.
 UNREADABLE = frozenset({tables.Key("train", 125, 3)})
 # The release has a row and no file.
 MISSING = frozenset({tables.Key("dev", 110, 7)})

@@ -9,8 +9,8 @@ from mmer_jax.base.errors import UserError
 from mmer_jax.data import table_files
 
 # Rows, dialogues and speakers of the published files (declare-lab/MELD,
-# data/MELD; rows and speakers as in Poria et al. 2019, "MELD", ACL, Table 3,
-# which counts a dialogue more, 1,039, in train).
+# data/MELD). Its README and Poria et al. 2019, "MELD", ACL, say the same, but
+# for one dialogue more, 1,039, in train.
 PUBLISHED = {
   "train": (9989, 1038, 260),
   "dev": (1109, 114, 47),
