@@ -1,8 +1,21 @@
-"""Aligns frames of sound with words, where the times of the words are known."""
+"""Aligns frames of sound with words, where the times of the words are known.
 
-from collections.abc import Sequence
+openSMILE's frame i begins at 10 i ms; its windows, of 20 to 60 ms, go on behind
+that. Alignments of speech recognisers count their frames in the same way.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from data_prep.corpus import corpus as corpus_lib
+from mmer_jax.base.errors import UserError
+
+FRAMES, WORDS = "frames", "words"
+# What the acoustic rows of a corpus are.
+ROWS = (FRAMES, WORDS)
 
 
 def word_of_frames(
@@ -83,3 +96,52 @@ def mean_by_word(
   counts = np.bincount(word[inside], minlength=count)
   means = totals / np.maximum(counts, 1)[:, None]
   return means.astype(np.float32), counts
+
+
+def by_word(corpus: corpus_lib.Corpus) -> corpus_lib.Corpus:
+  """Averages the acoustic frames of each word: a row beside each lexical row.
+
+  Frames outside of words are left out. A lexical row without a frame has a row
+  of zeros, which is padding. For systems that read modalities row by row.
+
+  Args:
+    corpus: What a source has built.
+
+  Raises:
+    UserError: Nothing says which word a frame is in.
+  """
+  if not corpus.has_acoustic_word:
+    raise UserError(
+      f"--acoustic_rows={WORDS} averages the frames of words, and nothing says"
+      f" which words those of {corpus.name} are in; expected a corpus with the"
+      " times of its words, descriptors such as --acoustic=egemaps_lld, and"
+      " text with a row for each word"
+    )
+  modalities = dict(corpus.modalities)
+  modalities["acoustic"] = dataclasses.replace(
+    modalities["acoustic"], padding=corpus_lib.ZERO_ROWS, frame_rate_hz=None
+  )
+  return dataclasses.replace(
+    corpus,
+    modalities=modalities,
+    examples=lambda: map(_averaged, corpus.examples()),
+    make=corpus.make and functools.partial(_made, corpus.make),
+    options={**corpus.options, "acoustic_rows": WORDS},
+    has_acoustic_word=False,
+  )
+
+
+def _made(
+  make: Callable[[int], corpus_lib.Example], number: int
+) -> corpus_lib.Example:
+  return _averaged(make(number))
+
+
+def _averaged(example: corpus_lib.Example) -> corpus_lib.Example:
+  streams = dict(example.streams)
+  if "acoustic" in streams:
+    count = len(streams.get("lexical", ()))
+    streams["acoustic"], _ = mean_by_word(
+      streams["acoustic"], example.acoustic_word, count
+    )
+  return dataclasses.replace(example, streams=streams, acoustic_word=None)

@@ -4,7 +4,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_prep.corpus import columns, nonfinite, text
-from data_prep.features import encoders
+from data_prep.features import alignment, encoders
 from data_prep.readers import sound
 from data_prep.sources import cmu_processed, registry, synthetic_presets
 from data_prep.sources.pickles import labels as pickle_labels
@@ -120,15 +120,7 @@ def _define_features(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   define_encoder(values)
-  flags.DEFINE_enum(
-    "acoustic",
-    "is10",
-    list(sound.ACOUSTIC),
-    "recordings, meld, iemocap, ami: a set of openSMILE's features. "
-    + "; ".join(f"{key}: {e.dim} {e.what}" for key, e in sound.ACOUSTIC.items())
-    + ". Descriptors come each 10 ms, functionals once a recording.",
-    flag_values=values,
-  )
+  _define_sound(values)
   flags.DEFINE_list(
     "name_columns",
     None,
@@ -149,6 +141,27 @@ def _define_features(values: flags.FlagValues) -> None:
     list(columns.PRESETS),
     "utterances, cmu_processed: a named set of features to leave out."
     " facet_emotion_scores: FACET's own guesses of the emotions.",
+    flag_values=values,
+  )
+
+
+def _define_sound(values: flags.FlagValues) -> None:
+  """Defines the flags of features of sound."""
+  flags.DEFINE_enum(
+    "acoustic",
+    "is10",
+    list(sound.ACOUSTIC),
+    "recordings, meld, iemocap, ami: a set of openSMILE's features. "
+    + "; ".join(f"{key}: {e.dim} {e.what}" for key, e in sound.ACOUSTIC.items())
+    + ". Descriptors come each 10 ms, functionals once a recording.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "acoustic_rows",
+    alignment.FRAMES,
+    alignment.ROWS,
+    "Where the words of acoustic frames are known (iemocap, ami, word_aligned):"
+    " frames, or their mean in each word, beside the lexical rows.",
     flag_values=values,
   )
 

@@ -1,9 +1,14 @@
 """Frames of sound and the words they are in."""
 
+import pickle
+
 import numpy as np
 import pytest
 
+from data_prep.corpus import corpus as corpus_lib
 from data_prep.features import alignment
+from mmer_jax.base.errors import UserError
+from tests.data_prep.conftest import make_corpus, make_example
 
 
 def test_a_frame_is_in_the_word_that_holds_its_middle():
@@ -62,3 +67,46 @@ def test_means_by_word_are_those_of_a_plain_loop():
     assert counts[number] == len(own)
     expected = np.mean(own, axis=0) if own else np.zeros(3)
     np.testing.assert_allclose(means[number], expected, rtol=1e-5)
+
+
+def spoken(number):
+  """Three words, the last without a frame; the second utterance is silent."""
+  word = np.array([[0, 1, -1, 0, 1], [-1] * 5][number], np.int32)
+  example = make_example(
+    str(number), np.arange(10.0).reshape(5, 2) + 1, acoustic_word=word
+  )
+  example.streams["lexical"] = np.ones((3, 4), np.float32)
+  return example
+
+
+def corpus_of_words(**changes):
+  lexical = corpus_lib.Modality(tuple("abcd"), "none")
+  acoustic = corpus_lib.Modality(("pitch", "energy"), "none", 100.0)
+  return make_corpus(
+    [spoken(0), spoken(1)],
+    modalities={"lexical": lexical, "acoustic": acoustic},
+    has_acoustic_word=True,
+    **changes,
+  )
+
+
+def test_words_become_acoustic_rows(write_corpus):
+  corpus = alignment.by_word(corpus_of_words(make=spoken))
+  manifest, examples = write_corpus(corpus)
+  # Frames 0 and 3, 1 and 4; the zeros of the third word are padding.
+  np.testing.assert_array_equal(examples["0"]["acoustic"], [[4, 5], [6, 7]])
+  assert examples["1"]["acoustic"].shape == (0, 2)
+  assert len(examples["0"]["lexical"]) == 3
+  assert "acoustic_word" not in examples["0"]
+  assert manifest["modalities"]["acoustic"]["padding"] == "zero_rows"
+  assert manifest["converter"]["options"]["acoustic_rows"] == "words"
+  assert "acoustic" not in manifest["identity"]["frame_rate_hz"]
+  made = pickle.loads(pickle.dumps(corpus.make))(0)
+  (expected, _) = corpus.examples()
+  for name, rows in expected.streams.items():
+    np.testing.assert_array_equal(made.streams[name], rows)
+
+
+def test_without_the_words_of_frames_there_are_no_rows_of_words():
+  with pytest.raises(UserError, match="nothing says which words"):
+    alignment.by_word(make_corpus([spoken(0)]))
