@@ -13,6 +13,7 @@ from tensorflow_datasets.core import example_serializer, naming
 from tensorflow_datasets.core import writer as tfds_writer
 from tensorflow_datasets.proto import tf_example_pb2
 
+from data_prep.corpus import nonfinite
 from data_prep.writing import examples as examples_lib
 from data_prep.writing import rows, statistics
 from mmer_jax.base.errors import UserError
@@ -55,20 +56,37 @@ def files(folder):
   return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("nonfinite", ["zero", "clip"])
+@pytest.mark.parametrize("policy", ["zero", "clip"])
 def test_any_number_of_processes_writes_the_same_bytes(
-  write_corpus, tmp_path, nonfinite
+  write_corpus, tmp_path, policy
 ):
   written = []
   for made, workers in ((False, 1), (True, 1), (True, 2), (False, 7)):
     name = f"{made}{workers}"
-    write_corpus(drawn(made), name, nonfinite, num_shards=3, workers=workers)
+    write_corpus(drawn(made), name, policy, num_shards=3, workers=workers)
     written.append(files(tmp_path / name))
   manifest = json.loads(written[0]["manifest.json"])
   assert manifest["normalisation"]["acoustic"]["count"] > 100
   assert manifest["nonfinite"]["counts"]["acoustic"]["pitch"] > 10
   for other in written[1:]:
     assert other == written[0]
+
+
+def test_ranges_and_counts_of_parts_are_those_of_the_whole():
+  corpus = drawn(False)
+  whole = nonfinite.Nonfinite("clip", corpus.modalities)
+  merged = nonfinite.Nonfinite("clip", corpus.modalities)
+  for start in (100, 0, 50):
+    part = nonfinite.Nonfinite("clip", corpus.modalities)
+    for number in range(start, start + 50):
+      part.observe(draw(number))
+      whole.observe(draw(number))
+    merged.merge(part.state())
+  state = merged.state()
+  assert state.keys() == whole.state().keys() and len(state) == 11
+  for name, values in whole.state().items():
+    np.testing.assert_array_equal(state[name], values)
+  assert merged.counts() == whole.counts()
 
 
 def test_statistics_are_those_of_one_pass_to_the_last_bit(write_corpus):

@@ -54,10 +54,28 @@ def test_an_interrupted_conversion_goes_on(write_corpus, tmp_path, nonfinite):
 @pytest.mark.parametrize("other", ["two", None])
 def test_another_conversion_begins_anew(write_corpus, tmp_path, other):
   interrupted(write_corpus)
-  again = _Made()
-  write_corpus(drawn(True, again), identity=other, workers=1)
+  hidden = tmp_path / ".shards.incomplete"
+  if other is None:
+    # As one without an identity would have called it.
+    (hidden / "one").rename(hidden / "unknown")
+  again, beside = _Made(), []
+
+  def make(number):
+    beside.append([path.name for path in hidden.iterdir()])
+    return again(number)
+
+  write_corpus(drawn(True, make), identity=other, workers=1)
   assert again.numbers == list(range(150))
+  assert beside[0] == [other or "unknown"]
   assert [path.name for path in tmp_path.iterdir()] == ["shards"]
+
+
+def test_without_an_identity_an_interrupted_conversion_leaves_nothing(
+  write_corpus, tmp_path
+):
+  with pytest.raises(KeyboardInterrupt):
+    write_corpus(drawn(True, _Made(130)), workers=1)
+  assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", ["npz", "records"])
