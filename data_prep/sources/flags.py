@@ -1,5 +1,7 @@
 """Defines the command line of a conversion."""
 
+import sys
+
 from absl import flags
 from ml_collections import config_flags
 
@@ -25,6 +27,10 @@ def define(values: flags.FlagValues) -> None:
   for source in registry.SOURCES.values():
     if source.define is not None:
       source.define(values)
+      # --help shows them too.
+      flags.adopt_module_key_flags(
+        sys.modules[source.define.__module__], values
+      )
 
 
 def _define_common(values: flags.FlagValues) -> None:
