@@ -139,12 +139,24 @@ def build_corpus(
       "elements": dict(sorted(counts.items())),
     },
     tally=_tally(counts, meetings, cuts, sound),
-    notes=meetings.notes(),
+    notes=(*meetings.notes(), *_too_few(cuts, crops)),
     make=rows.make,
     files=tuple({each.wav: None for each in recordings if each is not None}),
     has_acoustic_word=_has_acoustic_word(texts, sound),
     **texts.corpus_fields(),
   )
+
+
+def _too_few(
+  cuts: Sequence[cuts_lib.Cut], crops: cuts_lib.Crops | None
+) -> list[str]:
+  """Says where the corpus has fewer crops than are wanted."""
+  if crops is None or len(cuts) >= crops.count:
+    return []
+  return [
+    f"--crops={crops.count} of {crops.width:g} s were wanted, and there are"
+    f" {len(cuts)}: all are taken"
+  ]
 
 
 def _has_acoustic_word(

@@ -123,6 +123,9 @@ def test_a_crop_is_centred_on_its_middle_word(tmp_path, build):
   )
   corpus = build(crops=cuts.Crops(7.2))
   (example,) = corpus.examples()
+  assert corpus.notes[-1] == (
+    "--crops=20000 of 7.2 s were wanted, and there are 1: all are taken"
+  )
   assert example.id == "ES2002a.A.words1"
   assert example.words == ["i", "am", "happy"]
   files = cuts.find(tmp_path)
@@ -146,6 +149,7 @@ def test_crops_are_drawn_by_seed_without_replacement(tmp_path, build):
     )
   assert drawn[0] != drawn[1]
   again = build(crops=cuts.Crops(7.2, 20, 1))
+  assert not [note for note in again.notes if "wanted" in note]
   assert [e.id for e in again.examples()] == drawn[1]
   assert {name.split(".")[0] for name in drawn[0]} == {"ES2002a", "ES2002b"}
 

@@ -82,6 +82,9 @@ def test_votes_are_those_of_raters_and_never_of_actors(drawn, read):
     assert set(evaluation.votes) == {"E1", "E2", "E3"}
     assert set(evaluation.ratings) == {"E1", "E2"}
     assert set(evaluation.self_reports) <= {"F1", "M1"}
+    # A comment in brackets is no vote.
+    chosen = set().union(*evaluation.votes.values())
+    assert chosen <= set(labels.CATEGORIES.values())
     if row["label"] != "xxx":
       assert evaluation.agreement() == (row["agree"], 3)
   assert read.tally == {
