@@ -125,15 +125,22 @@ def labels_of(
   label: str,
   patterns: Sequence[tuple[str, str]],
   tables: utterance_tables.Tables,
+  flag: str = "spec.label",
 ) -> set[str]:
   """Collects the labels of the rows that match all patterns.
+
+  Args:
+    label: The template of a label.
+    patterns: Pairs of `spec.rows`.
+    tables: The tables.
+    flag: What names the template, for messages.
 
   Raises:
     UserError: They are too many for emotions.
   """
   columns = utterance_tables.columns_in(label, *(each for each, _ in patterns))
   for column in columns:
-    tables.require(column, f"spec.label is {label!r}")
+    tables.require(column, f"{flag} is {label!r}")
   seen = set()
   for row in tables.rows(columns):
     if not utterance_tables.is_chosen(row, patterns):
@@ -142,9 +149,9 @@ def labels_of(
     seen.add(value)
     if len(seen) > _MOST_LABELS:
       raise UserError(
-        f"{row.where}: spec.label is {label!r}, and that has more than"
+        f"{row.where}: {flag} is {label!r}, and that has more than"
         f" {_MOST_LABELS} different values, such as {value[:40]!r}; is it the"
-        " column of the emotions? If so, list them in spec.emotions"
+        " column of the emotions? If so, a spec lists them in spec.emotions"
       )
   return seen
 

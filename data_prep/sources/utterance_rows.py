@@ -138,7 +138,8 @@ class Rows:
     if value not in self._splits:
       raise UserError(
         f"{row.where}: split {value!r} from {self._spec.split} is not in"
-        f" spec.split_values ({', '.join(self._splits)})"
+        f" spec.split_values ({', '.join(self._splits)}); map it there, or"
+        " leave the split out, config.split = '' or --split_column="
         f"{errors.did_you_mean(value, self._splits)}"
       )
     return self._splits[value]

@@ -201,6 +201,12 @@ def make_spec(
   elif fields["label"]:
     fields.update(_label_values(fields["label"], tables, names))
     _check_known(fields["label_values"], emotions)
+    if not fields["label_values"] and not emotions:
+      raise UserError(
+        f"no row has a label in {fields['label']}; pass --emotions=happy,sad,"
+        " as the model that will be used has them, or name another"
+        " --label_column"
+      )
   elif not emotions:
     raise UserError(
       "without labels nothing names the emotions; pass --emotions=happy,sad, as"
@@ -243,7 +249,7 @@ def _label_values(
   label: str, tables: utterance_tables.Tables, names: label_names.Names
 ) -> dict[str, Any]:
   """Maps every label that a row has, and lists those that mean none."""
-  used = spec_defaults.labels_of(label, (), tables)
+  used = spec_defaults.labels_of(label, (), tables, "--label_column")
   label_names.require_used(names, used)
   gone = {_BLANK, *names.unlabelled}
   return {

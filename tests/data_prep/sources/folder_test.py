@@ -401,6 +401,34 @@ def test_a_table_without_ids_or_labels_says_which_flag(arrays, tmp_path):
   )
 
 
+@pytest.mark.parametrize(
+  ("cells", "message"),
+  [
+    (("", "", ""), "no row has a label in {label}; pass --emotions"),
+    (range(60), "--label_column is '{label}', and that has more than 50"),
+  ],
+)
+def test_labels_that_are_none_name_the_flag(arrays, tmp_path, cells, message):
+  path = tmp_path / "t.csv"
+  rows = [f"{NAMES[0]}{i or ''},{cell}" for i, cell in enumerate(cells)]
+  path.write_text("\n".join(["id,label", *rows]))
+  npz = as_npz(arrays, tmp_path / "a.npz")
+  refused(message, path, f"--acoustic_features={npz}")
+
+
+def test_a_split_of_another_name_says_how_to_go_without(arrays, tmp_path):
+  path = tmp_path / "t.csv"
+  path.write_text("id,label,split\nb_1,x,fold1\na_2,y,fold2\n")
+  npz = as_npz(arrays, tmp_path / "a.npz")
+  refused(
+    "line 2: split 'fold1' .* or --split_column=",
+    path,
+    f"--acoustic_features={npz}",
+  )
+  found = examples(build(path, f"--acoustic_features={npz}", "--split_column="))
+  assert {e.split for e in found.values()} == {""}
+
+
 def test_two_data_sets_of_an_utterance_ask_for_a_name(table, arrays, tmp_path):
   path = as_h5(arrays, tmp_path / "a.h5", "{}/audio")
   as_h5(arrays, tmp_path / "b.h5", "{}/x")
