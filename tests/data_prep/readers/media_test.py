@@ -119,5 +119,7 @@ def test_a_sound_without_a_frame_is_too_short(tmp_path):
   extract = sound.Sound("egemaps")
   for number, count in enumerate((0, 1599)):
     soundfile.write(tmp_path / "a.wav", np.zeros(count), 16000)
-    with pytest.raises(sound.TooShort, match=r"a\.wav (is empty|lasts 99.9 ms)"):
+    with pytest.raises(
+      sound.TooShort, match=r"a\.wav (is empty|lasts 99.9 ms)"
+    ):
       extract(sound.Recording(number, "list", tmp_path / "a.wav"))
