@@ -9,7 +9,6 @@ Sound is read where it lies beside: each person's headset, or the headsets'
 mix, as `MEETING/audio/MEETING.Headset-0.wav` or `MEETING.Mix-Headset.wav`.
 """
 
-import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Sequence
@@ -21,11 +20,11 @@ from absl import flags
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.corpus import text as text_lib
 from data_prep.features import alignment, text_features
-from data_prep.readers import sound as sound_lib
 from data_prep.sources import recorded
 from data_prep.sources import source as source_lib
 from data_prep.sources.ami import cuts as cuts_lib
-from data_prep.sources.ami import nxt, people
+from data_prep.sources.ami import meetings as meetings_lib
+from data_prep.sources.ami import nxt
 from mmer_jax.base.errors import UserError
 
 FLAGS = frozenset(
@@ -36,11 +35,7 @@ FLAGS = frozenset(
 )
 # What a model of IEMOCAP's four classes would be asked about.
 EMOTIONS = ("neutral", "happy", "sad", "angry")
-# What openSMILE needs at least.
-_SHORTEST = 0.1
-
 _UNNAMED = "of people without a name in meetings.xml: another in each meeting"
-_SHORT = "shorter than 0.1 s, without sound"
 
 
 def define(values: flags.FlagValues) -> None:
@@ -110,11 +105,11 @@ def build_corpus(
   counts: Counter[str] = Counter()
   files = cuts_lib.find(folder)
   cuts = cuts_lib.cut(folder, files, crops, counts)
-  meetings = _Meetings(folder, files)
+  meetings = meetings_lib.Meetings(folder, files)
   texts = text_features.open_text(
     choice, (meetings.text(cut) for cut in cuts), emotions
   )
-  recordings = meetings.recordings(cuts)
+  recordings = meetings.recordings(cuts, counts)
   sound = recorded.Recorded(recordings, acoustic)
   modalities = {**texts.modalities(), **sound.modalities()}
   if not modalities:
@@ -136,9 +131,9 @@ def build_corpus(
       "crops": crops and crops._asdict(),
       **choice.options(),
       **sound.options(),
-      "elements": dict(sorted(counts.items())),
+      "found": {what: n for what, n in sorted(counts.items()) if n},
     },
-    tally=_tally(counts, meetings, cuts, sound),
+    tally=_tally(counts, meetings, cuts),
     notes=(*meetings.notes(), *_too_few(cuts, crops)),
     make=rows.make,
     files=tuple({each.wav: None for each in recordings if each is not None}),
@@ -169,7 +164,7 @@ def _has_acoustic_word(
 class _Rows(NamedTuple):
   """Makes the examples, in any process."""
 
-  meetings: "_Meetings"
+  meetings: meetings_lib.Meetings
   cuts: Sequence[cuts_lib.Cut]
   texts: text_features.TextFeatures
   sound: recorded.Recorded
@@ -191,112 +186,19 @@ class _Rows(NamedTuple):
     return example
 
 
-class _Meetings:
-  """Reads words, people and recordings of the meetings."""
-
-  def __init__(
-    self, folder: pathlib.Path, files: Sequence[pathlib.Path]
-  ) -> None:
-    self._folder = folder
-    self._files = files
-    self._people = people.read(folder)
-    # Cuts of a file follow each other.
-    self._latest: tuple[int, list[nxt.Word | None]] = (-1, [])
-
-  def _items(self, stream: int) -> list[nxt.Word | None]:
-    """Reads a file of words; the latest one is kept."""
-    if self._latest[0] != stream:
-      items = nxt.read_words(self._files[stream]).items
-      self._latest = (stream, list(items.values()))
-    return self._latest[1]
-
-  def _agent(self, stream: int) -> tuple[str, str]:
-    return nxt.WORDS.fullmatch(self._files[stream].name).groups()
-
-  def words(self, cut: cuts_lib.Cut) -> list[nxt.Word]:
-    """Reads the words and marks of a cut."""
-    items = self._items(cut.stream)
-    return [items[place] for place in cut.places]
-
-  def text(self, cut: cuts_lib.Cut) -> str:
-    """Reads the text of a cut."""
-    return " ".join(word.text for word in self.words(cut))
-
-  def is_named(self, cut: cuts_lib.Cut) -> bool:
-    """Tells whether the person of a cut has a global name."""
-    return self._agent(cut.stream) in self._people
-
-  def example(self, cut: cuts_lib.Cut) -> corpus_lib.Example:
-    """Makes the row of a cut, as yet without features."""
-    meeting, agent = self._agent(cut.stream)
-    person = self._people.get((meeting, agent))
-    return corpus_lib.Example(
-      id=cut.id,
-      where=cut.where,
-      streams={},
-      labels=None,
-      speaker=person.name if person else f"{meeting} {agent}",
-      session=meeting,
-      dialogue=meeting,
-    )
-
-  def recordings(
-    self, cuts: Sequence[cuts_lib.Cut]
-  ) -> list[sound_lib.Recording | None]:
-    """Finds the recording of each cut; None where there is none."""
-    found: list[sound_lib.Recording | None] = []
-    streams = dict.fromkeys(cut.stream for cut in cuts)
-    wavs = {stream: self._wav(stream) for stream in streams}
-    for number, cut in enumerate(cuts):
-      wav = wavs[cut.stream]
-      if wav is None or cut.end - cut.start < _SHORTEST:
-        found.append(None)
-      else:
-        found.append(
-          sound_lib.Recording(number, cut.where, wav, cut.start, cut.end)
-        )
-    return found
-
-  def _wav(self, stream: int) -> pathlib.Path | None:
-    """Finds a person's headset, or the mix of all."""
-    meeting, agent = self._agent(stream)
-    person = self._people.get((meeting, agent))
-    channel = person.channel if person else None
-    names = [f"{meeting}.Mix-Headset.wav"]
-    if channel is not None:
-      names.insert(0, f"{meeting}.Headset-{channel}.wav")
-    places = ("", "audio", f"{meeting}/audio", f"amicorpus/{meeting}/audio")
-    for name, place in itertools.product(names, places):
-      wav = self._folder / place / name
-      if wav.is_file():
-        return wav
-    return None
-
-  def notes(self) -> tuple[str, ...]:
-    """Says what is missing altogether."""
-    if self._people:
-      return ()
-    return (
-      f"there is no {people.FILE}: a speaker is an agent of one meeting, and"
-      " people who meet several times are several speakers",
-    )
-
-
 def _tally(
   counts: Counter[str],
-  meetings: _Meetings,
+  meetings: meetings_lib.Meetings,
   cuts: Sequence[cuts_lib.Cut],
-  sound: recorded.Recorded,
 ) -> dict[str, int]:
   """Counts what was left out or guessed, in words."""
   left_out = (
     *(cuts_lib.WITHOUT_WORDS, cuts_lib.WITHOUT_SEGMENTS),
     *(nxt.WITHOUT_TIMES, nxt.WITHOUT_LINK),
+    *(meetings_lib.SHORT, meetings_lib.CUT_SHORT),
   )
   tally = {what: counts[what] for what in left_out}
   tally[_UNNAMED] = sum(not meetings.is_named(cut) for cut in cuts)
-  if sound.modalities():
-    tally[_SHORT] = sum(cut.end - cut.start < _SHORTEST for cut in cuts)
   return {what: count for what, count in tally.items() if count}
 
 

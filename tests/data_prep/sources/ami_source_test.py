@@ -191,7 +191,7 @@ def test_segments_are_rows_of_people_in_meetings(tmp_path, build):
     cuts.WITHOUT_SEGMENTS: 1,
     "of people without a name in meetings.xml: another in each meeting": 1,
   }
-  assert corpus.options["elements"]["vocalsound"] == 2
+  assert corpus.options["found"]["vocalsound"] == 2
   assert not corpus.notes and corpus.total == 4
 
 
@@ -256,6 +256,33 @@ def test_a_crop_has_as_many_frames_whatever_its_words(build, sounding):
     len(e.streams["acoustic"]) for e in build(crops=cuts.Crops(1.6)).examples()
   }
   assert len(lengths) == 1
+
+
+def test_a_cut_behind_the_end_of_its_recording_is_counted(
+  tmp_path, build, sounding
+):
+  # 3 s: the middle one is cut at its end, the last one has nothing.
+  ami_files.segments(
+    tmp_path, "ES2002a.A", (1, 2, 0, 1), (2.5, 3.5, 2, 2), (2.95, 9, 3, 3)
+  )
+  (tmp_path / "segments" / "ES2002a.B.segments.xml").unlink()
+  corpus = build()
+  lengths = [
+    len(e.streams["acoustic"]) if "acoustic" in e.streams else 0
+    for e in corpus.examples()
+  ]
+  assert lengths[0] > 90 and 40 < lengths[1] < 60 and lengths[2] == 0
+  assert corpus.tally == {
+    cuts.WITHOUT_SEGMENTS: 1,
+    "shorter than 0.1 s, without sound": 1,
+    "that end with their recording, earlier than they should": 1,
+  }
+
+
+def test_a_file_that_is_no_sound_is_named(build, sounding):
+  (sounding / "ES2002a.Headset-3.wav").write_bytes(b"RIFF")
+  with pytest.raises(UserError, match="Headset-3.wav cannot be read as sound"):
+    build()
 
 
 @pytest.mark.parametrize(
