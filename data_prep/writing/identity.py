@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from absl import flags
 
 import data_prep
 from data_prep.corpus import corpus as corpus_lib
+from data_prep.writing import workspace
 from mmer_jax.base import version
 
 # What changes nothing of what comes out.
@@ -36,15 +37,11 @@ def of(values: flags.FlagValues, corpus: corpus_lib.Corpus) -> str:
   """
   # absl's own flags, such as --verbosity, are in there too and do no harm.
   chosen = {name: values[name].value for name in values if name not in _HOW}
-  named = [
-    pathlib.Path(value)
-    for value in chosen.values()
-    if isinstance(value, str) and value
-  ]
+  named = {path for value in chosen.values() for path in _paths(value)}
   parts = {
     "flags": {name: str(value) for name, value in chosen.items()},
     "corpus": _description(corpus),
-    "files": _states([*named, *corpus.files]),
+    "files": _states(named.union(corpus.files)),
     "code": _code(),
     "version": version.__version__,
     "packages": {name: _package(name) for name in _PACKAGES},
@@ -69,13 +66,23 @@ def _description(corpus: corpus_lib.Corpus) -> dict[str, Any]:
   }
 
 
+def _paths(value: Any) -> Iterator[pathlib.Path]:
+  """Yields what may be a path in a flag's value: PATH,PATH and FILE:NAME."""
+  for text in value if isinstance(value, list | tuple) else [value]:
+    for each in text.split(",") if isinstance(text, str) else ():
+      for path in (text, each, each.rpartition(":")[0]):
+        if path:
+          yield pathlib.Path(path)
+
+
 def _states(paths: Iterable[pathlib.Path]) -> list[tuple[Any, ...]]:
   """Describes files, and what is below folders, without reading them."""
   states = []
   for path in paths:
     # Not pathlib's: it raises for text that is too long to be a path.
     for each in [path, *(path.rglob("*") if os.path.isdir(path) else ())]:
-      if os.path.isfile(each):
+      # An output below the input has its own hidden folder there.
+      if os.path.isfile(each) and not workspace.is_hidden(each):
         state = each.stat()
         states.append(
           (

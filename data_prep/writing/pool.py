@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import process
@@ -20,7 +21,9 @@ _function: Callable[[Any], None] | None = None
 
 def cores() -> int:
   """Counts the cores that this process may use."""
-  return len(os.sched_getaffinity(0))
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 class Task(Protocol):
@@ -99,6 +102,8 @@ def _start(function: Callable[[Any], None]) -> None:
   """Prepares a process, which ends when the conversion does."""
   global _function
   _function = function
+  # Control-C is for the conversion, which lets what is begun be ended.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from mmer_jax.base.errors import UserError
 
 _UNKNOWN = "unknown"
+_SUFFIX = ".incomplete"
 
 
 def refuse_existing(output: pathlib.Path) -> None:
@@ -28,6 +29,13 @@ def refuse_existing(output: pathlib.Path) -> None:
       f"output {output} exists and is not empty; remove it or give --output"
       " another folder"
     )
+
+
+def is_hidden(path: pathlib.Path) -> bool:
+  """Says whether a path is below the hidden folder of any conversion."""
+  return any(
+    part.startswith(".") and part.endswith(_SUFFIX) for part in path.parts
+  )
 
 
 @contextlib.contextmanager
@@ -49,7 +57,7 @@ def workspace(
   """
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
-    hidden = output.parent / f".{output.name}.incomplete"
+    hidden = output.parent / f".{output.name}{_SUFFIX}"
     hidden.mkdir(exist_ok=True)
     lock = os.open(hidden, os.O_RDONLY)
   except OSError as error:

@@ -140,10 +140,23 @@ def test_an_identity_is_of_flags_files_and_corpus(tmp_path):
     assert of() != before
 
 
+@pytest.mark.parametrize("value", ["{0},{1}", "{1}:key", "[x],{0}:key,{1}"])
+def test_paths_stand_in_lists_and_before_keys(tmp_path, value):
+  one, two = tmp_path / "one", tmp_path / "two"
+  one.write_text("")
+  two.write_text("")
+  values = parsed(f"--input={value.format(one, two)}")
+  before = identity.of(values, make_corpus(()))
+  two.write_text("more")
+  assert identity.of(values, make_corpus(())) != before
+
+
 def test_a_folder_is_its_files(tmp_path):
   (tmp_path / "below").mkdir()
   values = parsed(f"--input={tmp_path}")
   before = identity.of(values, make_corpus(()))
+  (tmp_path / ".shards.incomplete").mkdir()
+  (tmp_path / ".shards.incomplete" / "part").touch()
   assert identity.of(values, make_corpus(())) == before
   (tmp_path / "below" / "new").touch()
   assert identity.of(values, make_corpus(())) != before
