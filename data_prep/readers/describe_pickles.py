@@ -7,6 +7,7 @@ own name, `[]` for each of a collection: `[]/0` is the first entry of all tuples
 of a list. Nothing is cut: what is alike is summed up instead.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -286,11 +287,7 @@ def _summary(values: list[Any]) -> dict[str, Any]:
   """Sums up values: their range, or which texts there are."""
   low, high, nonfinite, numbers = np.inf, -np.inf, 0, False
   texts: dict[str, int] = {}
-  for value in values:
-    if isinstance(value, _CONTAINERS):
-      # Deeper than is gone into.
-      continue
-    array = np.asarray(value)
+  for array in _arrays(values):
     if array.dtype.kind in "fiub":
       numbers = True
       array = array.astype(np.float64, copy=False)
@@ -311,3 +308,16 @@ def _summary(values: list[Any]) -> dict[str, Any]:
   if len(texts) > _DISTINCT:
     return {"distinct": len(texts), "first": next(iter(texts))}
   return {"distinct": len(texts), "values": texts} if texts else {}
+
+
+def _arrays(values: list[Any]) -> Iterator[np.ndarray]:
+  """Makes arrays of the values: one of numbers, which may be millions."""
+  if values and _kind(values[0]) in ("int", "float"):
+    # Python's numbers may be too large for any array.
+    with contextlib.suppress(OverflowError):
+      yield np.array(values, np.float64)
+    return
+  for value in values:
+    # Deeper than is gone into.
+    if not isinstance(value, _CONTAINERS):
+      yield np.asarray(value)

@@ -44,6 +44,17 @@ def test_samples_become_utterances(tmp_path, word_vectors):
   assert corpus.text["oov_policy"] == corpus.options["oov"] == "zero"
 
 
+def test_a_piece_without_a_vector_takes_no_part_in_its_word(
+  tmp_path, word_vectors
+):
+  (inputs, label, name), *others = drawn_pickles.misa()
+  words = ["zzz-happy", "don't-zzz", *["i"] * (len(inputs[3]) - 2)]
+  samples = [((*inputs[:3], words), label, name), *others]
+  corpus = build(save(tmp_path, samples), word_vectors)
+  lexical = examples(corpus)["vid0[0]"].streams["lexical"]
+  np.testing.assert_array_equal(lexical[:2], [[0, 0, 1], [1, 1, 0]])
+
+
 def test_words_stay_beside_their_frames_in_shards(
   tmp_path, word_vectors, write_corpus
 ):

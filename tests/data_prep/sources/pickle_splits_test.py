@@ -213,6 +213,15 @@ def test_lengths_say_what_is_real(tmp_path, side):
   assert {m.padding for m in corpus.modalities.values()} == {"none"}
 
 
+def test_zeros_as_long_as_they_say_are_an_absent_stream(tmp_path):
+  content = drawn_pickles.mmsa(aligned=False)
+  content["test"]["vision"][1] = 0
+  content["train"]["vision_lengths"][0] = 0
+  found = examples(build(save(tmp_path, content)))
+  for name in ("test0$_$1", "train0$_$0"):
+    assert set(found[name].streams) == {"lexical", "acoustic"}
+
+
 def test_rows_that_contradict_a_length_are_counted(tmp_path):
   content = drawn_pickles.mmsa(aligned=False)
   content["test"]["audio"][0] = 1
