@@ -109,19 +109,27 @@ def _read_folder(path: pathlib.Path, choice: labels.Choice) -> family.Family:
       " train.pkl, dev.pkl, test.pkl of MISA, or MELD's pickles"
     )
   contents: dict[pathlib.Path, Any] = {}
+  others: dict[str, str] = {}
   for each in files:
     content = unpickle.load(each)
-    if not _is_part(content):
-      # Before the next: each may be as large as the memory.
-      raise UserError(
-        f"{path} holds {', '.join(each.name for each in files)}, and"
-        f" {each.name} is no part of one corpus; expected the train.pkl,"
-        " dev.pkl, test.pkl of MISA or MELD's data_emotion.p with its features;"
-        " give one file"
-      )
-    contents[each] = content
+    if _is_part(content):
+      contents[each] = content
+    else:
+      others[each.name] = members.phrase(content)
   if any(meld.matches(each) for each in contents.values()):
-    return _read_meld(path, contents, choice)
+    found = _read_meld(path, contents, choice)
+    found.notes += [
+      f"{name} is not read: it holds {what}" for name, what in others.items()
+    ]
+    return found
+  if others:
+    name, what = next(iter(others.items()))
+    raise UserError(
+      f"{path} holds {', '.join(each.name for each in files)}, and {name} is no"
+      f" part of one corpus: it holds {what}; expected the train.pkl, dev.pkl,"
+      " test.pkl of MISA or MELD's data_emotion.p with its features; give one"
+      " file"
+    )
   return _read_lists(path, contents, choice)
 
 

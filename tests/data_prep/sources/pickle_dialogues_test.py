@@ -196,7 +196,11 @@ def test_melds_features_are_read_beside_its_data(tmp_path):
       np.testing.assert_array_equal(
         example.streams["acoustic"], vector.astype(np.float32)[None]
       )
-  assert absent == 1
+  assert absent == 1 and not corpus.notes
+  # What its authors' folder holds beside, by dialogue.
+  save(tmp_path, [{"0": np.ones((3, 4))}] * 3, "text_emotion.pkl")
+  (note,) = build(tmp_path).notes
+  assert note.startswith("text_emotion.pkl is not read: it holds a list of 3")
   text = drawn_pickles.meld_features(1, dim=3)
   save(tmp_path, text, "text_glove_average_emotion.pkl")
   corpus = build(tmp_path)
