@@ -120,7 +120,7 @@ def check_spec(
       )
   for modality, entry in spec.get("features", {}).items():
     _check_features(modality, entry)
-  _check_crop(spec)
+  _check_crop(spec, has_arrays)
   if spec.get("text") and "lexical" in spec.get("features", {}):
     raise UserError(
       "spec.text and spec.features.lexical are both the lexical modality;"
@@ -302,7 +302,7 @@ def _check_features(modality: str, entry: Any) -> None:
     )
 
 
-def _check_crop(spec: ml_collections.ConfigDict) -> None:
+def _check_crop(spec: ml_collections.ConfigDict, has_arrays: bool) -> None:
   crop = spec.get("crop", {})
   _check_keys("spec.crop", crop.keys(), CROP_KEYS)
   for key, value in crop.items():
@@ -311,7 +311,8 @@ def _check_crop(spec: ml_collections.ConfigDict) -> None:
         f"spec.crop.{key} is {_shown(value)}, expected a number of words, 0"
         " for none"
       )
-    if value and (spec.get("features") or not spec.get("text")):
+    has_features = has_arrays or spec.get("features")
+    if value and (has_features or not spec.get("text")):
       raise UserError(
         f"spec.crop.{key} is {value}, but only rows of text alone can be"
         " cropped; set it to 0"

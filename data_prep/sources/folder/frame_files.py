@@ -82,12 +82,25 @@ def load(path: pathlib.Path, mmap_mode: str | None = None) -> np.ndarray:
         if version == (1, 0)
         else np.lib.format.read_array_header_2_0(file)
       )
-    npz_files.check_kind(path, path.stem, npz_files.Header(*header))
+    _refuse_objects(path, npz_files.Header(*header))
     return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
   except npz_files.DAMAGE as error:
     if isinstance(error, UserError):
       raise
     raise unreadable(str(path), error) from error
+
+
+def _refuse_objects(path: pathlib.Path, header: npz_files.Header) -> None:
+  """Refuses arrays of objects, mostly of arrays of several lengths."""
+  if header.dtype.hasobject:
+    raise UserError(
+      f"{path} holds pickled Python objects, which may run code and are never"
+      " loaded; if you trust it, `import numpy;"
+      f" numpy.savez({path.stem + '.npz'!r}, **{{str(i): each for i, each in"
+      f" enumerate(numpy.load({path.name!r}, allow_pickle=True))}})` writes an"
+      " array for each, named by its number, as the table's ids have to be then"
+    )
+  npz_files.check_kind(path, path.stem, header)
 
 
 def unreadable(where: str, error: BaseException) -> UserError:

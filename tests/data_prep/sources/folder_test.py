@@ -429,6 +429,23 @@ def test_a_split_of_another_name_says_how_to_go_without(arrays, tmp_path):
   assert {e.split for e in found.values()} == {""}
 
 
+def test_texts_beside_arrays_are_not_cropped(arrays, tmp_path, word_vectors):
+  spec = tmp_path / "spec.py"
+  spec.write_text(
+    "import ml_collections\n\n\ndef get_config():\n"
+    "  return ml_collections.ConfigDict({'label': '{label}', 'text': '{text}',"
+    " 'crop': {'max_words': 2}})\n"
+  )
+  (tmp_path / "t.csv").write_text("id,label,text\nb_1,x,I am sad\n")
+  npz = as_npz(arrays, tmp_path / "a.npz")
+  refused(
+    "spec.crop.max_words is 2, but only rows of text alone",
+    tmp_path / "t.csv",
+    *(f"--acoustic_features={npz}", f"--spec={spec}"),
+    f"--word_vectors={word_vectors}",
+  )
+
+
 def test_two_data_sets_of_an_utterance_ask_for_a_name(table, arrays, tmp_path):
   path = as_h5(arrays, tmp_path / "a.h5", "{}/audio")
   as_h5(arrays, tmp_path / "b.h5", "{}/x")
@@ -531,7 +548,7 @@ def test_drawn_files_are_converted(data_dir, tmp_path, capsys):
   )
   assert "acoustic" not in read[names[2]].streams
   refused(
-    "pickled Python objects",
+    r"pickled Python objects.* numpy.savez\('bert_frames_object.npz', ",
     table,
     f"--acoustic_features={layouts / 'bert_frames_object.npy'}",
   )
