@@ -30,6 +30,8 @@ def base() -> ml_collections.ConfigDict:
   config.training.early_stopping = 10
   config.training.select = "unweighted_accuracy"
   config.optimizer.learning_rate = 2e-3
+  # Epochs of small corpora are shorter than saving them.
+  config.checkpoint.every_epochs = 5
   config.benchmark.emotions = 4
   return config
 

@@ -24,9 +24,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   config.system = "lf_lstm"
   config.model = ml_collections.ConfigDict()
   config.model.hidden = ml_collections.ConfigDict(
-    {"lexical": 32, "acoustic": 64, "visual": 32}
+    {"lexical": 32, "acoustic": 32, "visual": 32}
   )
-  config.model.layers = 2
+  config.model.layers = 1
   config.model.dropout = 0.3
   config.model.bidirectional = True
   if variant == "smoke":

@@ -25,7 +25,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
   config = own_common.base()
   mtee_common.model(config)
   # 0: as wide as the word vectors.
-  config.model.hidden.update(lexical=0, acoustic=64, visual=32)
+  config.model.hidden.update(lexical=0, acoustic=32, visual=32)
+  config.model.layers = 1
   config.model.dropout = 0.3
   if variant == "smoke":
     own_common.smoke(config)

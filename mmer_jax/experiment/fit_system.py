@@ -81,9 +81,8 @@ def _dae_mmd(
 ) -> tuple[str, ...]:
   """Gives features of whole utterances a dense auto-encoder."""
   dense, sequence = config.model.dense, config.model.sequence
-  for name in config.data.modalities:
-    if name not in sequence or sequence[name].steps:
-      continue
+  for name in [name for name, part in sequence.items() if not part.steps]:
+    # 1 where it is not read.
     sequence[name].steps = _frames(config, shapes, name)
     if sequence[name].steps == 1:
       dense[name] = tuple(dense.acoustic)
