@@ -475,6 +475,45 @@ def test_a_folder_of_another_format_names_the_way(table, tmp_path):
   refused("x.csv and x.npy are both of", table, f"--acoustic_features={folder}")
 
 
+def damaged(content, rng):
+  """Some bytes changed, cut out or put in."""
+  content = bytearray(content)
+  for _ in range(rng.integers(1, 4)):
+    at = int(rng.integers(len(content)))
+    if rng.random() < 0.5:
+      content[at] ^= 1 << int(rng.integers(8))
+    else:
+      content[at : at + int(rng.integers(3))] = rng.bytes(rng.integers(4))
+  return bytes(content)
+
+
+@pytest.mark.parametrize("layout", ["npz", "h5", "npy", "csv"])
+def test_damaged_arrays_are_read_or_one_line(table, arrays, tmp_path, layout):
+  rng = np.random.default_rng(0)
+  if layout == "npz":
+    path = file = as_npz(arrays, tmp_path / "a.npz")
+  elif layout == "h5":
+    path = file = as_h5(arrays, tmp_path / "a.h5", "{}/feat")
+  else:
+    path = (as_npy if layout == "npy" else as_csv)(arrays, tmp_path / "x")
+    file = path / f"b_1.{layout}"
+  whole = file.read_bytes()
+  for _ in range(40):
+    file.write_bytes(damaged(whole, rng))
+    try:
+      found = examples(build(table, f"--acoustic_features={path}"))
+    except UserError as error:
+      assert "\n" not in str(error)
+      continue
+    if layout == "npz":
+      # Every array has a checksum there.
+      for name, example in found.items():
+        if "acoustic" in example.streams:
+          np.testing.assert_array_equal(
+            example.streams["acoustic"], arrays[name]
+          )
+
+
 def test_labels_of_MERBench_are_unpickled_with_care(arrays, tmp_path):
   path = tmp_path / "label-6way.npz"
   train = {
