@@ -9,7 +9,12 @@ import h5py
 import numpy as np
 import soundfile
 
-from tests.data_prep.sources import ami_files, drawn_pickles, iemocap_files
+from tests.data_prep.sources import (
+  ami_files,
+  csd_files,
+  drawn_pickles,
+  iemocap_files,
+)
 from tests.end_to_end import import_torch_test
 
 WORDS = ("so", "you", "know", "what", "we", "did", "today", "right", "well")
@@ -35,6 +40,7 @@ def write_all(folder: pathlib.Path) -> None:
   iemocap_release(folder / "IEMOCAP_full_release", rng)
   ami_annotations(folder / "ami_public_manual_1.6.2", rng)
   cmu(folder / "cmu-mosei", rng)
+  csd(folder, rng)
   word_aligned(folder / "word_aligned.npz", rng)
   recordings(folder, rng)
   meld_media(folder / "MELD.Raw" / "train" / "train_splits", rng)
@@ -118,6 +124,34 @@ def ami_annotations(folder: pathlib.Path, rng: np.random.Generator) -> None:
     ami_files.segments(folder, f"ES2002a.{agent}", (0, 60, 0, 59))
 
 
+def csd(folder: pathlib.Path, rng: np.random.Generator) -> None:
+  """Twelve recordings of CMU-MOSEI, three segments each, and their folds."""
+  names = [f"video_{number}" for number in range(12)]
+  entries = {
+    "TimestampedWords": [csd_files.words_of("sp", *WORDS) for _ in names],
+    "COVAREP": [csd_files.frames_of(50, 74) for _ in names],
+    "VisualFacet42": [csd_files.frames_of(50, 35) for _ in names],
+    "Labels": [
+      (
+        np.column_stack([np.zeros(3), rng.integers(0, 3, size=(3, 6))]),
+        [[0.0, 2.0], [2.0, 3.5], [3.5, 5.0]],
+      )
+      for _ in names
+    ],
+  }
+  (folder / "CMU_MOSEI").mkdir()
+  for key, values in entries.items():
+    csd_files.write_csd(
+      folder / "CMU_MOSEI" / f"CMU_MOSEI_{key}.csd",
+      key,
+      dict(zip(names, values, strict=True)),
+    )
+  (folder / "cmu_mosei_std_folds.py").write_text(
+    f"standard_train_fold={names[:6]}\nstandard_valid_fold={names[6:9]}\n"
+    f"standard_test_fold={names[9:]}\n"
+  )
+
+
 def meld(folder: pathlib.Path, rng: np.random.Generator) -> None:
   """The three official files of texts and labels."""
   folder.mkdir(parents=True)
@@ -171,13 +205,14 @@ def word_aligned(path: pathlib.Path, rng: np.random.Generator) -> None:
 
 
 def recordings(folder: pathlib.Path, rng: np.random.Generator) -> None:
-  """Two tones and a list of them."""
+  """Eight tones of four speakers and a list of them."""
   time = np.arange(8000) / 16000
   lines = ["wav,text,speaker,label"]
-  for row, (label, pitch) in enumerate((("happy", 240), ("sad", 110))):
+  kinds = (("happy", 240), ("sad", 110)) * 4
+  for row, (label, pitch) in enumerate(kinds):
     sound = np.sin(2 * np.pi * pitch * time) + 0.01 * rng.normal(size=8000)
     soundfile.write(folder / f"{row}.wav", 0.5 * sound, 16000)
-    lines.append(f"{row}.wav,{sentence(rng)},s{row},{label}")
+    lines.append(f"{row}.wav,{sentence(rng)},s{row // 2},{label}")
   (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
 
 

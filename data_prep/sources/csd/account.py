@@ -20,18 +20,18 @@ def in_split(split: str, corpus: str) -> str:
   """Names the count of a split's segments, beside the published one."""
   published = ""
   if corpus == roles.MOSEI:
-    published = f" ({PUBLISHED[split]} are published)"
+    published = f" (published: {PUBLISHED[split]})"
   return f"of labels in {split}{published}"
 
 
-def finish(tally: Counter[str]) -> None:
+def finish(tally: Counter[str], corpus: str) -> None:
   """Leaves out of a tally what nothing became of; splits stand first."""
   counts = {what: count for what, count in tally.items() if count}
+  splits = [in_split(split, corpus) for split in PUBLISHED]
   tally.clear()
-  for first in (True, False):
-    for what, count in counts.items():
-      if what.startswith("of labels in ") is first:
-        tally[what] = count
+  for what in (*splits, *counts):
+    if what in counts:
+      tally[what] = counts[what]
 
 
 def options(

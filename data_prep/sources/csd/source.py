@@ -80,7 +80,7 @@ def build(
     tally.update(labelled.tally)
     yield from _examples(parts, tally)
     labels.check(str(sequences[roles.LABELS].path))
-    account.finish(tally)
+    account.finish(tally, found.corpus)
 
   modalities = _modalities(parts)
   return corpus.Corpus(

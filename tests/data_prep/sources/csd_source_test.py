@@ -416,8 +416,8 @@ def test_cut_streams_are_the_sdks_tensors_without_their_padding(
       np.testing.assert_array_equal(
         rows, np.array(expected[fold][name], np.float32)
       )
-  assert corpus.tally["of labels in train (16327 are published)"] == 2
-  assert corpus.tally["of labels in test (4662 are published)"] == 1
+  assert corpus.tally["of labels in train (published: 16327)"] == 2
+  assert corpus.tally["of labels in test (published: 4662)"] == 1
   assert corpus.tally["of labels of recordings in no fold left out"] == 1
 
 
