@@ -178,8 +178,8 @@ def _time(element: ElementTree.Element, key: str, where: str) -> float | None:
   text = element.get(key)
   if not text:
     return None
-  # Neither blanks nor "nan" are times.
-  if not re.fullmatch(r"\d+(\.\d*)?([eE]-?\d+)?", text):
+  # Neither blanks nor "nan" are times, nor what is beyond all numbers.
+  if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?([eE]-?[0-9])?", text):
     raise UserError(f"{where}: {key} {text!r}, expected seconds")
   return float(text)
 

@@ -38,6 +38,7 @@ from mmer_jax.data import text_files
 # Frames in a second.
 RATE_HZ = 100
 _PRONUNCIATION = re.compile(r"\(\d+\)$")
+_FRAME = re.compile(r"[0-9]{1,9}")
 _PART = re.compile(r"[^\W_]+")
 
 # What became of words.
@@ -109,10 +110,10 @@ def read(path: pathlib.Path, tally: Counter[str]) -> list[Segment]:
 
 def _segment(fields: Sequence[str], where: str) -> Segment | None:
   """Reads a line; None for what is no word."""
-  if not (fields[0].isdecimal() and fields[1].isdecimal()):
+  if not all(_FRAME.fullmatch(field) for field in fields[:2]):
     raise UserError(
-      f"{where}: {' '.join(fields)!r}, expected first frame, last frame, score"
-      " and word"
+      f"{where}: {' '.join(fields)[:60]!r}, expected first frame, last frame,"
+      " score and word"
     )
   first, last = int(fields[0]), int(fields[1])
   if last < first:

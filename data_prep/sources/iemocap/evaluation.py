@@ -25,14 +25,14 @@ from data_prep.sources.iemocap import labels as labels_lib
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import text_files
 
-_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_NUMBER = r"\s*(-?[0-9]{1,9}(?:\.[0-9]+)?)\s*"
 _HEAD = re.compile(
   rf"\[{_NUMBER}-{_NUMBER}\]\s+(\S+)\s+(\S+)"
   rf"\s+\[{_NUMBER},{_NUMBER},{_NUMBER}\]"
 )
 _LINE = re.compile(r"([CA])-([EFM]\d*)\s*:(.*)")
 _RATING = re.compile(
-  r"val\s*([\d.]*)\s*;\s*act\s*([\d.]*)\s*;\s*dom\s*([\d.]*)\s*;?"
+  r"val\s*([0-9.]*)\s*;\s*act\s*([0-9.]*)\s*;\s*dom\s*([0-9.]*)\s*;?"
 )
 # Session and the partner with markers, name of the dialogue, who speaks, turn.
 _ID = re.compile(r"(Ses(\d\d)[FM]_\w+)_([FM])(\d\w*)")

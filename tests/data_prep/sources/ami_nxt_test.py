@@ -111,6 +111,7 @@ def test_a_file_that_is_no_safe_xml_is_named(tmp_path, content, message):
   [
     ([("a", "nan", 1)], "words0: starttime 'nan', expected seconds"),
     ([("a", -1, 1)], "starttime '-1'"),
+    ([("a", 1, "1e99")], "endtime '1e99'"),
     ([("a", "1,5", 2)], "starttime '1,5'"),
   ],
 )

@@ -170,6 +170,7 @@ def test_words_that_neither_side_knows_change_no_other_word():
     ("x 5 -1 ME", "line 2: 'x 5 -1 ME', expected first frame, last frame"),
     ("7 5 -1 ME", "a word from frame 7 to 5"),
     ("-7 5 -1 ME", "'-7 5 -1 ME'"),
+    (f"7 {'9' * 5000} -1 ME", "expected first frame, last frame"),
   ],
 )
 def test_a_damaged_alignment_is_named(tmp_path, line, message):
