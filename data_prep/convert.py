@@ -9,6 +9,10 @@ Example:
     --word_vectors=glove.840B.300d.txt --drop_preset=facet_emotion_scores \
     --output=shards/mosei
 
+  python -m data_prep.convert --source=csd --input=CMU_MOSEI \
+    --folds=cmu_mosei_std_folds.py --word_vectors=glove.840B.300d.txt \
+    --output=shards/mosei
+
   python -m data_prep.convert --source=word_aligned \
     --input=iemocap_word_aligned.npz --output=shards/word_aligned
 

@@ -1,7 +1,7 @@
 """Describes a file of features or a folder of shards, or compares two.
 
-Reads .npz, .csv, .tsv, .arff, also .gz, .jsonl, .h5, .pkl (arrays only), word
-vectors in GloVe's text format, folders in the layout of CMU's processed data,
+Reads .npz, .csv, .tsv, .arff, also .gz, .jsonl, .h5, .pkl (arrays only), .csd,
+word vectors in GloVe's text format, folders of CMU's processed data or of .csd,
 IEMOCAP's release, AMI's annotations, MELD, folders of recordings whose names
 are labels, and shards, whose sizes and checksums it compares with the manifest.
 Of shards it counts the texts and features that stand on two sides of a split.
@@ -27,6 +27,8 @@ from absl import flags
 from data_prep.readers import compare, describe, describe_tables, suggest_spec
 from mmer_jax.base import cli
 from mmer_jax.base.errors import UserError
+
+_WIDEST = 10_000
 
 
 def main(argv: Sequence[str]) -> None:
@@ -69,6 +71,11 @@ def _show_description(path: pathlib.Path, *, as_json: bool) -> None:
   else:
     console = rich.console.Console()
     for table in describe_tables.tables_of(description):
+      if not console.is_terminal:
+        # A row stays one line in a file or a pipe, which have no width.
+        widest = console.options.update(width=_WIDEST)
+        natural = console.measure(table, options=widest).maximum
+        console.width = max(console.width, natural)
       console.print(table)
   if description.get("damaged"):
     raise UserError(
