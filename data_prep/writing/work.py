@@ -8,7 +8,7 @@ from data_prep.writing import options as options_lib
 
 # Ours: fewer utterances are ready before a second process is.
 _FEW_MADE = 64
-_FEW_READ = 4096
+_FEW_READ = 20_000
 
 
 def prepare(
