@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rich.console
 
+from data_prep import inspect
 from data_prep.readers import describe, describe_tables
 from mmer_jax.base.errors import UserError
 from tests.data_prep.sources import drawn_pickles
@@ -232,6 +233,15 @@ def test_the_drawn_files_have_a_line_a_member(data_dir, name, layout, count):
     assert found["columns"]["/4"]["holds"] == (
       "dict of 20 dialogues, each a list of 5 to 11 arrays (1582,)"
     )
+
+
+def test_a_pipe_has_no_width_that_folds_a_line(tmp_path, capsys, monkeypatch):
+  monkeypatch.setenv("COLUMNS", "30")
+  path = drawn_pickles.save(tmp_path, drawn_pickles.dialogues())
+  inspect._show_description(path, as_json=False)
+  printed = capsys.readouterr().out
+  assert "dict of 3 dialogues, each a list of " in printed
+  assert len(printed.strip().splitlines()) == 9 + 5
 
 
 def test_the_pooled_videos_are_described_though_of_no_layout(data_dir):
