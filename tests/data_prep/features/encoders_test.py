@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from absl import flags
 
 from data_prep import convert, encode_words
@@ -140,10 +141,11 @@ def test_a_word_knows_its_neighbours(opened):
 
 
 def test_batch_mates_change_nothing(opened):
-  texts = [" ".join(["sad", "happy"] * n) for n in (1, 2)] * 40
-  together = opened.encode(texts)
-  for text, rows in zip(texts[:2], together[:2], strict=True):
-    np.testing.assert_allclose(opened.encode([text])[0], rows, atol=1e-5)
+  # Of 1 to 3 pieces in turn: most batches have padding.
+  texts = [" ".join(["sad", "not", "i"][: 1 + n % 3]) for n in range(70)]
+  alone = {text: opened.encode([text])[0] for text in texts[:3]}
+  for text, rows in zip(texts, opened.encode(texts), strict=True):
+    np.testing.assert_allclose(rows, alone[text], atol=1e-5)
 
 
 def test_a_long_text_is_read_in_windows(opened, direct, model, torch):
@@ -226,6 +228,8 @@ def test_blocks_are_the_same_in_any_order(opened, monkeypatch):
   texts = [f"{'sad ' * (n % 3)}happy {'not ' * (n % 2)}" for n in range(6)]
   one, other = embedded_by(opened, texts), embedded_by(opened, texts)
   forwards = {text: one.embed(text).rows for text in texts}
+  for text, rows in zip(texts, opened.encode(texts), strict=True):
+    np.testing.assert_allclose(forwards[text], rows, atol=1e-5)
   copy = pickle.loads(pickle.dumps(other))
   for text in reversed(texts):
     np.testing.assert_array_equal(copy.embed(text).rows, forwards[text])
@@ -254,12 +258,25 @@ def test_emotions_are_encoded_like_words(opened, direct):
   assert not found.vectors[2].any()
 
 
-def test_the_digest_is_of_the_weights_and_the_vocabulary(folder, tmp_path):
+def test_the_digest_is_of_the_weights_and_the_vocabulary(
+  folder, opened, tmp_path
+):
   same = tmp_path / "renamed"
   shutil.copytree(folder, same)
-  opened = encoder(folder)
+  weights = safetensors.numpy.load_file(same / "model.safetensors")
+  # Behind every layer: no vector depends on it.
+  weights["pooler.dense.bias"] += 1
+  safetensors.numpy.save_file(
+    weights, same / "model.safetensors", {"format": "pt"}
+  )
   assert encoder(same).identity() == opened.identity()
   assert opened.identity() != encoder(folder, layer=1).identity()
+  weights["encoder.layer.0.output.dense.weight"][3, 5] += 1e-3
+  safetensors.numpy.save_file(
+    weights, same / "model.safetensors", {"format": "pt"}
+  )
+  assert encoder(same).digest != opened.digest
+  shutil.copy(folder / "model.safetensors", same)
   text = (same / "tokenizer.json").read_text()
   (same / "tokenizer.json").write_text(text.replace('"##py"', '"##pz"'))
   assert encoder(same).digest != opened.digest
