@@ -144,13 +144,20 @@ def _profile_npz(path: pathlib.Path) -> tuple[int, dict[str, Column]]:
   for name, header in headers.items():
     column = columns[name]
     readable = header.dtype.kind in npz_files.READ_KINDS
+    few_axes = len(header.shape) < 4
     column.readable = readable and header.shape[:1] == (rows,)
     if column.readable and len(header.shape) == 1:
       wanted.append(name)
-    elif column.readable and header.dtype.kind in "fiub":
+    elif column.readable and header.dtype.kind in "fiub" and few_axes:
       column.add_shape(header.shape[1:], rows)
     else:
       column.readable = False
+  if len(headers) > 2 and not wanted and len(set(lengths)) > 1:
+    raise UserError(
+      f"{path} holds {len(headers)} arrays of several lengths, as of an"
+      " utterance each, expected columns of a row for each utterance;"
+      " --source=folder reads such arrays beside a table, without a spec"
+    )
   for name, value in _cells(path, wanted):
     columns[name].add(value)
   return rows, columns

@@ -120,6 +120,21 @@ def test_an_npz_is_known_by_its_headers(converted, tmp_path):
   assert len(found) == 7 and found["u6"].labels.tolist() == [1, 0, 0]
 
 
+def test_arrays_of_an_utterance_each_are_no_table(tmp_path):
+  path = tmp_path / "a.npz"
+  np.savez(path, **{f"u{i}": np.zeros((i + 2, 5)) for i in range(4)})
+  with pytest.raises(UserError, match="4 arrays of several .* --source=folder"):
+    suggest_spec.suggest(path)
+
+
+def test_arrays_of_four_axes_are_not_read(converted, tmp_path):
+  path = tmp_path / "a.npz"
+  np.savez(path, audio=np.zeros((3, 2, 2, 2)), f=np.eye(3), id=["a", "b", "c"])
+  spec, _, found = converted(path)
+  assert spec.features.to_dict() == {"acoustic": ("f",)}
+  assert found["b"].streams["acoustic"].tolist() == [[0, 1, 0]]
+
+
 def test_a_table_that_tells_little_is_unlabelled_rows(converted, tmp_path):
   path = tmp_path / "1.csv"
   path.write_text("a,b\n1,2\n1,3\n")
