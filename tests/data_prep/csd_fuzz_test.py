@@ -93,7 +93,7 @@ def raw_entries(path):
 
 
 def by_another_reader(folder, collapse):
-  """Acoustic rows of each segment: words first, then labels."""
+  """Order of words, acoustic rows and label of each segment."""
   raw = {role: raw_entries(folder / f"{role}.csd") for role in ENTRIES}
   names = [{key.split("[")[0] for key in raw[role]} for role in raw]
   common = set.intersection(*names)
@@ -119,13 +119,17 @@ def by_another_reader(folder, collapse):
     if key in last["words"]:
       order = last["words"][key][0][:, 0].tolist()
       rows = last["acoustic"].get(key, (np.zeros((0, 1)), 0))[0]
-      found[key] = order, rows
+      found[key] = order, rows, last["labels"][key][0][0]
   return found
 
 
 def same_as_another_reader(found, expected, collapse):
   assert found.keys() == expected.keys()
-  for key, (order, rows) in expected.items():
+  for key, (order, rows, label) in expected.items():
+    if np.isnan(label[1:]).all():
+      assert found[key].labels is None
+    else:
+      np.testing.assert_array_equal(found[key].labels, label[1:] > 0)
     acoustic = found[key].streams.get("acoustic")
     with np.errstate(over="ignore", invalid="ignore"):
       if collapse == "none":

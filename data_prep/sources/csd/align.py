@@ -138,7 +138,7 @@ def collapse_rows(rows: Rows, collapse: str) -> Rows:
     return rows
   begins, ends = rows.intervals.T
   # Infinite values stay, and those of both signs are no number.
-  with np.errstate(invalid="ignore"):
+  with np.errstate(invalid="ignore", over="ignore"):
     if collapse == MEAN:
       features = rows.features.mean(axis=0, dtype=np.float64, keepdims=True)
     else:
