@@ -4,8 +4,9 @@ r"""MELD: Liang et al. 2020, Table 6.
     --config.data.dir=DIR --workdir=runs/dae_meld
 
 Shards: `data_prep/specs/meld.py`; of variant `semi` with unlabelled rows, which
-the row "Ours-semi" needs. The paper's numbers, weighted F1 of one seed, stand
-in the table. Its features are not public, so they are not checked here.
+the row "Ours-semi" needs, such as AMI's of `--source=ami --crop=3.5`. The
+paper's numbers, weighted F1 of one seed, stand in the table. Its features are
+not public, so they are not checked here.
 
 Variants: `full`, `semi`, `smoke`.
 """

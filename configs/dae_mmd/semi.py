@@ -9,6 +9,9 @@ second stage takes as many of each class; shards of AMI go to
 five folds and one seed with 20,000 unlabelled rows of AMI, stand in the table.
 They are not checked here.
 
+Shards of the real corpora: `--source=iemocap --acoustic=is10`, and of AMI, by
+its words' times, `--source=ami --crop=7.2 --acoustic=is10`.
+
 Variants: `full` (5,000 of each class), `utterances` (the public utterance
 file; the rows without one of the four classes are the unlabelled ones, about
 3,600 in a fold's training sessions, and 900 of each class are taken),

@@ -10,6 +10,9 @@ each leave a speaker out, the session's other speaker validates.
 The paper's numbers, UA on validation and, where printed, on test, stand in the
 table. Its features are not public, so they are not checked here.
 
+Shards of the real corpus, with the word of every frame: `--source=iemocap
+--acoustic=compare2013`.
+
 Variants: `full`, `utterances` (the public utterance file, converted with
 `data_prep/specs/iemocap.py:4`: one acoustic frame an utterance, so that the
 rows which differ in the frames of words are left out), `synthetic` (preset

@@ -11,7 +11,8 @@ Variants: `full` (every turn), `iemocap` and `meld` (unlabelled rows beside
 those corpora: Liang et al. 2020, section 4.2, crops segments of 7.2 s and 3.5 s
 around three consecutive words, so that none is silent). The file has no times:
 20 and 9 words stand for them, as many as IEMOCAP's utterances of those lengths
-have on average, and turns of less than three words are left out.
+have on average, and turns of less than three words are left out. AMI's own
+annotations have times: `--source=ami --crop=7.2` needs no spec.
 """
 
 import ml_collections
