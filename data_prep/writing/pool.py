@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from mmer_jax.base.errors import UserError
 
+# Ours: seconds of work in this process before others are started, which takes
+# them as long.
+_PATIENCE = 5.0
 # Per process: enough that none waits, few enough to stay in memory.
 _AHEAD = 2
 
@@ -41,11 +44,15 @@ def run(
     function: Is copied into each process once, by pickle.
     tasks: Read while others are done, a few ahead. Where it fails, the tasks
       before are done first.
-    workers: Processes; 1 for this one.
+    workers: Processes; 1 for this one, 0 for this one as long as there is
+      little to do, and one per core then.
 
   Raises:
     UserError: A process was ended from outside.
   """
+  if not workers:
+    yield from _eventually(function, tasks)
+    return
   if workers == 1:
     for task in tasks:
       function(task)
@@ -67,6 +74,28 @@ def run(
     ) from error
   finally:
     executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _eventually(
+  function: Callable[[Any], None], tasks: Iterable[Task]
+) -> Iterator[int]:
+  """Begins in this process, and starts others where that takes long."""
+  remaining = iter(tasks)
+  spent = 0.0
+  while spent < _PATIENCE or cores() == 1:
+    task = next(remaining, None)
+    if task is None:
+      return
+    begun = _worked()
+    function(task)
+    spent += _worked() - begun
+    yield task.number
+  yield from run(function, remaining, cores())
+
+
+def _worked() -> float:
+  """Computes the seconds that this process and its children have worked."""
+  return sum(os.times()[:4])
 
 
 def _in_order(

@@ -146,7 +146,7 @@ class _Conversion:
       f"{doing} {corpus.name}", corpus.total, self._console
     ) as advance:
       tasks = chunks.of(corpus, done)
-      for number in work.prepare(self._options, preparer, tasks, corpus):
+      for number in work.prepare(self._options, preparer, tasks):
         part = folder.load(number)
         for row in part.rows if check else ():
           ids.check(row.id, row.split, row.where)

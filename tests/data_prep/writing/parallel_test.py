@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import signal
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from data_prep.corpus import nonfinite
 from data_prep.writing import examples as examples_lib
-from data_prep.writing import rows, statistics
+from data_prep.writing import pool, rows, statistics
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
 from tests.data_prep.conftest import make_corpus, make_example
@@ -70,6 +71,35 @@ def test_any_number_of_processes_writes_the_same_bytes(
   assert manifest["nonfinite"]["counts"]["acoustic"]["pitch"] > 10
   for other in written[1:]:
     assert other == written[0]
+
+
+class _Task(NamedTuple):
+  number: int
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_other_processes_start_where_this_one_takes_long(monkeypatch, cores):
+  clock, here, there = [0.0], [], []
+
+  def work(task):
+    here.append(task.number)
+    clock[0] += 2
+
+  def others(function, tasks, workers):
+    assert function is work and workers == cores == 3
+    for task in tasks:
+      there.append(task.number)
+      yield task.number
+
+  run = pool.run
+  monkeypatch.setattr(pool, "cores", lambda: cores)
+  monkeypatch.setattr(pool, "_worked", lambda: clock[0])
+  monkeypatch.setattr(pool, "run", others)
+  numbers = list(run(work, map(_Task, range(6)), 0))
+  assert numbers == list(range(6))
+  # Three of two seconds are more than five.
+  few = 3 if cores == 3 else 6
+  assert here == numbers[:few] and there == numbers[few:]
 
 
 def test_ranges_and_counts_of_parts_are_those_of_the_whole():
