@@ -237,6 +237,12 @@ def read_config(folder: pathlib.Path) -> ml_collections.ConfigDict:
     if isinstance(value, dict):
       items = {key: saved(v, f"{section}{key}.") for key, v in value.items()}
       items = {**ADDED_KEYS.get(section.removesuffix("."), {}), **items}
+      for key in items:
+        if "." in key:
+          raise errors.UserError(
+            f"{path} has the key {section}{key}, which no config has; restore"
+            " the file as it was trained with"
+          )
       return _Saved(path, section, items)
     if isinstance(value, list):
       return tuple(saved(item, section) for item in value)

@@ -36,6 +36,12 @@ def test_a_config_of_another_kind_is_named(tmp_path, text):
     workdir.read_config(tmp_path)
 
 
+def test_a_key_that_no_config_has_is_named(tmp_path):
+  (tmp_path / "config.json").write_text('{"data": {".dir": "shards"}}')
+  with pytest.raises(errors.UserError, match=r"the key data\.\.dir"):
+    workdir.read_config(tmp_path)
+
+
 def test_a_file_that_is_not_utf_8_is_named(tmp_path):
   (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
   with pytest.raises(errors.UserError, match="config.json is not JSON"):
