@@ -82,7 +82,7 @@ def _define_work(values: flags.FlagValues) -> None:
     "workers",
     0,
     "Processes that make and encode utterances; what comes out does not depend"
-    " on it. 0: one per core, or one where there is little to do.",
+    " on it. 0: one for the first five seconds of work, then one per core.",
     lower_bound=0,
     flag_values=values,
   )

@@ -13,7 +13,7 @@ class Options:
     nonfinite: A policy of `nonfinite.POLICIES`.
     num_shards: 0 lets TFDS choose by size.
     file_format: One of `FILE_FORMATS`.
-    workers: Processes; 0 for one per core, where there is enough to do.
+    workers: Processes; 0 for one, and one per core where that takes long.
     beam: Does the work in their place; None to go without.
   """
 
