@@ -178,7 +178,7 @@ def _record_keys(values: list[Any], top: bool) -> list[Any] | None:
       return None
     entries = list(first.values())
     leaf = not any(isinstance(each, _CONTAINERS) for each in entries)
-    few = len(entries) <= _FEW or leaf
+    few = leaf or (top and len(entries) <= _FEW)
   else:
     keys = list(range(len(first)))
     if any(len(value) != len(first) for value in values) or (

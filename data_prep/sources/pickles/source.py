@@ -92,11 +92,6 @@ def build(
   """
   family = recognise.read(path, labels)
   with_words = _takes_words(family, embedding, text, path)
-  if with_words and family.aligned and "lexical" in family.streams:
-    family.notes.append(
-      "the file's streams are aligned word by word; the embedded transcripts"
-      " have rows of their own"
-    )
   if with_words and _beside(family):
     # Each word keeps its row, with a vector or without.
     embedding = embedding._replace(oov="zero")
@@ -104,7 +99,6 @@ def build(
   features = text_features.open_text(
     embedding, names.texts if with_words else None, family.labels.names
   )
-  modalities = _modalities(family, features, name_columns)
   tally: family_lib.Tally = {}
 
   def examples() -> Iterator[corpus_lib.Example]:
@@ -114,15 +108,16 @@ def build(
     ):
       yield _example(utterance, name, family, features, with_words)
 
-  own_words = family.has_words and "lexical" in family.streams
   fields = features.corpus_fields()
+  if "lexical" in family.streams and not with_words:
+    fields["has_words"] = family.has_words
   return corpus_lib.Corpus(
     name=_name_of(path),
     source="pickle",
     layout=family.layout,
     emotions=family.labels.names,
     label_type=family.labels.label_type,
-    modalities=modalities,
+    modalities=_modalities(family, features, name_columns),
     examples=examples,
     total=family.total,
     options={
@@ -134,7 +129,7 @@ def build(
     },
     tally=tally,
     notes=(*family.notes, *names.notes),
-    **{**fields, "has_words": fields["has_words"] or own_words},
+    **fields,
   )
 
 
@@ -163,6 +158,7 @@ def _takes_words(
         "--text_from=words needs --word_vectors=FILE for the words, or"
         " --text_encoder"
       )
+    _note_alignment(family)
     return True
   if text == "features" or "lexical" in family.streams:
     if text == "features" and "lexical" not in family.streams:
@@ -177,6 +173,15 @@ def _takes_words(
       " or --text_encoder"
     )
   return there and not embedding.is_none
+
+
+def _note_alignment(family: family_lib.Family) -> None:
+  """Says that transcripts are not aligned as the file's features were."""
+  if family.aligned and "lexical" in family.streams:
+    family.notes.append(
+      "the file's streams are aligned word by word; the embedded transcripts"
+      " have rows of their own"
+    )
 
 
 def _beside(family: family_lib.Family) -> bool:
