@@ -4,6 +4,10 @@ Example:
   python -m mmer_jax.train --config=configs/mtee/iemocap.py:utterances \
     --config.data.dir=data/iemocap4 --workdir=runs/mtee_iemocap
 
+On any shards, with all that is open taken from them:
+  python -m mmer_jax.train --config=configs/own/mtee.py \
+    --config.data.dir=data/mine --workdir=runs/mine
+
 Any key of the config can be overridden: --config.optimizer.learning_rate=3e-4
 --config.sweep.learning_rate="(1e-3, 3e-4)" --config.seeds="(0, 1, 2, 3, 4)".
 The same command again resumes an interrupted workdir.

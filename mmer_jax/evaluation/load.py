@@ -223,9 +223,19 @@ def _check_same_data(
       f"the word vectors of {', '.join(trained)} are not those of the training;"
       " use the file and the shards that it had"
     )
+  now = experiment.corpus.dataset["fingerprint"]
+  split = experiment.config.protocol.split
+  if moved and split in _BY_LABELS:
+    if now != description["dataset"]["fingerprint"]:
+      logging.warning(
+        "the groups of %s are drawn anew from the shards in %s: where they hold"
+        " utterances of the training, some of those may be scored",
+        split,
+        experiment.config.data.dir,
+      )
   if not moved:
     identity.check_fingerprint(
-      experiment.corpus.dataset["fingerprint"],
+      now,
       description["dataset"]["fingerprint"],
       what=f"the shards in {experiment.config.data.dir}",
       fix="pass --data_dir=DIR to evaluate on other shards on purpose",

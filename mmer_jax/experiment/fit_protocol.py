@@ -8,6 +8,9 @@ import numpy as np
 from mmer_jax.base import errors
 from mmer_jax.data import crossvalidation, duplicates, partition
 
+# Every session is a fold, and every fold a run for each seed.
+_MOST_SESSIONS = 10
+
 
 def fit(
   protocol: ml_collections.ConfigDict,
@@ -42,14 +45,13 @@ def fit(
   splits = set(rows.splits[rows.labelled].tolist())
   if {protocol.train, protocol.test} <= splits:
     return _fit_splits(protocol, rows, splits)
-  if crossvalidation.has_paired_sessions(rows):
+  count = len(np.unique(rows.sessions[rows.labelled]))
+  if crossvalidation.has_paired_sessions(rows) and count <= _MOST_SESSIONS:
     protocol.split = "leave_one_session_out"
-    groups = rows.sessions
-    count = len(np.unique(groups[rows.labelled]))
     return (
       f"protocol leave_one_session_out: {count} sessions; one speaker of the"
       " session validates, the other tests",
-      *_repeated(rows, groups, "session"),
+      *_repeated(rows, rows.sessions, "session"),
     )
   speakers = rows.speakers[rows.labelled]
   if "" not in speakers and len(np.unique(speakers)) > 2:

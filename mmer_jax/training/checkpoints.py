@@ -75,7 +75,7 @@ class Checkpoints:
       "train": state.train,
       "best": (*state.finished, state.best_params),
       "progress": state.progress,
-      "runs": runs,
+      "runs": jax.tree.map(_storable, runs),
     }
     saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
     saved["position"] = ocp.args.JsonSave(position._asdict())
@@ -133,17 +133,21 @@ class Checkpoints:
       The selected parameters of each stage, the settings, and the progress
       with which each run ended.
     """
-    best, progress, runs = jax.tree.map(
+    best, progress, stored = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(
-        leaf.shape, leaf.dtype, sharding=sharding
+        _stored_shape(leaf), leaf.dtype, sharding=sharding
       ),
       ((*target.finished, target.best_params), target.progress, runs),
     )
-    restored = self._restore(best=best, progress=progress, runs=runs)
-    return jax.tree.map(
+    restored = self._restore(best=best, progress=progress, runs=stored)
+    best, stored, progress = jax.tree.map(
       np.asarray,
       (tuple(restored["best"]), restored["runs"], restored["progress"]),
     )
+    runs = jax.tree.map(
+      lambda leaf, wanted: leaf[tuple(map(slice, wanted.shape))], stored, runs
+    )
+    return best, runs, progress
 
   def close(self) -> None:
     """Ends Orbax's threads."""
@@ -206,6 +210,19 @@ class Checkpoints:
         " `python -m mmer_jax.train` first"
       )
     return number
+
+
+def _stored_shape(leaf: Any) -> tuple[int, ...]:
+  """Gives the shape that an array has in a checkpoint."""
+  return tuple(max(size, 1) for size in leaf.shape)
+
+
+def _storable(leaf: Any) -> Any:
+  """Fills an empty array, such as word vectors of shards that have none.
+
+  Orbax refuses those.
+  """
+  return leaf if leaf.size else np.zeros(_stored_shape(leaf), leaf.dtype)
 
 
 def _digest(tree: Any) -> str:

@@ -8,9 +8,14 @@ import sys
 
 import numpy as np
 import pytest
+import rich.console
 import soundfile
 
-from mmer_jax.base import workdir
+from configs.own import lf_lstm
+from mmer_jax.base import errors, workdir
+from mmer_jax.evaluation import evaluate, train_and_evaluate
+from mmer_jax.serving import load
+from tests import own_shards
 
 ROOT = pathlib.Path(__file__).parents[2]
 RATE_HZ = 16000
@@ -107,3 +112,44 @@ def test_four_commands_from_recordings_to_predictions(tmp_path):
     probs = json.loads(line)["probs"]
     assert set(probs) == set(TEXTS)
     assert sum(probs.values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def train(shards, split_file, folder):
+  config = lf_lstm.get_config("smoke")
+  with config.unlocked():
+    config.data.dir = str(shards)
+    config.protocol.split_file = str(split_file)
+    config.protocol.allow_speaker_overlap = True
+  quiet = rich.console.Console(quiet=True)
+  return train_and_evaluate.train_and_evaluate(config, folder, console=quiet)
+
+
+def test_folds_of_a_file_and_no_word_vectors(tmp_path):
+  """Trained, resumed, scored and served; another file is refused."""
+  shards = own_shards.convert(
+    tmp_path / "shards",
+    frames={"acoustic": 2},
+    labels=[("a",), ("b",)] * 6,
+    speaker=list("aaaabbbbcccc"),
+  )
+  path, folder = tmp_path / "folds.csv", tmp_path / "run"
+  lines = ["id,fold", *(f"u{row},{row // 4}" for row in range(12))]
+  path.write_text("\n".join(lines) + "\n")
+  first = train(shards, path, folder)
+  assert [run["fold"] for run in first["runs"]] == ["0", "1", "2"]
+  assert train(shards, path, folder)["summary"] == first["summary"]
+  result = evaluate.evaluate_workdir(folder, evaluate.Request("test"))
+  assert [run["examples"] for run in result["runs"]] == [4, 4, 4]
+  assert result["protocol"]["split"] == "file"
+  assert result["protocol"]["split_file"] == "folds.csv"
+  described = workdir.read_json(folder / "run.json")
+  assert described["notes"][0].startswith("fitted to")
+  model = load.load(folder)
+  frames = np.ones((2, 3), np.float32)
+  assert set(model.predict({"acoustic": frames}).emotions) == {"a", "b"}
+
+  path.write_text("\n".join(lines[:-1] + ["u11,0"]) + "\n")
+  with pytest.raises(errors.UserError, match=r"another config .*split_digest"):
+    train(shards, path, folder)
+  with pytest.raises(errors.UserError, match="changed since the training"):
+    evaluate.evaluate_workdir(folder, evaluate.Request("test"))

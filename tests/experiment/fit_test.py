@@ -7,9 +7,8 @@ import pytest
 
 from configs import quickstart
 from configs.baselines import lf_lstm_iemocap
-from data_prep.corpus import corpus as corpus_lib
-from mmer_jax.base import errors
-from mmer_jax.data import partition, schema
+from mmer_jax.base import errors, workdir
+from mmer_jax.data import partition
 from mmer_jax.experiment import (
   build,
   fit,
@@ -17,10 +16,9 @@ from mmer_jax.experiment import (
   fit_system,
   provenance,
 )
-from tests import word_shards
+from tests import own_shards
 
 SYSTEMS = ("dae_mmd", "lf_lstm", "m3er", "mtee", "multiview")
-DIMS = {"lexical": 4, "acoustic": 3, "visual": 2}
 
 
 def own(system="lf_lstm", folder="", **changes):
@@ -29,61 +27,6 @@ def own(system="lf_lstm", folder="", **changes):
     config.data.dir = str(folder)
     config.update_from_flattened_dict(changes)
   return config
-
-
-def convert(folder, *, frames, emotions=("a", "b"), vectors=(), **fields):
-  """Writes shards of random features.
-
-  Args:
-    folder: Where.
-    frames: Modality name to frames of every utterance.
-    emotions: Names.
-    vectors: Those of them that have a word vector; () for none at all.
-    fields: `labels`, lists of emotions a row, and texts of each row.
-  """
-  rng = np.random.default_rng(0)
-  rows = fields.pop("labels")
-
-  def examples():
-    for number, names in enumerate(rows):
-      labels = np.isin(emotions, names).astype(np.float32)
-      yield corpus_lib.Example(
-        id=f"u{number}",
-        where=f"row {number}",
-        streams={
-          name: rng.standard_normal((count, DIMS[name])).astype(np.float32)
-          for name, count in frames.items()
-        },
-        labels=None if names is None else labels,
-        **{key: values[number] for key, values in fields.items()},
-      )
-
-  known = np.isin(emotions, vectors)[:, None]
-  several = any(names and len(names) > 1 for names in rows)
-  made = corpus_lib.Corpus(
-    name="own",
-    source="test",
-    layout="drawn",
-    emotions=tuple(emotions),
-    label_type="multi" if several else "single",
-    modalities={
-      name: corpus_lib.Modality(
-        corpus_lib.numbered(name, DIMS[name]), corpus_lib.NO_PADDING
-      )
-      for name in frames
-    },
-    examples=examples,
-    total=len(rows),
-    options={},
-    vectors=schema.EmotionVectors(
-      tuple(emotions),
-      tuple(emotions),
-      (rng.standard_normal((len(emotions), 4)) * known).astype(np.float32),
-    )
-    if len(vectors)
-    else None,
-  )
-  return word_shards.converted(made, folder)
 
 
 def rows(speakers, *, sessions=None, splits=None, labelled=None, texts=None):
@@ -135,6 +78,15 @@ THREE_SPLITS = ["train"] * 6 + ["validation"] * 2 + ["test"] * 4
       "6 speakers in 5 groups",
     ),
     (rows(SIX), {"split": "group_kfold", "k": 5}, "6 speakers in 5 groups"),
+    # Eleven folds of three seeds would be many runs.
+    (
+      rows(
+        [f"s{i:02}" for i in range(22)],
+        sessions=[f"{i // 2:02}" for i in range(22)],
+      ),
+      {"split": "group_kfold", "k": 5},
+      "22 speakers in 5 groups",
+    ),
     (
       rows(list("aaabbbcccddd")),
       {"split": "group_kfold", "k": 4, "allow_identical": False},
@@ -199,7 +151,9 @@ def test_a_choice_of_the_command_line_is_left_as_it_is():
 
 
 def test_too_few_rows_are_refused_in_one_line(tmp_path):
-  shards = convert(tmp_path / "s", frames={"acoustic": 1}, labels=["a", "b"])
+  shards = own_shards.convert(
+    tmp_path / "s", frames={"acoustic": 1}, labels=["a", "b"]
+  )
   with pytest.raises(errors.UserError, match="has 2 labelled utterances, exp"):
     fit.fit_to_corpus(own(folder=shards))
 
@@ -223,7 +177,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def everything(folder):
   """Twelve rows of six speakers with all modalities, one class each."""
-  return convert(
+  return own_shards.convert(
     folder / "everything",
     frames={"lexical": 3, "acoustic": 6, "visual": 5},
     vectors=("a", "b"),
@@ -278,7 +232,7 @@ def test_the_view_reads_what_there_is():
 def test_one_modality_of_one_frame_is_enough(folder, system, modality):
   shards = folder / modality
   if not shards.exists():
-    convert(
+    own_shards.convert(
       shards,
       frames={modality: 1},
       vectors=("a", "b"),
@@ -295,7 +249,7 @@ def test_one_modality_of_one_frame_is_enough(folder, system, modality):
 
 
 def test_several_emotions_a_row_are_several_decisions(folder):
-  shards = convert(
+  shards = own_shards.convert(
     folder / "several",
     frames={"acoustic": 2},
     emotions=("a", "b", "c"),
@@ -315,7 +269,9 @@ def test_mtee_leaves_out_what_it_cannot_read(folder):
     "labels": labels,
     "emotions": ("a", "b", "c"),
   }
-  config = own("mtee", convert(folder / "c", vectors=("a", "b"), **both))
+  config = own(
+    "mtee", own_shards.convert(folder / "c", vectors=("a", "b"), **both)
+  )
   notes = fit.fit_to_corpus(config)
   assert config.data.emotions == ("a", "b")
   assert "c has no word vector" in "; ".join(notes)
@@ -324,7 +280,7 @@ def test_mtee_leaves_out_what_it_cannot_read(folder):
   config = own("lf_lstm", folder / "c")
   fit.fit_to_corpus(config)
   assert config.data.emotions == ()
-  config = own("mtee", convert(folder / "none", **both))
+  config = own("mtee", own_shards.convert(folder / "none", **both))
   with pytest.raises(errors.UserError, match="again with --word_vectors=FILE"):
     fit.fit_to_corpus(config)
 
@@ -354,8 +310,12 @@ def test_a_split_file_goes_before_any_protocol(everything, tmp_path):
   fit.fit_to_corpus(moved)
   assert provenance.config_digest(moved) == provenance.config_digest(config)
   path.write_text("\n".join(["id,fold", *reversed(lines)]) + "\n")
+  workdir.write_json(tmp_path / "run" / "config.json", config.to_dict())
+  provenance.check_workdir(moved, tmp_path / "run")
   changed = own(folder=everything, **changes)
   fit.fit_to_corpus(changed)
   assert provenance.config_digest(changed) != provenance.config_digest(config)
+  with pytest.raises(errors.UserError, match=r"another config .*split_digest"):
+    provenance.check_workdir(changed, tmp_path / "run")
   with pytest.raises(errors.UserError, match="changed since the training"):
     build.build_experiment(config)
