@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from mmer_jax.base.errors import UserError
 
-# Enough of a pickle to hold the name of the class that it begins with.
+# Enough of a file to tell what it is.
 _HEAD = 2048
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_PICKLES = (".pkl", ".pickle", ".p")
 
 
 class _Way(NamedTuple):
@@ -68,12 +67,6 @@ _TORCH = _Way(
   ".npz",
   _FILE_OF_ARRAYS,
 )
-_PICKLED_TABLE = _Way(
-  "a pickled table of pandas",
-  "import pandas; pandas.read_pickle({0!r}).to_csv({1!r}, index=False)",
-  ".csv",
-  _TABLE,
-)
 
 
 def _table(what: str, reader: str) -> _Way:
@@ -121,9 +114,6 @@ def refuse(path: pathlib.Path) -> None:
 def _way(path: pathlib.Path) -> _Way | None:
   """Finds the way out of a file's format; None where it may be read."""
   suffix = path.suffix.lower()
-  if suffix in _PICKLES:
-    head = _head(path, _HEAD)
-    return _PICKLED_TABLE if b"pandas." in head else None
   if suffix == ".mat" and _HDF5_MAGIC in _head(path, _HEAD):
     return _MAT_73
   return _BY_SUFFIX.get(suffix)

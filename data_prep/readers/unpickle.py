@@ -177,6 +177,7 @@ _WAYS = {
     "tables of pandas (pandas.DataFrame)",
     "import pandas; pandas.read_pickle({0!r}).to_csv({1!r}, index=False)",
     ".csv",
+    "--source=folder --input={1} beside arrays, or to --source=utterances",
   ),
   "torch": (
     "tensors of PyTorch (torch.Tensor)",
@@ -184,6 +185,7 @@ _WAYS = {
     " pickle.dump(tree_map(lambda x: x.numpy() if isinstance(x, torch.Tensor)"
     " else x, pickle.load(open({0!r}, 'rb'))), open({1!r}, 'wb'))",
     ".pkl",
+    "--source=pickle --input={1}",
   ),
 }
 
@@ -249,10 +251,12 @@ def _way_out(error: pickle.UnpicklingError, path: pathlib.Path) -> str:
   """Names the Python that writes what a pickle of objects holds as arrays."""
   if not isinstance(error, _Refused) or error.package not in _WAYS:
     return ""
-  what, line, suffix = _WAYS[error.package]
-  new = f"{path.stem}_safe{suffix}"
-  line = line.format(path.name, new)
-  return f'. It holds {what}; if you trust it: python -c "{line}" writes {new}'
+  what, line, suffix, flag = _WAYS[error.package]
+  names = path.name, f"{path.stem}_safe{suffix}"
+  return (
+    f". It holds {what}; if you trust it `{line.format(*names)}` gets there:"
+    f" then give it to {flag.format(*names)}"
+  )
 
 
 def _one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from data_prep.readers import memory, unpickle
+from data_prep.readers import describe, memory, unpickle
 from mmer_jax.base.errors import UserError
 
 
@@ -274,9 +274,18 @@ def test_small_things_may_take_many_times_their_bytes(tmp_path):
   [
     (
       "frame.pkl",
-      ("pandas.DataFrame", "pandas.read_pickle('frame.pkl').to_csv"),
+      (
+        *("pandas.DataFrame", "pandas.read_pickle('frame.pkl').to_csv"),
+        *("--source=folder --input=frame_safe.csv", "--source=utterances"),
+      ),
     ),
-    ("torch_in_pickle.pkl", ("torch.Tensor", "import pickle, torch")),
+    (
+      "torch_in_pickle.pkl",
+      (
+        *("torch.Tensor", "import pickle, torch"),
+        "--source=pickle --input=torch_in_pickle_safe.pkl",
+      ),
+    ),
   ],
 )
 def test_objects_of_other_packages_are_named_with_a_way_out(
@@ -286,10 +295,16 @@ def test_objects_of_other_packages_are_named_with_a_way_out(
     unpickle.load(data_dir / "layouts" / name)
   message = str(raised.value)
   assert "\n" not in message
-  for part in (*parts, "python -c", f"writes {name[:-4]}_safe"):
+  for part in parts:
     assert part in message
-  # What follows -c is Python.
-  compile(message.split('python -c "')[1].rpartition('"')[0], name, "exec")
+  # What stands between the marks is Python.
+  compile(message.split("`")[1], name, "exec")
+
+
+def test_a_text_about_pandas_is_no_table_of_pandas(tmp_path):
+  content = {"train": ["pandas. i like pandas.", "cpandas.core\n"]}
+  (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+  assert describe.describe(tmp_path / "a.pkl")["kind"] == "pickle"
 
 
 def test_the_drawn_files_are_what_pickle_makes_of_them(data_dir):
