@@ -5,12 +5,11 @@ r"""Measures how fast a corpus becomes shards, and in how much memory.
     --beam_options=direct_num_workers=2,direct_running_mode=multi_processing
 
 The corpus is synthetic, in CMU-MOSEI's shapes: 300 lexical, 74 acoustic and 35
-visual features of 4 to 20 words. Whole processes of `data_prep.convert` are
-timed, from start to manifest, then the passes alone that they go through.
-Memory is the most that the process and those that it has started held at one
-time, pages that they share divided among them (PSS). The drawing of the corpus
-is part of it all; `draw_seconds` is what it takes by itself, in one process.
-The last line of the output is JSON, with the machine's load before.
+visual features of 4 to 20 words; drawing it is part of the time. Whole processes of
+`data_prep.convert` are timed, from start to manifest. Memory is the most that
+the process and those that it has started held at one time, pages that they
+share divided among them (PSS). The last line of the output is JSON, with the
+machine's load before.
 """
 
 import argparse
@@ -23,11 +22,8 @@ import sys
 import tempfile
 import time
 
-from data_prep.sources import synthetic
-
-# Seconds between looks at the memory; and utterances drawn to time drawing.
+# Seconds between looks at the memory.
 _PAUSE = 0.25
-_DRAWN = 500
 
 
 def main() -> None:
@@ -47,22 +43,12 @@ def main() -> None:
     "rows": flags.rows,
     "cores": len(os.sched_getaffinity(0)),
     "load": os.getloadavg(),
-    "draw_seconds": _draw(flags.rows),
     "conversions": [
       _convert(flags.rows, each, flags.file_format, flags.folder)
       for each in how
     ],
   }
   sys.stdout.write(json.dumps(result) + "\n")
-
-
-def _draw(rows: int) -> float:
-  """Computes the seconds that drawing the utterances takes."""
-  make = synthetic.build("mosei", 0, rows).make
-  begun = time.perf_counter()
-  for number in range(_DRAWN):
-    make(number)
-  return (time.perf_counter() - begun) * rows / _DRAWN
 
 
 def _convert(
