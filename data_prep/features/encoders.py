@@ -272,18 +272,31 @@ def _load(transformers: Any, choice: EncoderChoice) -> tuple[Any, Any]:
       f"--text_encoder={choice.name} has a tokeniser that does not say where"
       " its pieces stand in the text; expected a fast one (tokenizer.json)"
     )
+  _check_vocabulary(tokeniser, model, choice)
+  if model.config.is_encoder_decoder:
+    model = model.get_encoder()
+  return tokeniser, model.float()
+
+
+def _check_vocabulary(
+  tokeniser: Any, model: Any, choice: EncoderChoice
+) -> None:
+  """Refuses a tokeniser whose pieces the model does not know."""
   # Without its files a tokeniser is one of marks alone.
   words = set(tokeniser.get_vocab()) - set(tokeniser.all_special_tokens)
-  rows = model.get_input_embeddings().num_embeddings
+  try:
+    rows = model.get_input_embeddings().num_embeddings
+  except (AttributeError, NotImplementedError):
+    raise UserError(
+      f"--text_encoder={choice.name} is no encoder of text: its model"
+      f" {type(model).__name__} reads no pieces; expected one such as BERT"
+    ) from None
   if not words or len(tokeniser) > rows:
     raise UserError(
       f"--text_encoder={choice.name} has no vocabulary of its own:"
       f" {len(words)} pieces and {len(tokeniser) - len(words)} marks,"
       f" expected at most {rows} together; copy its tokeniser's files"
     )
-  if model.config.is_encoder_decoder:
-    model = model.get_encoder()
-  return tokeniser, model.float()
 
 
 def _load_errors() -> tuple[type[Exception], ...]:
