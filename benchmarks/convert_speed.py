@@ -5,11 +5,11 @@ r"""Measures how fast a corpus becomes shards, and in how much memory.
     --beam_options=direct_num_workers=2,direct_running_mode=multi_processing
 
 The corpus is synthetic, in CMU-MOSEI's shapes: 300 lexical, 74 acoustic and 35
-visual features of 4 to 20 words; drawing it is part of the time. Whole processes of
-`data_prep.convert` are timed, from start to manifest. Memory is the most that
-the process and those that it has started held at one time, pages that they
-share divided among them (PSS). The last line of the output is JSON, with the
-machine's load before.
+visual features of 4 to 20 words; drawing it is part of the time. Whole
+processes of `data_prep.convert` are timed, from start to manifest. Memory is
+the most that the process and those that it has started held at one time, pages
+that they share divided among them (PSS). The last line of the output is JSON,
+with the machine's load before.
 """
 
 import argparse

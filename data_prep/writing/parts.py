@@ -119,12 +119,14 @@ class Folder:
     )
 
   def sound(self) -> set[int]:
-    """Finds the parts that are there as they were written, without error."""
-    return {
-      int(path.stem)
-      for path in self.path.glob("[0-9]*.npz")
-      if self._is_sound(path)
-    }
+    """Finds the parts that are as they were written; removes the others."""
+    found = set()
+    for path in self.path.glob("[0-9]*.npz"):
+      if self._is_sound(path):
+        found.add(int(path.stem))
+      else:
+        path.unlink()
+    return found
 
   def _is_sound(self, path: pathlib.Path) -> bool:
     try:

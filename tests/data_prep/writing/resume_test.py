@@ -11,7 +11,7 @@ from absl import flags
 
 from data_prep.sources import flags as source_flags
 from data_prep.sources import synthetic
-from data_prep.writing import identity, progress
+from data_prep.writing import identity, parts, progress
 from tests.data_prep.conftest import make_corpus
 from tests.data_prep.writing.parallel_test import draw, drawn, files
 
@@ -86,6 +86,8 @@ def test_a_part_that_is_damaged_is_made_again(write_corpus, tmp_path, suffix):
   content = bytearray(path.read_bytes())
   content[len(content) // 2] ^= 1
   path.write_bytes(content)
+  found = parts.Folder(folder)
+  assert found.has(1) and found.sound() == {0} and not found.has(1)
   again = _Made()
   write_corpus(drawn(True, again), identity="one", workers=1)
   assert again.numbers == list(range(64, 150))
