@@ -212,13 +212,8 @@ class Lexicon:
         return form
     return None
 
-  def embed(self, text: str, oov: str) -> tuple[list[str], np.ndarray]:
-    """Embeds a text that was counted: its words, and a row for each."""
-    embedded = self.embed_tokens(text, oov)
-    return embedded.words, embedded.rows
-
-  def embed_tokens(self, text: str, oov: str) -> Embedded:
-    """Embeds a text that was counted, with the token of each row."""
+  def embed(self, text: str, oov: str) -> Embedded:
+    """Embeds a text that was counted."""
     words, rows, tokens = [], [], []
     zeros = np.zeros(self.dim, np.float32)
     for token, word in enumerate(tokenise(text)):

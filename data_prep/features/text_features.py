@@ -219,7 +219,7 @@ def _of_word_vectors(
     modality=corpus_lib.Modality(
       corpus_lib.numbered("vector", lexicon.dim), corpus_lib.NO_PADDING
     ),
-    embed=functools.partial(lexicon.embed_tokens, oov=choice.oov),
+    embed=functools.partial(lexicon.embed, oov=choice.oov),
     has_words=True,
     emotions=found,
     account=lexicon.summary(choice.oov, found),

@@ -98,16 +98,16 @@ def test_out_of_vocabulary_words_are_counted_and_skipped_or_zero():
   # Tokens: i ca n't i sing , sing; without a vector: ca n't sing , sing.
   found = lexicon(written, ["i"])
   assert (found.tokens, found.oov_tokens, found.oov_types) == (7, 5, 4)
-  words, rows = found.embed(written, "skip")
+  words, rows, _ = found.embed(written, "skip")
   assert words == ["i", "i"]
   np.testing.assert_array_equal(rows, [[1, 1], [1, 1]])
-  words, rows = found.embed(written, "zero")
+  words, rows, _ = found.embed(written, "zero")
   assert words == ["i", "ca", "n't", "i", "sing", ",", "sing"]
   np.testing.assert_array_equal(rows.any(axis=1), [1, 0, 0, 1, 0, 0, 0])
 
 
 def test_a_text_without_known_words_has_no_rows():
-  words, rows = lexicon("uh", ["i"]).embed("uh", "skip")
+  words, rows, _ = lexicon("uh", ["i"]).embed("uh", "skip")
   assert words == []
   assert rows.shape == (0, 2)
 
