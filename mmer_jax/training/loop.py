@@ -25,6 +25,7 @@ from mmer_jax.training import (
   mesh,
   program,
   progress,
+  stage_bar,
   step,
 )
 from mmer_jax.training import first_stage as first_stage_lib
@@ -233,7 +234,7 @@ def train_stage(
   epochs = experiment.section(number).epochs
   last_stage = number == len(experiment.system.stages) - 1
   every = experiment.config.checkpoint.every_epochs
-  with progress.stage_bar(
+  with stage_bar.stage_bar(
     training.console, stage.name, epochs, position.epoch
   ) as update:
     for epoch in range(position.epoch, epochs):

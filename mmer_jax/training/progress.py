@@ -1,15 +1,11 @@
-"""Shows and logs the progress of training: bars, metrics.jsonl, TensorBoard."""
+"""Logs the progress of training: metrics.jsonl, TensorBoard, a summary."""
 
-import contextlib
-import functools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import jax
 import numpy as np
-import rich.console
-import rich.progress
 from absl import logging
 
 from mmer_jax.base import errors, workdir
@@ -111,40 +107,6 @@ def _run_metrics(
   }
   scale = log["learning_rate_scale"][run].item()
   return {**values, "learning_rate": learning_rate * scale}
-
-
-@contextlib.contextmanager
-def stage_bar(
-  console: rich.console.Console, name: str, epochs: int, completed: int
-) -> Iterator[Callable[..., None]]:
-  """Shows the progress bar of a stage.
-
-  Args:
-    console: The terminal.
-    name: Name of the stage.
-    epochs: Number of epochs of the stage.
-    completed: Number of epochs that are already done.
-
-  Yields:
-    The function that updates the bar.
-  """
-  columns = (
-    rich.progress.TextColumn("{task.description}"),
-    rich.progress.BarColumn(),
-    rich.progress.MofNCompleteColumn(),
-    rich.progress.TextColumn("loss {task.fields[loss]}"),
-    rich.progress.TextColumn("{task.fields[value]}"),
-    rich.progress.TextColumn("{task.fields[rate]}"),
-    rich.progress.TimeRemainingColumn(),
-  )
-  disable = jax.process_index() != 0
-  with rich.progress.Progress(
-    *columns, console=console, disable=disable
-  ) as bars:
-    task = bars.add_task(
-      name, total=epochs, completed=completed, loss="-", value="-", rate="-"
-    )
-    yield functools.partial(bars.update, task)
 
 
 def summary(
