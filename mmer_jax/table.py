@@ -26,7 +26,7 @@ from mmer_jax.reporting import figures, plots, run_table, tables
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   config_flags.DEFINE_config_file(
-    "config", None, "The config of a table, as FILE[:VARIANT] or NAME[:VARIANT]."
+    "config", None, "The config of a table: FILE[:VARIANT] or NAME[:VARIANT]."
   )
   flags.DEFINE_string(
     "workdir", None, "The folder where everything is written."

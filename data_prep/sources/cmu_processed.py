@@ -164,8 +164,8 @@ def find(folder: pathlib.Path, label_file: str) -> tuple[str, list[Split]]:
     raise UserError(f"{folder} is not a folder; cmu_processed reads a folder")
   if label_file not in LABEL_FILES:
     raise UserError(
-      f"--labels={label_file} does nothing with --source=cmu_processed, expected"
-      f" {', '.join(LABEL_FILES)}"
+      f"--labels={label_file} does nothing with --source=cmu_processed,"
+      f" expected {', '.join(LABEL_FILES)}"
     )
   prefix = label_file
   if label_file == "auto":
