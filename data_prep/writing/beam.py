@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from data_prep.writing import chunks, pool, spill
+from data_prep.writing import chunks, pool, spill, workspace
 from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
 
@@ -125,7 +125,7 @@ class _Job:
     if self._failure is not None:
       raise self._failure
     if lost:
-      raise UserError(
+      raise workspace.Resumable(
         "Beam has ended, and what its workers wrote is not there; expected a"
         " folder of --output that every worker sees under the same path"
       )

@@ -1,6 +1,7 @@
 """Writes prepared records as shards, with a builder of TensorFlow Datasets."""
 
 import contextlib
+import importlib.util
 import io
 import os
 import pathlib
@@ -21,6 +22,9 @@ from mmer_jax.data import schema
 # host, for which nobody asked. The report on oneDNN heeds no level.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+# What writes each format.
+_PACKAGES = {"tfrecord": "tensorflow", "array_record": "array_record"}
 
 # Writes shards to the paths that a template gives, and returns how many records
 # are in each and how many bytes in all.
@@ -111,17 +115,17 @@ def write_folder(
     shutil.rmtree(folder / leftover, ignore_errors=True)
 
 
-def write_records(path: pathlib.Path, records: Any, file_format: str) -> None:
-  """Writes one shard, of pairs of a key and the bytes of a record.
-
-  Raises:
-    UserError: The file format needs a package that is not installed.
-  """
-  form = file_adapters.FileFormat.from_value(file_format)
-  try:
-    file_adapters.ADAPTER_FOR_FORMAT[form].write_examples(path, records)
-  except ImportError as error:
+def require(file_format: str) -> None:
+  """Raises a `UserError` where a format's package is not installed."""
+  package = _PACKAGES[file_format]
+  if importlib.util.find_spec(package) is None:
     raise UserError(
-      f"--file_format={file_format} needs a package that is not"
-      f" installed ({error}); pip install 'mmer_jax[prep]'"
-    ) from error
+      f"--file_format={file_format} needs the package {package}, which is not"
+      " installed; pip install 'mmer_jax[prep]'"
+    )
+
+
+def write_records(path: pathlib.Path, records: Any, file_format: str) -> None:
+  """Writes one shard, of pairs of a key and the bytes of a record."""
+  form = file_adapters.FileFormat.from_value(file_format)
+  file_adapters.ADAPTER_FOR_FORMAT[form].write_examples(path, records)

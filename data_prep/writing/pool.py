@@ -11,6 +11,7 @@ from concurrent.futures import process
 from multiprocessing import connection
 from typing import Any, Protocol
 
+from data_prep.writing import workspace
 from mmer_jax.base.errors import UserError
 
 # Ours: seconds of work in this process before others are started, which takes
@@ -48,7 +49,7 @@ def run(
       little to do, and one per core then.
 
   Raises:
-    UserError: A process was ended from outside.
+    Resumable: A process was ended from outside.
   """
   if not workers:
     yield from _eventually(function, tasks)
@@ -68,9 +69,10 @@ def run(
   try:
     yield from _in_order(executor, tasks, _AHEAD * workers)
   except process.BrokenProcessPool as error:
-    raise UserError(
+    raise workspace.Resumable(
       "a process of the conversion was ended from outside, expected it to"
-      " live; was there too little memory? Use fewer --workers"
+      " live; was there too little memory? The same command with fewer"
+      " --workers goes on from here"
     ) from error
   finally:
     executor.shutdown(wait=True, cancel_futures=True)

@@ -20,6 +20,10 @@ _UNKNOWN = "unknown"
 _SUFFIX = ".incomplete"
 
 
+class Resumable(UserError):
+  """Ends a conversion from outside; the same one goes on from what is done."""
+
+
 def refuse_existing(output: pathlib.Path) -> None:
   """Raises a `UserError` unless `output` is free to write."""
   if output.exists() and not output.is_dir():
@@ -79,10 +83,11 @@ def workspace(
     stays = False
     try:
       yield folder
-    except UserError:
-      raise
-    except BaseException:
-      stays = identity is not None
+    except BaseException as error:
+      refused = isinstance(error, UserError)
+      stays = identity is not None and (
+        not refused or isinstance(error, Resumable)
+      )
       raise
     finally:
       if not stays:

@@ -70,6 +70,8 @@ def write(
     UserError: The output is taken, or the corpus is not sound.
   """
   workspace_lib.refuse_existing(output)
+  # Now, not when all is prepared.
+  builder.require(options.file_format)
   with workspace_lib.workspace(output, identity) as folder:
     conversion = _Conversion(corpus, options, console, folder)
     conversion.prepare()

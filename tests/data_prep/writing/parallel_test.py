@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import json
 import os
 import signal
@@ -248,10 +249,25 @@ def test_ids_that_tfds_does_not_tell_apart_are_refused(write_corpus):
     write_corpus(corpus)
 
 
-def test_a_process_that_is_killed_is_one_line(write_corpus, tmp_path):
-  corpus = drawn(True, functools.partial(draw, deadly=100))
+def test_a_process_that_is_killed_is_one_line_and_what_is_done_stays(
+  write_corpus, tmp_path
+):
+  corpus = drawn(True, functools.partial(draw, deadly=140))
   with pytest.raises(UserError, match="was there too little memory"):
-    write_corpus(corpus, workers=2)
+    write_corpus(corpus, workers=2, identity="one")
+  folder = tmp_path / ".shards.incomplete" / "one" / "rows"
+  assert folder.is_dir() and not (tmp_path / "shards").exists()
+  with pytest.raises(UserError, match="was there too little memory"):
+    write_corpus(corpus, "other", workers=2)
+  assert [path.name for path in tmp_path.iterdir()] == [".shards.incomplete"]
+
+
+def test_a_format_without_its_package_is_refused_at_once(
+  write_corpus, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  with pytest.raises(UserError, match="tfrecord needs the package tensorflow"):
+    write_corpus(drawn(True, make=None), file_format="tfrecord")
   assert list(tmp_path.iterdir()) == []
 
 
