@@ -65,6 +65,8 @@ def convert(values: flags.FlagValues) -> None:
   registry.refuse_foreign(values)
   for path in (values.input, values.word_vectors):
     other_formats.refuse(pathlib.Path(path or "."))
+  if source != "pickle":
+    other_formats.refuse_pickle(pathlib.Path(values.input or "."))
   workspace.refuse_existing(output)
   corpus = registry.build(values)
   if values.acoustic_rows == alignment.WORDS:

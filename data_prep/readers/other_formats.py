@@ -7,10 +7,12 @@ What one line of Python writes as arrays, or as a table, `convert
 import pathlib
 from typing import NamedTuple
 
+from data_prep.readers import unpickle
 from mmer_jax.base.errors import UserError
 
 # Enough of a file to tell what it is.
 _HEAD = 2048
+_PICKLES = (".pkl", ".pickle", ".p")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -108,6 +110,20 @@ def refuse(path: pathlib.Path) -> None:
   raise UserError(
     f"{path} is {way.what}, which is not read; `{line}` gets there;"
     f" {way.then.format(path.name, new)}"
+  )
+
+
+def refuse_pickle(path: pathlib.Path) -> None:
+  """Raises a `UserError` for a pickle where none is read, with the way out."""
+  if not path.is_file() or path.suffix.lower() not in _PICKLES:
+    return
+  # Objects of pandas and PyTorch are refused here, with a way of their own.
+  unpickle.load(path)
+  raise UserError(
+    f"{path} is a pickle, expected a file that this --source reads;"
+    " --source=pickle reads those of known layouts, `inspect` says what is in"
+    " it, and --source=folder reads arrays that are saved from it, one for each"
+    " utterance"
   )
 
 

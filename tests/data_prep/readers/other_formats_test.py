@@ -1,6 +1,7 @@
 """Formats that are not read name the line of Python that gets out of them."""
 
 import ast
+import pickle
 import re
 
 import pytest
@@ -65,20 +66,40 @@ def test_what_is_read_is_not_refused(tmp_path):
   other_formats.refuse(tmp_path)
 
 
-@pytest.mark.parametrize(
-  "source", sorted(set(registry.SOURCES) - {"synthetic"})
-)
+SOURCES = sorted(set(registry.SOURCES) - {"synthetic"})
+
+
+def conversions(source, path, output, *names):
+  """Conversions with a file in the place of each flag that the source has."""
+  for flag in set(names) & registry.SOURCES[source].flags:
+    values = flags.FlagValues()
+    convert_lib.define_flags(values)
+    values(["", f"--source={source}", f"--{flag}={path}", f"--output={output}"])
+    yield lambda values=values: convert_lib.convert(values)
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_every_source_refuses_them(tmp_path, source):
   path = tmp_path / "a.mat"
   path.write_bytes(b"MATLAB")
-  values = flags.FlagValues()
-  convert_lib.define_flags(values)
-  for given in (f"--input={path}", f"--word_vectors={path}"):
-    if given.partition("=")[0][2:] not in registry.SOURCES[source].flags:
-      continue
-    values.unparse_flags()
-    arguments = (f"--source={source}", given, f"--output={tmp_path / 'out'}")
-    values(["convert", *arguments])
+  output = tmp_path / "out"
+  for convert in conversions(source, path, output, "input", "word_vectors"):
     with pytest.raises(UserError, match="a.mat is a MATLAB file"):
-      convert_lib.convert(values)
-  assert not (tmp_path / "out").exists()
+      convert()
+  assert not output.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_refuses_a_pickle_of_pandas(data_dir, tmp_path, source):
+  path = data_dir / "layouts" / "frame.pkl"
+  for convert in conversions(source, path, tmp_path / "out", "input"):
+    with pytest.raises(UserError, match="read_pickle.*--source=folder"):
+      convert()
+
+
+def test_a_pickle_of_arrays_names_its_source(tmp_path):
+  path = tmp_path / "a.pkl"
+  path.write_bytes(pickle.dumps({"a": 1}))
+  for convert in conversions("utterances", path, tmp_path / "out", "input"):
+    with pytest.raises(UserError, match="a.pkl is a pickle.*--source=pickle"):
+      convert()
