@@ -8,6 +8,7 @@ all utterances without sound.
 """
 
 import pathlib
+from collections.abc import Mapping
 
 from absl import flags
 
@@ -102,11 +103,7 @@ def build_corpus(
     UserError: A table or the media are not as they should be.
   """
   paths = tables.find(given)
-  lines = [
-    line
-    for split, path in paths.items()
-    for line in tables.read(split, path, variant)
-  ]
+  lines = _lines(paths, variant)
   tally, notes = tables.tally(lines), tables.differences(lines)
   used: dict[tables.Key, pathlib.Path] = {}
   options = {"variant": variant}
@@ -140,6 +137,17 @@ def build_corpus(
     choice=choice,
     keep_short=True,
   )
+
+
+def _lines(
+  paths: Mapping[str, pathlib.Path], variant: str
+) -> list[tables.Line]:
+  """Reads the tables of all splits."""
+  return [
+    line
+    for split, path in paths.items()
+    for line in tables.read(split, path, variant)
+  ]
 
 
 def _ffmpeg(
