@@ -285,6 +285,29 @@ def test_mtee_leaves_out_what_it_cannot_read(folder):
     fit.fit_to_corpus(config)
 
 
+def test_rows_that_validate_have_no_part_in_the_normalisation(folder):
+  """Those of a training split without another split for validation."""
+  shards = own_shards.convert(
+    folder / "no_validation",
+    frames={"acoustic": 1},
+    labels=[("a",), ("b",)] * 6,
+    speaker=SIX,
+    split=["train"] * 10 + ["test"] * 2,
+  )
+  config = own(folder=shards)
+  fit.fit_to_corpus(config)
+  assert config.protocol.validation == ""
+  experiment = build.build_experiment(config)
+  (record,) = experiment.records
+  assert [len(rows) for rows in record.fold[2:]] == [8, 2, 2]
+  streams = experiment.corpus.table.take(record.fold.train).streams
+  np.testing.assert_allclose(
+    experiment.runs.mean["acoustic"][0],
+    streams["acoustic"].features[:, 0].mean(axis=0),
+    rtol=1e-5,
+  )
+
+
 def test_a_split_file_goes_before_any_protocol(everything, tmp_path):
   path = tmp_path / "split.csv"
   lines = [f"u{i},{i % 3}" for i in range(12)]
