@@ -39,6 +39,7 @@ def test_a_config_as_it_is_passes(module):
     ("schedule.factor", 0.0, "a share above 0, at most 1"),
     ("schedule.factor", 10.0, "a share above 0, at most 1"),
     ("schedule.patience", -1, "a whole number of at least 0"),
+    ("protocol.k", 2, "at least 3: one part tests"),
     ("training.batch_size", 0, "a whole number of at least 1"),
     ("training.epochs", 0, "a whole number of at least 1"),
     ("training.early_stopping", -1, "a whole number of at least 0"),
