@@ -172,6 +172,18 @@ def test_no_modules_import_each_other_in_a_circle():
   )
 
 
+def test_configs_import_each_other_as_what_ships():
+  """A wheel has no package `configs`, but `mmer_jax.configs`."""
+  for module, tree in modules().items():
+    if folder(module) != "configs":
+      continue
+    for each in ast.walk(tree):
+      if isinstance(each, ast.ImportFrom):
+        assert each.module.split(".")[0] != "configs", module
+      elif isinstance(each, ast.Import):
+        assert all(a.name.split(".")[0] != "configs" for a in each.names)
+
+
 def test_every_folder_is_in_the_order():
   folders = {
     path.name

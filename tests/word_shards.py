@@ -30,6 +30,7 @@ def convert_both(folder):
     corpus,
     modalities={"acoustic": corpus.modalities["acoustic"]},
     examples=mute,
+    make=None,
     vectors=None,
     has_words=False,
     has_acoustic_word=False,

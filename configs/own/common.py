@@ -1,13 +1,13 @@
 """Sets what the configs of one's own corpus share.
 
-`mmer_jax.experiment.fit` settles what is open here by the shards: `auto`, `()`
-and 0. All values are ours: sizes and budgets for corpora of some tens to some
-thousands of utterances, on a CPU of two cores.
+`mmer_jax.experiment.fit` settles what is open here by the shards: `auto`, and a
+batch size of -1. All values are ours: sizes and budgets for corpora of some
+tens to some thousands of utterances, on a CPU of two cores.
 """
 
 import ml_collections
 
-from configs import common
+from mmer_jax.configs import common
 
 VARIANTS = ("full", "smoke")
 
@@ -16,7 +16,7 @@ def base() -> ml_collections.ConfigDict:
   """Makes all but the model; unlocked."""
   config = common.base()
   # Those that any utterance has.
-  config.data.modalities = ()
+  config.data.modalities = ("auto",)
   # At most; frames of 10 ms make long sequences.
   config.data.max_length.update(lexical=40, acoustic=200, visual=100)
   # The corpus's own splits; else sessions of two speakers, one left out; else
@@ -25,7 +25,7 @@ def base() -> ml_collections.ConfigDict:
   # One emotion of several, or several yes or no.
   config.protocol.decision = "auto"
   # A power of two by the number of utterances.
-  config.training.batch_size = 0
+  config.training.batch_size = -1
   config.training.epochs = 40
   config.training.early_stopping = 10
   config.training.select = "unweighted_accuracy"

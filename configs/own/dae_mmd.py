@@ -13,9 +13,9 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.dae_mmd import common as dae_mmd_common
-from configs.own import common as own_common
+from mmer_jax.configs import common
+from mmer_jax.configs.dae_mmd import common as dae_mmd_common
+from mmer_jax.configs.own import common as own_common
 
 VARIANTS = own_common.VARIANTS
 

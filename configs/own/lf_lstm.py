@@ -11,8 +11,8 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.own import common as own_common
+from mmer_jax.configs import common
+from mmer_jax.configs.own import common as own_common
 
 VARIANTS = own_common.VARIANTS
 

@@ -12,9 +12,9 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.m3er import common as m3er_common
-from configs.own import common as own_common
+from mmer_jax.configs import common
+from mmer_jax.configs.m3er import common as m3er_common
+from mmer_jax.configs.own import common as own_common
 
 VARIANTS = own_common.VARIANTS
 

@@ -12,9 +12,9 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.mtee import common as mtee_common
-from configs.own import common as own_common
+from mmer_jax.configs import common
+from mmer_jax.configs.mtee import common as mtee_common
+from mmer_jax.configs.own import common as own_common
 
 VARIANTS = own_common.VARIANTS
 

@@ -13,9 +13,9 @@ Variants: `full`, `smoke`.
 
 import ml_collections
 
-from configs import common
-from configs.multiview import common as multiview_common
-from configs.own import common as own_common
+from mmer_jax.configs import common
+from mmer_jax.configs.multiview import common as multiview_common
+from mmer_jax.configs.own import common as own_common
 
 VARIANTS = own_common.VARIANTS
 

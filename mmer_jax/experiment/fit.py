@@ -1,10 +1,10 @@
 """Settles what a config leaves open by the shards that it is given.
 
 A config of one's own corpus (`configs/own/`) cannot know the modalities, the
-emotions or the speakers: it says `auto`, `()` or 0, and this fills in values
-once the command line has named the shards. What is written to `config.json` is
-settled, so that whatever reads a workdir reads values. A key that the command
-line sets is left as it is.
+emotions or the speakers: it says `auto`, or -1 for the batch size, and this
+fills in values once the command line has named the shards. What is written to
+`config.json` is settled, so that whatever reads a workdir reads values. A key
+that the command line sets is left as it is.
 """
 
 import pathlib
@@ -73,7 +73,7 @@ def fit_to_corpus(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     if config.protocol.split == AUTO:
       notes += fit_protocol.fit(config.protocol, facts.rows, config.data.dir)
     notes += fit_system.fit(config, facts.shapes)
-    if not config.training.batch_size:
+    if config.training.batch_size == -1:
       config.training.batch_size = _batch_size(facts.rows)
   return notes
 
@@ -82,8 +82,8 @@ def is_open(config: ml_collections.ConfigDict) -> bool:
   """Tells whether a config leaves anything to the corpus."""
   return (
     AUTO in (config.protocol.split, config.protocol.decision)
-    or not config.data.modalities
-    or not config.training.batch_size
+    or AUTO in config.data.modalities
+    or config.training.batch_size == -1
     or fit_system.is_open(config)
   )
 
@@ -178,7 +178,7 @@ def _fit_data(
 ) -> tuple[str, ...]:
   """Settles modalities and decision."""
   notes = []
-  if not config.data.modalities:
+  if AUTO in config.data.modalities:
     config.data.modalities = tuple(facts.shapes.frames)
     if not facts.shapes.frames:
       raise errors.UserError(

@@ -12,7 +12,7 @@ COMMANDS = sorted(
   f"{package}.{path.stem}"
   for package in ("mmer_jax", "data_prep")
   for path in (ROOT / package).glob("*.py")
-  if path.stem != "__init__"
+  if not path.stem.startswith("__")
 )
 
 
