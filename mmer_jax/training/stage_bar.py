@@ -96,4 +96,6 @@ class _Lines:
       *(shown[key] for key in ("value", "rate") if key in shown),
       f"at most {minutes}:{seconds:02d} left",
     ]
-    self._console.print(", ".join(parts), markup=False, highlight=False)
+    self._console.print(
+      ", ".join(parts), markup=False, highlight=False, soft_wrap=True
+    )

@@ -8,7 +8,7 @@ from mmer_jax.training import stage_bar
 
 
 def lines(pause, epochs=4, completed=0, **options):
-  console = rich.console.Console(file=io.StringIO(), width=200, **options)
+  console = rich.console.Console(file=io.StringIO(), width=60, **options)
   with stage_bar.stage_bar(
     console, "supervised", epochs, completed, pause
   ) as update:
