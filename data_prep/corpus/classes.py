@@ -13,6 +13,8 @@ def require_two(
 ) -> None:
   """Refuses a corpus of one class; a single labelled utterance may stand.
 
+  So may a part of a corpus whose emotions are published: training refuses it.
+
   Args:
     corpus: Names the emotions.
     labelled: How many utterances have labels.
@@ -22,7 +24,7 @@ def require_two(
     UserError: There is nothing to learn from the labels.
   """
   positive = np.asarray(having)
-  if labelled < 2:
+  if labelled < 2 or corpus.fixed_emotions:
     return
   if corpus.label_type == "single" and np.count_nonzero(positive) == 1:
     name = corpus.emotions[int(positive.argmax())]

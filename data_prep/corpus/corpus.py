@@ -94,6 +94,8 @@ class Corpus:
       a conversion that goes on must find them as they were.
     has_words: Whether examples carry `words`.
     has_acoustic_word: Whether examples carry `acoustic_word`.
+    fixed_emotions: Whether the emotions are those of a published corpus, of
+      which a part may have one alone: a warning, no mistake in the labels.
   """
 
   name: str
@@ -116,6 +118,7 @@ class Corpus:
   files: tuple[pathlib.Path, ...] = ()
   has_words: bool = False
   has_acoustic_word: bool = False
+  fixed_emotions: bool = False
 
 
 def as_float32(values: np.ndarray) -> np.ndarray:

@@ -92,6 +92,7 @@ def build(
     ),
     emotions=labels.names,
     label_type=labels.label_type,
+    fixed_emotions=True,
     modalities=modalities,
     examples=examples,
     total=labelled.total,
@@ -108,11 +109,7 @@ def build(
     ),
     files=(*(each.path for each in sequences.values()), *choice.files),
     has_words=_has_words(parts),
-    has_acoustic_word=(
-      choice.options.align == segments.BY_WORDS
-      and choice.options.collapse == align.NONE
-      and {"lexical", "acoustic"} <= modalities.keys()
-    ),
+    has_acoustic_word=_has_acoustic_word(parts, modalities),
   )
 
 
@@ -143,6 +140,17 @@ def _has_words(parts: _Parts) -> bool:
     return False
   return roles.WORDS in parts.sequences and (
     parts.features.has_words or roles.VECTORS in parts.sequences
+  )
+
+
+def _has_acoustic_word(
+  parts: _Parts, modalities: Mapping[str, corpus.Modality]
+) -> bool:
+  options = parts.choice.options
+  return (
+    options.align == segments.BY_WORDS
+    and options.collapse == align.NONE
+    and {"lexical", "acoustic"} <= modalities.keys()
   )
 
 

@@ -10,7 +10,7 @@ IEMOCAP has no official split: the protocols hold out sessions or speakers.
 
 import pathlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,11 +80,8 @@ def build_corpus(
     acoustic,
   )
   words = _Words(utterances, texts, sound)
-  if not texts.modalities() and not sound.modalities():
-    raise UserError(
-      f"{folder} has no recording below SessionN/sentences/wav, and"
-      " --word_vectors= goes without the text; there is nothing to convert"
-    )
+  modalities = {**texts.modalities(), **sound.modalities()}
+  _require_any(modalities, folder)
   rows = _Rows(utterances, variant, texts, sound, words)
   return corpus_lib.Corpus(
     name=f"iemocap_{variant.name}",
@@ -92,7 +89,8 @@ def build_corpus(
     layout=f"release folder of {release.dialogues} dialogues",
     emotions=variant.emotions,
     label_type="single",
-    modalities={**texts.modalities(), **sound.modalities()},
+    fixed_emotions=True,
+    modalities=modalities,
     examples=lambda: map(rows.make, range(len(utterances))),
     total=len(utterances),
     options={
@@ -109,6 +107,17 @@ def build_corpus(
     has_acoustic_word=words.exist,
     **texts.corpus_fields(),
   )
+
+
+def _require_any(
+  modalities: Mapping[str, corpus_lib.Modality], folder: pathlib.Path
+) -> None:
+  """Refuses a release without recordings where the text is not wanted."""
+  if not modalities:
+    raise UserError(
+      f"{folder} has no recording below SessionN/sentences/wav, and"
+      " --word_vectors= goes without the text; there is nothing to convert"
+    )
 
 
 def _pick(

@@ -1,5 +1,7 @@
 """What the last line of a conversion counts."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,10 @@ def test_a_corpus_of_one_class_is_refused(write_corpus, label_type):
   assert passed("c", 0, None, None) == 3
   with pytest.raises(UserError, match="all 3 labelled utterances"):
     passed("d", 1, 1, None, 1)
+
+
+def test_a_part_of_a_published_corpus_may_have_one_class(write_corpus):
+  rows = [make_example(str(i), [[1, 2]], label=1) for i in range(3)]
+  corpus = dataclasses.replace(make_corpus(rows), fixed_emotions=True)
+  manifest, _ = write_corpus(corpus, "part", accept=classes.require_two)
+  assert any("every labelled" in line for line in classes.warnings(manifest))
