@@ -19,12 +19,17 @@ MOSEI_EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 def base() -> ml_collections.ConfigDict:
   """Makes the shared part, unlocked: no system, no model, no corpus."""
   config = ml_collections.ConfigDict()
+  # A name of `mmer_jax.systems.registry`.
   config.system = ""
+  # Of matrix products: "float32" or "bfloat16"; states stay float32.
   config.compute_dtype = "float32"
+  # Each is a run for every fold and swept value.
   config.seeds = (0, 1, 2)
 
   config.data = ml_collections.ConfigDict()
+  # The folder of shards that `data_prep.convert` wrote.
   config.data.dir = ""
+  # What the model sees.
   config.data.modalities = MODALITIES
   # Empty: all emotions of the shards.
   config.data.emotions = ()
@@ -39,16 +44,22 @@ def base() -> ml_collections.ConfigDict:
   # word vectors (GloVe's text format) that has them.
   config.data.words = ()
   config.data.word_vectors = ""
+  # Which modalities get the mean 0 and the deviation 1 of the training rows.
   # Word vectors stay as they are: emotions are compared with them.
   config.data.normalise = ("acoustic", "visual")
+  # Whether the corpus is kept in the memory of the devices.
   config.data.resident = True
 
   config.protocol = ml_collections.ConfigDict()
+  # Who trains, validates and tests: docs/protocol.md lists the names.
   config.protocol.split = "corpus"
+  # Numbers of the folds, from 1; empty for all.
   config.protocol.folds = ()
+  # The shards' splits that take these parts under "corpus".
   config.protocol.train = "train"
   config.protocol.validation = "validation"
   config.protocol.test = "test"
+  # Whether a speaker may be on two sides.
   config.protocol.allow_speaker_overlap = False
   # Folds of "group_kfold" and "kfold".
   config.protocol.k = 5
@@ -59,6 +70,8 @@ def base() -> ml_collections.ConfigDict:
   # Whether one text, or the same features, may be on two sides of folds that
   # are not a paper's.
   config.protocol.allow_identical = False
+  # "softmax" for one emotion of several, "binary" for each emotion by itself,
+  # which is present above the threshold.
   config.protocol.decision = "binary"
   config.protocol.threshold = 0.5
 
@@ -70,6 +83,7 @@ def base() -> ml_collections.ConfigDict:
   # "none" (zero-shot), "fine_tune", "joint", "gem". Section 4.2.
   config.few_shot = ml_collections.ConfigDict()
   config.few_shot.method = "none"
+  # Share of the positive training rows that are shown.
   config.few_shot.share = 0.01
   # The paper gives neither; ours. `rate` is of the source's learning rate.
   config.few_shot.epochs = 20
@@ -115,8 +129,10 @@ def base() -> ml_collections.ConfigDict:
   )
 
   config.loss = ml_collections.ConfigDict()
+  # "balanced" by the training rows of a run, or "none".
   config.loss.class_weight = "balanced"
 
+  # Adam. The decay is added to the gradient, behind the clip of its norm.
   config.optimizer = ml_collections.ConfigDict()
   config.optimizer.learning_rate = 1e-3
   config.optimizer.weight_decay = 0.0
@@ -131,12 +147,16 @@ def base() -> ml_collections.ConfigDict:
   config.training.batch_size = 32
   # The paper gives the best epoch (15 and 16) but no budget; ours.
   config.training.epochs = 40
+  # Epochs without a better one before a run stops; 0 for never.
   config.training.early_stopping = 10
+  # The metric of validation, or "loss", by which an epoch is chosen.
   config.training.select = "weighted_accuracy"
+  # Steps of one call of the compiled program.
   config.training.steps_per_dispatch = 64
   # Log the validation metrics of Figures 4 and 5 at these thresholds too.
   config.training.curve_thresholds = ()
 
+  # Values to try, each a run of the same program: validation chooses.
   config.sweep = ml_collections.ConfigDict()
   config.sweep.learning_rate = ()
   config.sweep.weight_decay = ()
@@ -149,6 +169,7 @@ def base() -> ml_collections.ConfigDict:
 
   # Devices along the runs and along each batch; 0 for automatic.
   config.mesh = ml_collections.ConfigDict({"runs": 0, "data": 0})
+  # Epochs between checkpoints, and how many stay.
   config.checkpoint = ml_collections.ConfigDict({"every_epochs": 1, "keep": 2})
 
   # Shapes that `mmer_jax.benchmark` makes up where no shards are given.
