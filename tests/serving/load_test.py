@@ -1,6 +1,7 @@
 """Loading: what is imported, what is refused."""
 
 import json
+import os
 import pathlib
 import shutil
 import tempfile
@@ -52,17 +53,25 @@ def test_an_edited_spec_is_refused(exported, tmp_path):
     mmer_jax.load(folder)
 
 
-@given(st.integers(0, 3), st.floats(0, 1), st.binary(max_size=3), st.booleans())
-@settings(
+SHORT = settings(
   max_examples=60,
   deadline=None,
   derandomize=True,
   suppress_health_check=list(HealthCheck),
 )
-def test_a_damaged_export_is_the_same_or_refused(
-  exported, model, number, place, inserted, cut
-):
-  """Bytes of one of its files are replaced, or its end is missing."""
+LONG = settings(
+  parent=SHORT,
+  max_examples=int(os.environ.get("MMER_FUZZ", "10000")),
+  derandomize=False,
+  database=None,
+)
+DAMAGES = given(
+  st.integers(0, 3), st.floats(0, 1), st.binary(max_size=3), st.booleans()
+)
+
+
+def check_damaged(exported, model, number, place, inserted, cut):
+  """Replaces bytes of a file of an export, or cuts its end off."""
   names = ("feature_spec.json", "model.safetensors", "model.stablehlo")
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name) / "damaged"
@@ -83,6 +92,23 @@ def test_a_damaged_export_is_the_same_or_refused(
   expected = model.predict(words, check_scale=False)
   found = damaged.predict(words, check_scale=False)
   np.testing.assert_array_equal(found.probs, expected.probs)
+
+
+@DAMAGES
+@SHORT
+def test_a_damaged_export_is_the_same_or_refused(
+  exported, model, number, place, inserted, cut
+):
+  check_damaged(exported, model, number, place, inserted, cut)
+
+
+@pytest.mark.long
+@DAMAGES
+@LONG
+def test_many_damaged_exports_are_the_same_or_refused(
+  exported, model, number, place, inserted, cut
+):
+  check_damaged(exported, model, number, place, inserted, cut)
 
 
 @pytest.mark.parametrize(
