@@ -60,6 +60,7 @@ def make_manifest(
       for name, modality in corpus.modalities.items()
     },
     "counts": statistics.counts(),
+    "tally": dict(corpus.tally),
     "nonfinite": {"policy": options.nonfinite, "counts": policy.counts()},
     "text": corpus.text,
     "normalisation": statistics.normalisation(),

@@ -24,6 +24,7 @@ def test_whatever_is_lost_is_counted(write_corpus, tmp_path):
     examples, text=text, tally={"cut to 3 words": 1}, notes=("a note",)
   )
   manifest, _ = write_corpus(corpus)
+  assert manifest["tally"] == {"cut to 3 words": 1}
   line = closing.summarise(tmp_path / "out", corpus, manifest)
   assert line.startswith(f"{tmp_path / 'out'}: 2 utterances (2 labelled) in 1")
   assert line.endswith(
