@@ -7,7 +7,7 @@ QUICKSTART := quickstart
 .PHONY: help quickstart test long format
 
 help:
-	@echo "quickstart  synthetic corpus -> shards -> training of 6 runs -> table"
+	@echo "quickstart  synthetic corpus -> shards -> training of 6 runs -> report"
 	@echo "test        layout checks (ruff) and the test suite"
 	@echo "long        the tests that take minutes each"
 	@echo "format      lets ruff lay out the code"
@@ -19,14 +19,10 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[prep,test]'
 	touch $@
 
-# Synthetic corpus -> shards -> MTEE on folds x seeds in one program -> table.
+# Synthetic corpus -> shards -> MTEE on folds x seeds in one program -> report.
 quickstart: $(VENV)/installed
 	rm -rf $(QUICKSTART)
-	$(BIN)/python -m data_prep.convert --source=synthetic --preset=tiny \
-	  --output=$(QUICKSTART)/shards
-	$(BIN)/python -m mmer_jax.train --config=configs/quickstart.py \
-	  --config.data.dir=$(QUICKSTART)/shards --workdir=$(QUICKSTART)/mtee
-	$(BIN)/python -m mmer_jax.evaluate --workdir=$(QUICKSTART)/mtee --split=test
+	$(BIN)/python -m mmer_jax.quickstart --out=$(QUICKSTART)
 
 test: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int | None:
   del argv
   console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
   folder = pathlib.Path(flags.FLAGS.out)
-  for command in _commands(folder):
+  for command in commands(folder):
     console.print(f"$ mmer {' '.join(command)}")
     done = subprocess.run(
       [sys.executable, "-m", "mmer_jax", *command], check=False
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int | None:
   return None
 
 
-def _commands(folder: pathlib.Path) -> Iterator[list[str]]:
+def commands(folder: pathlib.Path) -> Iterator[list[str]]:
   """Lists the commands that are still to run, as words behind `mmer`."""
   shards, workdir = folder / "shards", folder / "mtee"
   if not (shards / manifest.MANIFEST).exists():

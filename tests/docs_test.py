@@ -23,7 +23,9 @@ from absl import flags
 
 import mmer_jax
 from mmer_jax import __main__ as entry
+from mmer_jax import quickstart
 from mmer_jax.api import train as api_train
+from mmer_jax.base import cli
 from tests import stand_ins
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -138,6 +140,7 @@ def parsed(module: str, arguments: list[str]):
   sys.argv = [module, *arguments]
   try:
     verb.define_flags()
+    cli.let_configs_be_named()
     rest = values(sys.argv)
     for each in set(values) - before:
       # A config file is read when something asks it.
@@ -425,23 +428,13 @@ def test_help_names_the_targets_of_the_makefile():
     assert re.search(rf"^{target}\b", done.stdout, re.M), target
 
 
-def test_the_quickstart_of_the_makefile_can_be_read(monkeypatch):
+def test_the_commands_of_the_quick_start_can_be_read(monkeypatch, tmp_path):
   monkeypatch.chdir(ROOT)
-  done = subprocess.run(
-    ["make", "--dry-run", "--always-make", "quickstart"],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=True,
-  )
-  lines = done.stdout.replace("\\\n", " ").splitlines()
   read = []
-  for words in map(shlex.split, lines):
-    if "-m" in words and words[words.index("-m") + 1] in VERBS:
-      at = words.index("-m") + 1
-      with parsed(words[at], words[at + 1 :]):
-        read.append(words[at])
-  assert read == ["data_prep.convert", "mmer_jax.train", "mmer_jax.evaluate"]
+  for name, *arguments in quickstart.commands(tmp_path):
+    with parsed(entry.COMMANDS[name], arguments):
+      read.append(name)
+  assert read == ["convert", "train", "evaluate", "report"]
 
 
 def test_every_deviation_of_papers_names_a_place_in_the_code():

@@ -89,6 +89,21 @@ def choose(values: flags.FlagValues) -> Choice:
   return Choice(None, values.oov, encoder_choice(values))
 
 
+def choose_for_speech(values: flags.FlagValues) -> Choice:
+  """Reads the choice for a source of speech, which may go without its text.
+
+  Raises:
+    UserError: As `choose`, or nothing says what becomes of the text.
+  """
+  choice = choose(values)
+  if choice.is_none and values.word_vectors is None:
+    raise UserError(
+      f"--source={values.source} needs --word_vectors=FILE or --text_encoder"
+      " for the text; --word_vectors= goes without"
+    )
+  return choice
+
+
 def encoder_choice(values: flags.FlagValues) -> encoders.EncoderChoice:
   """Reads the choice of an encoder, which is given, from the command line."""
   return encoders.EncoderChoice(

@@ -268,10 +268,10 @@ def _define_variant(values: flags.FlagValues) -> None:
   """Defines which of a corpus's own sets of labels is read."""
   flags.DEFINE_string(
     "variant",
-    "4",
-    "iemocap: 4 (excited is happy), 6 or all emotions; improvised or scripted"
-    " dialogues alone; both as in 4_improvised. meld: emotion, its default, or"
-    " sentiment.",
+    None,
+    "iemocap: 4 (excited is happy, the default), 6 or all emotions; improvised"
+    " or scripted dialogues alone; both as in 4_improvised. meld: emotion, its"
+    " default, or sentiment.",
     flag_values=values,
   )
 

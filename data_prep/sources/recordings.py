@@ -59,12 +59,7 @@ def define(values: flags.FlagValues) -> None:
 
 def build(values: flags.FlagValues) -> corpus_lib.Corpus:
   """Builds the corpus of the recordings that the flags name."""
-  choice = text_features.choose(values)
-  if choice.is_none and values.word_vectors is None:
-    raise UserError(
-      "--source=recordings needs --word_vectors=FILE for the text;"
-      " --word_vectors= goes without"
-    )
+  choice = text_features.choose_for_speech(values)
   if values.ratings and not values.recipe:
     raise UserError(
       f"--ratings={values.ratings} does nothing without --recipe=msp_improv"

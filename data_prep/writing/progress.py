@@ -1,14 +1,12 @@
 """Shows how far a conversion is: a bar on a terminal, now and then a line."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 
 import rich.console
 import rich.progress
 
-# Ours: seconds between lines where there is no terminal, as in a batch job.
-_PAUSE = 30.0
+from mmer_jax.base import pace
 
 
 @contextlib.contextmanager
@@ -16,7 +14,7 @@ def show(
   what: str,
   total: int | None,
   console: rich.console.Console,
-  pause: float = _PAUSE,
+  pause: float = pace.PAUSE,
 ) -> Iterator[Callable[..., None]]:
   """Yields a function that is told how many further utterances are done.
 
@@ -59,31 +57,22 @@ class _Lines:
     self._what = what
     self._total = total
     self._console = console
-    self._pause = pause
     self._done = self._ready = 0
-    self._begun = self._last = time.monotonic()
+    self._pace = pace.Pace(pause, at_once=False)
 
   def advance(self, count: int, ready: bool = False) -> None:
     self._done += count
     self._ready += count if ready else 0
-    now = time.monotonic()
-    if now - self._last < self._pause:
+    if not self._pace.due():
       return
-    self._last = now
-    rate = (self._done - self._ready) / (now - self._begun)
+    rate = (self._done - self._ready) / self._pace.seconds()
     of, left = "", ""
     if self._total is not None:
       of = f" of {self._total:,}"
       seconds = max(self._total - self._done, 0) / max(rate, 1e-9)
-      left = f", {_duration(seconds)} left"
+      left = f", {pace.duration(seconds)} left"
     self._console.print(
       f"{self._what}: {self._done:,}{of} utterances, {rate:,.0f} per"
       f" second{left}",
       markup=False,
     )
-
-
-def _duration(seconds: float) -> str:
-  minutes, seconds = divmod(round(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -108,16 +108,21 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     error = error.__cause__
 
 
+def let_configs_be_named() -> None:
+  """Gives every flag that takes a config file the parser of this project."""
+  for name in flags.FLAGS:
+    parser = flags.FLAGS[name].parser
+    if isinstance(parser, config_flags.ConfigFileFlagParser):
+      flags.FLAGS[name].parser = config_file.ConfigFileParser(parser.name)
+
+
 def _parse(argv: Sequence[str]) -> list[str]:
   """Reads the flags; what goes wrong here is the command line's or a config's.
 
   A flag that names a config file runs that file: a missing file, an unknown
   variant, a misspelt key and a value of another type all end here.
   """
-  for name in flags.FLAGS:
-    parser = flags.FLAGS[name].parser
-    if isinstance(parser, config_flags.ConfigFileFlagParser):
-      flags.FLAGS[name].parser = config_file.ConfigFileParser(parser.name)
+  let_configs_be_named()
   try:
     return flags.FLAGS(argv)
   except SystemExit:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmer_jax.data import corpus as corpus_lib
+
 
 class Protocol(NamedTuple):
   """Holds the keys of `config.protocol` that splitting needs.
@@ -63,6 +65,19 @@ class Rows(NamedTuple):
   labelled: np.ndarray
   labels: np.ndarray | None = None
   digests: Sequence[Mapping[str, bytes]] = ()
+
+  @classmethod
+  def from_corpus(cls, corpus: corpus_lib.Corpus) -> "Rows":
+    """Takes the rows of a corpus that was read."""
+    return cls(
+      ids=corpus.columns["id"],
+      speakers=corpus.columns["speaker"],
+      sessions=corpus.columns["session"],
+      splits=corpus.columns["split"],
+      labelled=corpus.labelled,
+      labels=corpus.labels,
+      digests=corpus.digests,
+    )
 
 
 class Fold(NamedTuple):

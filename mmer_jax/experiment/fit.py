@@ -142,15 +142,7 @@ def read_facts(config: ml_collections.ConfigDict) -> Facts:
       if count and not vector.any()
     },
     decision=decision,
-    rows=partition.Rows(
-      ids=corpus.columns["id"],
-      speakers=corpus.columns["speaker"],
-      sessions=corpus.columns["session"],
-      splits=corpus.columns["split"],
-      labelled=corpus.labelled,
-      labels=corpus.labels,
-      digests=corpus.digests,
-    ),
+    rows=partition.Rows.from_corpus(corpus),
   )
 
 

@@ -71,15 +71,7 @@ def make_records(
       shards.
   """
   _check_unseen(config, corpus)
-  rows = partition.Rows(
-    ids=corpus.columns["id"],
-    speakers=corpus.columns["speaker"],
-    sessions=corpus.columns["session"],
-    splits=corpus.columns["split"],
-    labelled=corpus.labelled,
-    labels=corpus.labels,
-    digests=corpus.digests,
-  )
+  rows = partition.Rows.from_corpus(corpus)
   protocol = partition.Protocol.from_config(config.protocol)
   folds_by_seed = {
     seed: splits.make_folds(protocol, rows, seed=seed) for seed in config.seeds

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mmer_jax.base import errors, shipped, user_code
+from mmer_jax.base import config_file, shipped, user_code
 from mmer_jax.data import tables
 from mmer_jax.experiment import build, config_keys, fit
 from mmer_jax.reporting import run_table
@@ -83,14 +83,15 @@ def describe(name: str) -> str:
   file = _load(base, variant)
   config = file.config
   folder = shipped.FOLDERS["config"]
+  rows = config.training.batch_size
+  batches = str(rows) if rows > 0 else "a size by the corpus"
   sources = [folder / "common.py", file.path.parent / "common.py", file.path]
   parts = [
     f"{base}:{variant or (file.variants or ('',))[0]}".rstrip(":"),
     file.text,
     f"Parameters: {_parameters(config)}. Seeds: {len(config.seeds)}, each a"
     " run for every fold and swept value, all in one program. Epochs: at most"
-    f" {config.training.epochs}, in batches of"
-    f" {config.training.batch_size or 'a size by the corpus'}."
+    f" {config.training.epochs}, in batches of {batches}."
     " Seconds per step on this machine: mmer benchmark"
     f" --config={name} --runs=1.",
     "Keys, each an override as --config.KEY=VALUE:",
@@ -103,18 +104,12 @@ def describe(name: str) -> str:
 
 def _load(name: str, variant: str) -> _File:
   """Runs the file of a config."""
+  config = config_file.read(f"{name}:{variant}" if variant else name)
   path = shipped.find(name, "config")
   module = user_code.load(path, f"listed_{path.stem}")
-  if not hasattr(module, "get_config"):
-    raise errors.UserError(
-      f"{path} defines no function get_config(), expected a config; mmer"
-      " configs lists those of the package"
-    )
-  with user_code.naming_line(path):
-    config = module.get_config(*([variant] if variant else []))
-    programs = 0
-    if hasattr(module, "get_table"):
-      programs = len(run_table.load(path, config, variant).programs)
+  programs = 0
+  if hasattr(module, "get_table"):
+    programs = len(run_table.load(path, config, variant).programs)
   text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
   variants = tuple(getattr(module, "VARIANTS", ()))
   return _File(path, text, variants, config, programs)

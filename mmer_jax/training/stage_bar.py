@@ -3,15 +3,13 @@
 import contextlib
 import functools
 import importlib.util
-import time
 from collections.abc import Callable, Iterator
 
 import jax
 import rich.console
 import rich.progress
 
-# Ours: seconds between lines where there is no terminal, as in a batch job.
-_PAUSE = 30.0
+from mmer_jax.base import pace
 
 
 @contextlib.contextmanager
@@ -20,7 +18,7 @@ def stage_bar(
   name: str,
   epochs: int,
   completed: int,
-  pause: float = _PAUSE,
+  pause: float = pace.PAUSE,
 ) -> Iterator[Callable[..., None]]:
   """Shows the progress of a stage.
 
@@ -77,24 +75,18 @@ class _Lines:
     self._name = name
     self._epochs = epochs
     self._first = completed
-    self._pause = pause
-    self._begun = time.monotonic()
-    self._last: float | None = None
+    self._pace = pace.Pace(pause, at_once=True)
 
   def update(self, completed: int, **shown: str) -> None:
-    """Prints the state after an epoch, if it is time."""
-    now = time.monotonic()
-    waited = self._last is None or now - self._last >= self._pause
-    if not waited and completed < self._epochs:
+    """Prints the state after an epoch, if it is time, and after the last."""
+    if not self._pace.due() and completed < self._epochs:
       return
-    self._last = now
-    each = (now - self._begun) / max(completed - self._first, 1)
-    minutes, seconds = divmod(round(each * (self._epochs - completed)), 60)
+    each = self._pace.seconds() / max(completed - self._first, 1)
     parts = [
       f"{self._name}: epoch {completed} of {self._epochs}",
       *([f"loss {shown['loss']}"] if "loss" in shown else []),
       *(shown[key] for key in ("value", "rate") if key in shown),
-      f"at most {minutes}:{seconds:02d} left",
+      f"at most {pace.duration(each * (self._epochs - completed))} left",
     ]
     self._console.print(
       ", ".join(parts), markup=False, highlight=False, soft_wrap=True

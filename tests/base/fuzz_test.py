@@ -5,7 +5,6 @@ default).
 """
 
 import json
-import os
 import pathlib
 import sys
 import tempfile
@@ -13,24 +12,15 @@ import warnings
 
 import ml_collections
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import quickstart
 from mmer_jax.base import config_file, errors, workdir
+from tests import fuzzing
 
-SHORT = settings(
-  max_examples=100,
-  deadline=None,
-  derandomize=True,
-  suppress_health_check=list(HealthCheck),
-)
-LONG = settings(
-  parent=SHORT,
-  max_examples=int(os.environ.get("MMER_FUZZ", "10000")),
-  derandomize=False,
-  database=None,
-)
+SHORT = fuzzing.short(100)
+LONG = fuzzing.LONG
 
 CONFIG = """import ml_collections
 

@@ -8,19 +8,9 @@ from sklearn import model_selection
 
 from mmer_jax.base import errors
 from mmer_jax.data import balance, partition, splits
+from tests.data import protocols
 
 SIDES = ("train", "validation", "test")
-
-
-def protocol(split, **changes):
-  return partition.Protocol(
-    split=split,
-    folds=(),
-    train="train",
-    validation="validation",
-    test="test",
-    allow_speaker_overlap=False,
-  )._replace(**changes)
 
 
 def table(speakers, labels=None, **changes):
@@ -70,13 +60,17 @@ def test_groups_of_speakers_are_disjoint_and_alike(seed, k):
   rows = drawn(seed)
   if len(set(rows.speakers[rows.labelled])) < k:
     return
-  folds = splits.make_folds(protocol("group_kfold", k=k), rows, seed=seed)
+  folds = splits.make_folds(
+    protocols.protocol("group_kfold", k=k), rows, seed=seed
+  )
   assert [fold.name for fold in folds] == [str(i) for i in range(1, k + 1)]
   check_rotation(folds, rows)
   for fold in folds:
     sides = [set(rows.speakers[getattr(fold, side)]) for side in SIDES]
     assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
-  again = splits.make_folds(protocol("group_kfold", k=k), rows, seed=seed)
+  again = splits.make_folds(
+    protocols.protocol("group_kfold", k=k), rows, seed=seed
+  )
   for fold, same in zip(folds, again, strict=True):
     np.testing.assert_array_equal(fold.test, same.test)
 
@@ -94,7 +88,9 @@ def test_groups_are_no_less_alike_than_those_of_scikit_learn():
   ours, theirs = [], []
   for seed in range(30):
     rows = drawn(seed, speakers=16)
-    folds = splits.make_folds(protocol("group_kfold", k=4), rows, seed=seed)
+    folds = splits.make_folds(
+      protocols.protocol("group_kfold", k=4), rows, seed=seed
+    )
     ours.append(unlikeness(rows, [fold.test for fold in folds]))
     labelled = np.flatnonzero(rows.labelled)
     oracle = model_selection.StratifiedGroupKFold(
@@ -125,14 +121,16 @@ def test_groups_that_can_be_equal_are():
 def test_kfold_has_every_class_alike(seed, k):
   rng = np.random.default_rng(seed)
   rows = table([""] * 60, rng.integers(-1, 4, size=60))
-  folds = splits.make_folds(protocol("kfold", k=k), rows, seed=seed)
+  folds = splits.make_folds(protocols.protocol("kfold", k=k), rows, seed=seed)
   check_rotation(folds, rows)
   sizes = [len(fold.test) for fold in folds]
   assert max(sizes) - min(sizes) <= 1
   counts = np.array([rows.labels[fold.test].sum(axis=0) for fold in folds])
   assert (np.ptp(counts, axis=0) <= 1).all()
   tests = [fold.test.tolist() for fold in folds]
-  other = splits.make_folds(protocol("kfold", k=k), rows, seed=seed + 1)
+  other = splits.make_folds(
+    protocols.protocol("kfold", k=k), rows, seed=seed + 1
+  )
   assert tests != [fold.test.tolist() for fold in other]
 
 
@@ -149,12 +147,14 @@ def test_kfold_keeps_what_is_the_same_together(what):
   pairs = [(0, 7), (7, 19), (3, 4)]
   rows = same(table([""] * 20), pairs, what)
   for seed in range(10):
-    for fold in splits.make_folds(protocol("kfold"), rows, seed=seed):
+    for fold in splits.make_folds(protocols.protocol("kfold"), rows, seed=seed):
       test = set(fold.test.tolist())
       for one, other in pairs:
         assert (one in test) == (other in test)
   parted = [
-    splits.make_folds(protocol("kfold", allow_identical=True), rows, seed=seed)
+    splits.make_folds(
+      protocols.protocol("kfold", allow_identical=True), rows, seed=seed
+    )
     for seed in range(10)
   ]
   assert any(
@@ -164,12 +164,14 @@ def test_kfold_keeps_what_is_the_same_together(what):
 
 def test_short_texts_are_the_same_by_chance():
   rows = table([""] * 20)._replace(digests=[{"text": b"yeah"}] * 20)
-  assert len(splits.make_folds(protocol("kfold"), rows, seed=0)) == 5
+  assert len(splits.make_folds(protocols.protocol("kfold"), rows, seed=0)) == 5
 
 
 def test_a_speaker_without_a_session_tests_once_and_the_next_validates():
   rows = table(["c", "a", "b", "a", "c", "d"], [0, 1, 0, 0, 1, 1])
-  folds = splits.make_folds(protocol("leave_one_speaker_out"), rows, seed=0)
+  folds = splits.make_folds(
+    protocols.protocol("leave_one_speaker_out"), rows, seed=0
+  )
   assert [fold.name for fold in folds] == ["a", "b", "c", "d"]
   # Rows of a: 1 and 3; of b: 2; of c: 0 and 4; of d: 5.
   assert [fold.test.tolist() for fold in folds] == [[1, 3], [2], [0, 4], [5]]
@@ -183,7 +185,9 @@ def test_a_part_of_the_training_split_validates_where_there_is_no_other():
   rows = drawn(3)
   own = np.where(np.char.endswith(rows.speakers, "1"), "test", "train")
   rows = rows._replace(splits=own)
-  (fold,) = splits.make_folds(protocol("corpus", validation=""), rows, seed=0)
+  (fold,) = splits.make_folds(
+    protocols.protocol("corpus", validation=""), rows, seed=0
+  )
   assert set(rows.splits[fold.test]) == {"test"}
   assert set(rows.splits[fold.train]) == set(rows.splits[fold.validation])
   assert not set(rows.speakers[fold.train]) & set(
@@ -192,14 +196,16 @@ def test_a_part_of_the_training_split_validates_where_there_is_no_other():
   assert len(fold.validation) < len(fold.train)
   # Without speakers it is utterances, and those that are the same together.
   rows = same(rows._replace(speakers=np.full(len(own), "")), [(0, 1), (1, 2)])
-  (fold,) = splits.make_folds(protocol("corpus", validation=""), rows, seed=0)
+  (fold,) = splits.make_folds(
+    protocols.protocol("corpus", validation=""), rows, seed=0
+  )
   assert len(fold.validation) >= len(fold.train) / 6
 
 
 def write(folder, text, name="split.csv"):
   path = folder / name
   path.write_text(text)
-  return protocol("file", split_file=str(path))
+  return protocols.protocol("file", split_file=str(path))
 
 
 def test_a_split_file_is_read_by_id(tmp_path):
@@ -265,55 +271,55 @@ SPEAKERS = ["a", "a", "b", "b", "c", "c", "d", "d"]
   ("made", "rows", "message"),
   [
     (
-      protocol("group_kfold"),
+      protocols.protocol("group_kfold"),
       table(SPEAKERS),
       "k is 5, but the shards have 4 speakers; set it to 4 or less",
     ),
     (
-      protocol("group_kfold", k=3),
+      protocols.protocol("group_kfold", k=3),
       table([*SPEAKERS, ""]),
       "got 4 speakers and 1 of 9 utterances without one;.*split=kfold",
     ),
     (
-      protocol("leave_one_speaker_out"),
+      protocols.protocol("leave_one_speaker_out"),
       table(["a", "b", "a", "b"]),
       "three at least; got 2 speakers",
     ),
     (
-      protocol("kfold", k=3),
+      protocols.protocol("kfold", k=3),
       table(SPEAKERS),
       "speaker '.' in both.*allow_speaker_overlap=True.*group_kfold",
     ),
     (
-      protocol("kfold"),
+      protocols.protocol("kfold"),
       table([""] * 4),
       "k is 5, but the shards have 4 labelled utterances that differ, of 4",
     ),
     (
-      protocol("kfold"),
+      protocols.protocol("kfold"),
       same(table([""] * 5), [(0, 1)]),
       "4 labelled utterances that differ, of 5;.*allow_identical=True",
     ),
     (
-      protocol("group_kfold", k=4),
+      protocols.protocol("group_kfold", k=4),
       same(table(SPEAKERS), [(0, 4)]),
       "same text of 5 words or more in 'u0'.*and 'u4'.*allow_identical",
     ),
     (
-      protocol("leave_one_speaker_out"),
+      protocols.protocol("leave_one_speaker_out"),
       same(table(SPEAKERS), [(0, 4)], "acoustic"),
       "same acoustic in 'u0'.*and 'u4'",
     ),
-    (protocol("file"), table(SPEAKERS), "split_file is empty"),
+    (protocols.protocol("file"), table(SPEAKERS), "split_file is empty"),
     (
-      protocol("leave_one_session_out"),
+      protocols.protocol("leave_one_session_out"),
       table(SPEAKERS),
       "0 sessions.*split=group_kfold",
     ),
-    (protocol("corpus"), table(SPEAKERS), "none.*split=group_kfold"),
-    (protocol("corpus"), table(SPEAKERS[:4]), "none.*split=kfold"),
+    (protocols.protocol("corpus"), table(SPEAKERS), "none.*split=group_kfold"),
+    (protocols.protocol("corpus"), table(SPEAKERS[:4]), "none.*split=kfold"),
     (
-      protocol("corpus", validation=""),
+      protocols.protocol("corpus", validation=""),
       table(["a", "b", "b"])._replace(
         splits=np.array(["train", "test", "test"])
       ),
@@ -329,7 +335,7 @@ def test_what_does_not_fit_is_refused_and_names_what_does(made, rows, message):
 
 def test_the_same_may_be_on_two_sides_where_the_config_says_so():
   rows = same(table(SPEAKERS), [(0, 4)])
-  made = protocol("group_kfold", k=4, allow_identical=True)
+  made = protocols.protocol("group_kfold", k=4, allow_identical=True)
   assert len(splits.make_folds(made, rows, seed=0)) == 4
 
 
@@ -337,7 +343,11 @@ def test_the_papers_protocols_are_as_they_were():
   """Sessions of two speakers: the other one validates, repeats or not."""
   rows = same(table(SPEAKERS), [(0, 4)])
   rows = rows._replace(sessions=np.array(list("11112222")))
-  folds = splits.make_folds(protocol("leave_one_speaker_out"), rows, seed=0)
+  folds = splits.make_folds(
+    protocols.protocol("leave_one_speaker_out"), rows, seed=0
+  )
   validating = [set(rows.speakers[fold.validation]) for fold in folds]
   assert validating == [{"b"}, {"a"}, {"d"}, {"c"}]
-  assert splits.make_folds(protocol("leave_one_session_out"), rows, seed=0)
+  assert splits.make_folds(
+    protocols.protocol("leave_one_session_out"), rows, seed=0
+  )

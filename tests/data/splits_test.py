@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmer_jax.base import errors
 from mmer_jax.data import partition, splits
+from tests.data import protocols
 
 
 def corpus(sessions=5, each=7, seed=0, splits_=("",)):
@@ -24,22 +25,13 @@ def corpus(sessions=5, each=7, seed=0, splits_=("",)):
   )
 
 
-def protocol(split, **changes):
-  return partition.Protocol(
-    split=split,
-    folds=(),
-    train="train",
-    validation="validation",
-    test="test",
-    allow_speaker_overlap=False,
-  )._replace(**changes)
-
-
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 100), sessions=st.integers(2, 6))
 def test_a_session_is_held_out_and_its_speakers_divided(seed, sessions):
   rows = corpus(sessions, seed=seed)
-  folds = splits.make_folds(protocol("leave_one_session_out"), rows, seed=0)
+  folds = splits.make_folds(
+    protocols.protocol("leave_one_session_out"), rows, seed=0
+  )
   assert len(folds) == sessions
   for fold in folds:
     everything = np.concatenate([fold.train, fold.validation, fold.test])
@@ -55,7 +47,9 @@ def test_a_session_is_held_out_and_its_speakers_divided(seed, sessions):
 @given(seed=st.integers(0, 100))
 def test_every_speaker_tests_once(seed):
   rows = corpus(seed=seed)
-  folds = splits.make_folds(protocol("leave_one_speaker_out"), rows, seed=0)
+  folds = splits.make_folds(
+    protocols.protocol("leave_one_speaker_out"), rows, seed=0
+  )
   assert [fold.name for fold in folds] == sorted(set(rows.speakers))
   tested = np.concatenate([fold.test for fold in folds])
   assert sorted(tested) == np.flatnonzero(rows.labelled).tolist()
@@ -72,7 +66,7 @@ def test_every_speaker_tests_once(seed):
 def test_random_is_70_10_20_by_seed(seed):
   rows = corpus()
   (fold,) = splits.make_folds(
-    protocol("random", allow_speaker_overlap=True), rows, seed=seed
+    protocols.protocol("random", allow_speaker_overlap=True), rows, seed=seed
   )
   everything = np.concatenate([fold.train, fold.validation, fold.test])
   n = rows.labelled.sum()
@@ -81,7 +75,7 @@ def test_random_is_70_10_20_by_seed(seed):
   assert abs(len(fold.test) - 0.2 * n) <= 1
   again, other = (
     splits.make_folds(
-      protocol("random", allow_speaker_overlap=True), rows, seed=s
+      protocols.protocol("random", allow_speaker_overlap=True), rows, seed=s
     )[0]
     for s in (seed, seed + 1)
   )
@@ -92,14 +86,14 @@ def test_random_is_70_10_20_by_seed(seed):
 def test_the_corpus_own_split_by_name():
   rows = corpus(splits_=("train", "validation", "test"))
   (fold,) = splits.make_folds(
-    protocol("corpus", allow_speaker_overlap=True), rows, seed=0
+    protocols.protocol("corpus", allow_speaker_overlap=True), rows, seed=0
   )
   for side in ("train", "validation", "test"):
     part = getattr(fold, side)
     assert set(rows.splits[part]) == {side}
     assert rows.labelled[part].all()
   (swapped,) = splits.make_folds(
-    protocol(
+    protocols.protocol(
       "corpus",
       allow_speaker_overlap=True,
       train="validation",
@@ -114,14 +108,14 @@ def test_the_corpus_own_split_by_name():
 def test_folds_are_picked_by_number():
   rows = corpus()
   folds = splits.make_folds(
-    protocol("leave_one_session_out", folds=(4, 2)), rows, seed=0
+    protocols.protocol("leave_one_session_out", folds=(4, 2)), rows, seed=0
   )
   assert [(fold.number, fold.name) for fold in folds] == [(4, "4"), (2, "2")]
 
 
 def test_unknown_speakers_are_not_checked():
   rows = corpus()._replace(speakers=np.full(70, ""))
-  splits.make_folds(protocol("random"), rows, seed=0)
+  splits.make_folds(protocols.protocol("random"), rows, seed=0)
 
 
 OWN = ("train", "validation", "test")
@@ -130,61 +124,67 @@ OWN = ("train", "validation", "test")
 @pytest.mark.parametrize(
   ("made", "rows", "message"),
   [
-    (protocol("loso"), corpus(), "'loso', expected one of corpus"),
+    (protocols.protocol("loso"), corpus(), "'loso', expected one of corpus"),
     (
-      protocol("leave_one_session_out", folds=(6,)),
+      protocols.protocol("leave_one_session_out", folds=(6,)),
       corpus(),
       "fold must be 1..5, got 6",
     ),
     (
-      protocol("leave_one_session_out", folds=(0,)),
+      protocols.protocol("leave_one_session_out", folds=(0,)),
       corpus(),
       "fold must be 1..5, got 0",
     ),
     (
-      protocol("leave_one_session_out", folds=(2, 3, 2)),
+      protocols.protocol("leave_one_session_out", folds=(2, 3, 2)),
       corpus(),
       "a fold is there twice",
     ),
     (
-      protocol("corpus"),
+      protocols.protocol("corpus"),
       corpus(),
       r"shards have the splits \(none\)",
     ),
     (
-      protocol("corpus", test="dev"),
+      protocols.protocol("corpus", test="dev"),
       corpus(splits_=OWN),
       "protocol.test is 'dev'",
     ),
-    (protocol("corpus"), corpus(splits_=OWN), "speaker '1.' in both train"),
-    (protocol("random"), corpus(), "allow_speaker_overlap=True"),
     (
-      protocol("leave_one_session_out"),
+      protocols.protocol("corpus"),
+      corpus(splits_=OWN),
+      "speaker '1.' in both train",
+    ),
+    (protocols.protocol("random"), corpus(), "allow_speaker_overlap=True"),
+    (
+      protocols.protocol("leave_one_session_out"),
       corpus()._replace(sessions=np.full(70, "")),
       "0 sessions",
     ),
     (
-      protocol("leave_one_session_out"),
+      protocols.protocol("leave_one_session_out"),
       corpus()._replace(speakers=np.full(70, "x")),
       "two speakers in every session, got 1.*split=kfold",
     ),
     (
-      protocol("leave_one_session_out"),
+      protocols.protocol("leave_one_session_out"),
       corpus()._replace(labelled=np.zeros(70, bool)),
       "0 sessions",
     ),
     (
-      protocol("random", allow_speaker_overlap=True),
+      protocols.protocol("random", allow_speaker_overlap=True),
       corpus()._replace(labelled=np.arange(70) < 2),
       "empty",
     ),
     (
-      protocol("corpus", allow_speaker_overlap=True),
+      protocols.protocol("corpus", allow_speaker_overlap=True),
       corpus(splits_=OWN)._replace(ids=np.full(70, "same")),
       "id 'same' in both",
     ),
     (
-      protocol("corpus", allow_speaker_overlap=True, validation="train"),
+      protocols.protocol(
+        "corpus", allow_speaker_overlap=True, validation="train"
+      ),
       corpus(splits_=OWN),
       "id 'u[0-9]+' in both train and validation",
     ),

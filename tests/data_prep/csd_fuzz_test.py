@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import rich.console
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.readers import describe
@@ -23,12 +23,13 @@ from data_prep.writing import options, write
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards
+from tests import fuzzing
 from tests.data_prep import fuzz_test
 from tests.data_prep.sources import csd_files
 from tests.data_prep.sources.csd_files import frames_of, words_of
 
-SHORT = settings(parent=fuzz_test.SHORT, max_examples=15)
-LONG = fuzz_test.LONG
+SHORT = fuzzing.short(15)
+LONG = fuzzing.LONG
 
 ENTRIES = {
   "words": {

@@ -11,7 +11,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import pathlib
 import pickle
 import shutil
@@ -23,7 +22,7 @@ import ml_collections
 import numpy as np
 import pytest
 import rich.console
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.corpus import classes
@@ -35,20 +34,11 @@ from data_prep.writing import options, write
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards, word_vectors
+from tests import fuzzing
 from tests.data_prep.conftest import make_corpus, make_example, make_spec
 
-SHORT = settings(
-  max_examples=80,
-  deadline=None,
-  derandomize=True,
-  database=None,
-  suppress_health_check=list(HealthCheck),
-)
-LONG = settings(
-  parent=SHORT,
-  max_examples=int(os.environ.get("MMER_FUZZ", "10000")),
-  derandomize=False,
-)
+SHORT = fuzzing.short(80)
+LONG = fuzzing.LONG
 
 TEXTS = ("I am happy", "don't, you?", "über café", 'she said "no"', "")
 ROWS = [

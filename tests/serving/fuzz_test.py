@@ -7,7 +7,6 @@ by default).
 import csv
 import io
 import json
-import os
 import pathlib
 import re
 import tempfile
@@ -15,26 +14,17 @@ import tempfile
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmer_jax.base import errors
 from mmer_jax.serving import predictions
+from tests import fuzzing
 from tests.serving import fake
 
 MODEL = fake.make()
-SHORT = settings(
-  max_examples=60,
-  deadline=None,
-  derandomize=True,
-  suppress_health_check=list(HealthCheck),
-)
-LONG = settings(
-  parent=SHORT,
-  max_examples=int(os.environ.get("MMER_FUZZ", "10000")),
-  derandomize=False,
-  database=None,
-)
+SHORT = fuzzing.short(60)
+LONG = fuzzing.LONG
 # Small whole numbers, which every type below holds exactly.
 DTYPES = ("f2", "f4", "f8", "g", "i1", "<i2", ">i4", ">f4", ">f8", "i8", "bf16")
 CONTAINERS = {

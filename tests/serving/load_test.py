@@ -1,19 +1,18 @@
 """Loading: what is imported, what is refused."""
 
 import json
-import os
 import pathlib
 import shutil
 import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mmer_jax
 from mmer_jax.base import errors
-from tests import toy_model
+from tests import fuzzing, toy_model
 
 
 def test_importing_the_package_imports_nothing_else():
@@ -53,18 +52,8 @@ def test_an_edited_spec_is_refused(exported, tmp_path):
     mmer_jax.load(folder)
 
 
-SHORT = settings(
-  max_examples=60,
-  deadline=None,
-  derandomize=True,
-  suppress_health_check=list(HealthCheck),
-)
-LONG = settings(
-  parent=SHORT,
-  max_examples=int(os.environ.get("MMER_FUZZ", "10000")),
-  derandomize=False,
-  database=None,
-)
+SHORT = fuzzing.short(60)
+LONG = fuzzing.LONG
 DAMAGES = given(
   st.integers(0, 3), st.floats(0, 1), st.binary(max_size=3), st.booleans()
 )

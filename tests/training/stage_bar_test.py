@@ -21,7 +21,7 @@ def test_a_line_an_epoch_where_each_takes_long():
   shown = lines(pause=0)
   assert len(shown) == 4
   assert shown[0].startswith(
-    "supervised: epoch 1 of 4, loss 0.5, auc 0.7, 9/s, at most 0:00 left"
+    "supervised: epoch 1 of 4, loss 0.5, auc 0.7, 9/s, at most 0:00:00 left"
   )
 
 

@@ -59,12 +59,7 @@ def define(values: flags.FlagValues) -> None:
 
 def build(values: flags.FlagValues) -> corpus_lib.Corpus:
   """Builds the corpus of the folder that the flags name."""
-  choice = text_features.choose(values)
-  if choice.is_none and values.word_vectors is None:
-    raise UserError(
-      "--source=ami needs --word_vectors=FILE for the words; --word_vectors="
-      " goes without"
-    )
+  choice = text_features.choose_for_speech(values)
   crops = None
   if values.crop is not None:
     crops = cuts_lib.Crops(values.crop, values.crops, values.seed)

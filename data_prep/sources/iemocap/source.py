@@ -35,15 +35,10 @@ _WITHOUT_ALIGNMENT = "without a word alignment"
 
 def build(values: flags.FlagValues) -> corpus_lib.Corpus:
   """Builds the corpus of the release folder that the flags name."""
-  choice = text_features.choose(values)
-  if choice.is_none and values.word_vectors is None:
-    raise UserError(
-      "--source=iemocap needs --word_vectors=FILE for the transcripts;"
-      " --word_vectors= goes without"
-    )
+  choice = text_features.choose_for_speech(values)
   return build_corpus(
     source_lib.input_path(values),
-    variant=labels.variant(values.variant),
+    variant=labels.variant(values.variant or "4"),
     acoustic=values.acoustic,
     choice=choice,
   )

@@ -47,14 +47,8 @@ def define(values: flags.FlagValues) -> None:
 
 def build(values: flags.FlagValues) -> corpus_lib.Corpus:
   """Builds the corpus that the flags name."""
-  choice = text_features.choose(values)
-  if choice.is_none and values.word_vectors is None:
-    raise UserError(
-      "--source=meld needs --word_vectors=FILE for the text; --word_vectors="
-      " goes without"
-    )
-  # The flag's default is another corpus's.
-  variant = values.variant if values["variant"].present else "emotion"
+  choice = text_features.choose_for_speech(values)
+  variant = values.variant or "emotion"
   if variant not in tables.EMOTIONS:
     raise UserError(
       f"--variant={variant} with --source=meld, expected"

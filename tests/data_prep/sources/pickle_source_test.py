@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import pathlib
 import pickle
 import tempfile
@@ -10,7 +9,7 @@ import tempfile
 import numpy as np
 import pytest
 from absl import flags
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep import convert as convert_lib
@@ -20,6 +19,7 @@ from data_prep.sources.pickles import recognise
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards
+from tests import fuzzing
 from tests.data_prep.sources import drawn_pickles
 from tests.data_prep.sources.drawn_pickles import FAMILIES, build, save
 
@@ -272,18 +272,8 @@ def damaged_bytes_are_right_or_refused(content):
     right_or_one_line(path)
 
 
-SHORT = settings(
-  max_examples=60,
-  deadline=None,
-  derandomize=True,
-  database=None,
-  suppress_health_check=list(HealthCheck),
-)
-LONG = settings(
-  parent=SHORT,
-  max_examples=int(os.environ.get("MMER_FUZZ", "10000")),
-  derandomize=False,
-)
+SHORT = fuzzing.short(60)
+LONG = fuzzing.LONG
 
 
 @pytest.mark.parametrize(
