@@ -9,7 +9,9 @@ from tests import word_shards
 DIMS = {"lexical": 4, "acoustic": 3, "visual": 2}
 
 
-def convert(folder, *, frames, emotions=("a", "b"), vectors=(), **fields):
+def convert(
+  folder, *, frames, emotions=("a", "b"), vectors=(), scales=(), **fields
+):
   """Writes shards of random features.
 
   Args:
@@ -17,7 +19,8 @@ def convert(folder, *, frames, emotions=("a", "b"), vectors=(), **fields):
     frames: Modality name to frames of every utterance.
     emotions: Names.
     vectors: Those of them that have a word vector; () for none at all.
-    fields: `labels`, lists of emotions a row, and texts of each row.
+    scales: Name, lowest and highest value of each rating.
+    fields: `labels`, lists of emotions a row, texts and `ratings` of each row.
   """
   rng = np.random.default_rng(0)
   rows = fields.pop("labels")
@@ -53,6 +56,7 @@ def convert(folder, *, frames, emotions=("a", "b"), vectors=(), **fields):
     examples=examples,
     total=len(rows),
     options={},
+    ratings=tuple(corpus_lib.Rating(*scale) for scale in scales),
     vectors=schema.EmotionVectors(
       tuple(emotions),
       tuple(emotions),

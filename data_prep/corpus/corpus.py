@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,20 @@ class Modality:
     return len(self.columns)
 
 
+class Rating(NamedTuple):
+  """Describes a scale on which raters place an utterance.
+
+  Attributes:
+    name: Such as `valence`.
+    low: The lowest value that the scale has.
+    high: The highest.
+  """
+
+  name: str
+  low: float
+  high: float
+
+
 @dataclasses.dataclass
 class Example:
   """Holds one utterance, as the source has it.
@@ -52,6 +66,8 @@ class Example:
     acoustic_word: The index of the lexical row each acoustic frame belongs
       to, -1 for none; None where the corpus has no such alignment.
     words: The word of each lexical row; None where the corpus has no words.
+    ratings: One value per rating of the corpus, NaN where it was not given;
+      None where none was.
   """
 
   id: str
@@ -65,6 +81,7 @@ class Example:
   stream_where: Mapping[str, str] = dataclasses.field(default_factory=dict)
   acoustic_word: np.ndarray | None = None
   words: list[str] | None = None
+  ratings: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +113,7 @@ class Corpus:
     has_acoustic_word: Whether examples carry `acoustic_word`.
     fixed_emotions: Whether the emotions are those of a published corpus, of
       which a part may have one alone: a warning, no mistake in the labels.
+    ratings: The scales beside the emotions, in the order of an example's.
   """
 
   name: str
@@ -119,6 +137,7 @@ class Corpus:
   has_words: bool = False
   has_acoustic_word: bool = False
   fixed_emotions: bool = False
+  ratings: tuple[Rating, ...] = ()
 
 
 def as_float32(values: np.ndarray) -> np.ndarray:

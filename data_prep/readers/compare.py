@@ -105,6 +105,10 @@ def _shard_facts(
   yield "label type", manifest["label_type"]
   for emotion, count in counts["by_emotion"].items():
     yield f"utterances of {emotion}", count
+  for rating in manifest.get("ratings", []):
+    name = rating["name"]
+    yield f"{name} scale", f"{rating['low']:g} to {rating['high']:g}"
+    yield f"{name} rated", counts["ratings"][name]["count"]
   yield from _modality_facts(manifest["modalities"])
   for name, count in counts["present"].items():
     yield f"{name} present", count

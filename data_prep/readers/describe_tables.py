@@ -116,6 +116,10 @@ def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
     for sides, (count, total) in pairs.items()
   ]
   title = "the same on two sides" if shared else "nothing on two sides"
+  ratings = []
+  if description.get("ratings"):
+    headers_of_ratings = ("rating", "scale", "rated", "mean", "values")
+    ratings = [_rows("ratings", _rating_rows(description), headers_of_ratings)]
   return [
     _rows(description["name"], _shard_facts(description), ("", "")),
     _rows(
@@ -130,6 +134,7 @@ def _shard_tables(description: dict[str, Any]) -> list[rich.table.Table]:
       _emotion_rows(description),
       ("emotion", "word", "all", *splits),
     ),
+    *ratings,
     _rows(title, shared, ("what", "sides", "utterances", "share")),
   ]
 
@@ -202,3 +207,20 @@ def _emotion_rows(description: dict[str, Any]) -> list[tuple[Any, ...]]:
   ]
   by_split = (counts["by_split"][split] for split in splits)
   return [*rows, ("utterances", "", counts["examples"], *by_split)]
+
+
+def _rating_rows(description: dict[str, Any]) -> list[tuple[Any, ...]]:
+  """Describes the values of each rating beside its scale."""
+  rows = []
+  for rating in description["ratings"]:
+    counts = description["counts"]["ratings"][rating["name"]]
+    values = ("", "")
+    if counts["count"]:
+      values = (
+        f"{counts['mean']:.4g}",
+        f"{counts['min']:.4g} to {counts['max']:.4g}",
+      )
+    scale = f"{rating['low']:g} to {rating['high']:g}"
+    rated = f"{counts['count']} of {description['counts']['examples']}"
+    rows.append((rating["name"], scale, rated, *values))
+  return rows

@@ -24,6 +24,8 @@ def summarise(
     f" ({counts['labelled']} labelled) in {len(manifest['shards'])} shards,"
     f" fingerprint {manifest['fingerprint'][:12]}"
   ]
+  for name, rating in counts.get("ratings", {}).items():
+    parts.append(f"{name} of {_number(rating['count'], 'utterance')}")
   parts += _values(manifest["nonfinite"])
   parts += _words(manifest["text"])
   parts += [

@@ -53,6 +53,8 @@ def check(corpus: corpus_lib.Corpus, example: corpus_lib.Example) -> None:
     corpus_lib.check_dim(corpus.modalities[name], name, frames, at)
   if example.labels is not None:
     _check_labels(corpus, where, example.labels)
+  if example.ratings is not None:
+    _check_ratings(corpus, where, example.ratings)
 
 
 def _check_labels(
@@ -68,6 +70,21 @@ def _check_labels(
       f"{where}: {int(labels.sum())} emotions are present, expected exactly"
       " one in a single-label corpus; declare the corpus multi-label"
     )
+
+
+def _check_ratings(
+  corpus: corpus_lib.Corpus, where: str, ratings: np.ndarray
+) -> None:
+  if ratings.shape != (len(corpus.ratings),):
+    raise AssertionError(f"{where}: ratings of shape {ratings.shape}")
+  # As shards hold them, so that the rounded end of a scale is on it.
+  values = corpus_lib.as_float32(ratings)
+  for rating, value in zip(corpus.ratings, values, strict=True):
+    if value < np.float32(rating.low) or value > np.float32(rating.high):
+      raise UserError(
+        f"{where}: rating {rating.name} is {value:g}, expected"
+        f" {rating.low:g} to {rating.high:g}; correct it, or leave it blank"
+      )
 
 
 def trim(
@@ -115,6 +132,10 @@ def features(corpus: corpus_lib.Corpus) -> tfds.features.FeaturesDict:
     shape=(len(corpus.emotions),), dtype=np.float32
   )
   spec["labelled"] = np.bool_
+  if corpus.ratings:
+    spec["ratings"] = tfds.features.Tensor(
+      shape=(len(corpus.ratings),), dtype=np.float32
+    )
   return tfds.features.FeaturesDict(spec)
 
 
@@ -148,4 +169,16 @@ def encode(
   zeros = np.zeros(len(corpus.emotions), np.float32)
   record["labels"] = example.labels.astype(np.float32) if labelled else zeros
   record["labelled"] = labelled
+  if corpus.ratings:
+    record["ratings"] = _ratings(corpus, example.ratings)
   return record
+
+
+def _ratings(
+  corpus: corpus_lib.Corpus, ratings: np.ndarray | None
+) -> np.ndarray:
+  """Returns the ratings of a record; NaN, always the same, for none."""
+  values = np.full(len(corpus.ratings), np.nan, np.float32)
+  if ratings is not None:
+    np.copyto(values, ratings, where=~np.isnan(ratings), casting="same_kind")
+  return values

@@ -59,6 +59,7 @@ def _description(corpus: corpus_lib.Corpus) -> dict[str, Any]:
     "layout": corpus.layout,
     "emotions": corpus.emotions,
     "columns": {name: e.columns for name, e in corpus.modalities.items()},
+    "ratings": corpus.ratings,
     "total": corpus.total,
     "options": repr(corpus.options),
     "text": repr(corpus.text),

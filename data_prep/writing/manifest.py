@@ -27,6 +27,7 @@ def make_manifest(
   folder: pathlib.Path,
 ) -> dict[str, Any]:
   """Makes the manifest of a folder whose shards are written."""
+  ratings = _ratings(corpus)
   # Part of what the fingerprint covers: a model reads them as its input.
   vectors = folder / manifest_lib.EMOTIONS
   manifest = {
@@ -50,6 +51,7 @@ def make_manifest(
     "file_format": options.file_format,
     "emotions": list(corpus.emotions),
     "label_type": corpus.label_type,
+    **ratings,
     "modalities": {
       name: {
         "dim": modality.dim,
@@ -68,10 +70,19 @@ def make_manifest(
     "content": {
       "records_sha256": statistics.content_sha256(),
       "emotion_vectors_sha256": _vectors_sha256(corpus.vectors),
+      # For the fingerprint, which covers this entry as a whole.
+      **ratings,
     },
     "shards": _shards(folder),
   }
   return manifest_lib.sign(manifest)
+
+
+def _ratings(corpus: corpus_lib.Corpus) -> dict[str, Any]:
+  """Describes the ratings; nothing for a corpus without."""
+  if not corpus.ratings:
+    return {}
+  return {"ratings": [rating._asdict() for rating in corpus.ratings]}
 
 
 def _identity(corpus: corpus_lib.Corpus) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.corpus import corpus as corpus_lib
 
 # The attributes of `Example` that are arrays, beside `streams`.
-_ARRAYS = ("labels", "acoustic_word")
+_ARRAYS = ("labels", "acoustic_word", "ratings")
 
 
 def save(path: pathlib.Path, examples: Sequence[corpus_lib.Example]) -> None:

@@ -6,8 +6,9 @@ however the work was divided.
 """
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -88,6 +89,7 @@ class Row(NamedTuple):
     labels: Whether each emotion is present; None where unlabelled.
     lengths: Modality to number of frames.
     digest: The SHA-256 of the record, in hexadecimal digits.
+    ratings: By rating; None where it was not given. Empty in a corpus without.
   """
 
   id: str
@@ -98,6 +100,7 @@ class Row(NamedTuple):
   labels: list[bool] | None = None
   lengths: Mapping[str, int] = {}
   digest: str = ""
+  ratings: Sequence[float | None] = ()
 
   @classmethod
   def of(cls, example: corpus_lib.Example) -> Self:
@@ -124,8 +127,16 @@ def summarise(
       moments[name] = Moment.of(frames)
   labels = (record["labels"] > 0).tolist() if record["labelled"] else None
   lengths = {name: len(record[name]) for name in corpus.modalities}
-  digest = _digest(record).hex()
-  return row._replace(labels=labels, lengths=lengths, digest=digest), moments
+  row = row._replace(
+    labels=labels,
+    lengths=lengths,
+    digest=_digest(record).hex(),
+    ratings=[
+      None if np.isnan(value) else float(value)
+      for value in record.get("ratings", ())
+    ],
+  )
+  return row, moments
 
 
 class Statistics:
@@ -140,6 +151,7 @@ class Statistics:
     self._present: Counter[str] = Counter()
     self._speakers: set[str] = set()
     self._sessions: set[str] = set()
+    self._ratings: list[list[float]] = [[] for _ in corpus.ratings]
     self.max_length = dict.fromkeys(corpus.modalities, 0)
     self._digests: list[bytes] = []
     self._moments = {
@@ -158,6 +170,8 @@ class Statistics:
       self._labels[row.split] = self._labels[row.split] + row.labels
     self._speakers.update([row.speaker] if row.speaker else [])
     self._sessions.update([row.session] if row.session else [])
+    for values, value in zip(self._ratings, row.ratings, strict=True):
+      values += [] if value is None else [value]
     for name, length in row.lengths.items():
       self._present[name] += length > 0
       self.max_length[name] = max(self.max_length[name], length)
@@ -186,6 +200,25 @@ class Statistics:
       "present": {name: self._present[name] for name in self._moments},
       "speakers": len(self._speakers),
       "sessions": len(self._sessions),
+      **self._rating_counts(),
+    }
+
+  def _rating_counts(self) -> dict[str, Any]:
+    """Describes the values of each rating; nothing for a corpus without."""
+    if not self._corpus.ratings:
+      return {}
+    return {
+      "ratings": {
+        rating.name: {
+          "count": len(values),
+          "mean": math.fsum(values) / len(values) if values else None,
+          "min": min(values, default=None),
+          "max": max(values, default=None),
+        }
+        for rating, values in zip(
+          self._corpus.ratings, self._ratings, strict=True
+        )
+      }
     }
 
   def normalisation(self) -> dict[str, Any] | None:

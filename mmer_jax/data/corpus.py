@@ -47,6 +47,11 @@ class Corpus(NamedTuple):
     identity: What the features mean, see `data.identity`.
     digests: For each utterance those of its text and of its features, see
       `data.duplicates`.
+    rating_names: The ratings beside the emotions, in the order of the columns
+      of `ratings`; empty where the shards have none.
+    rating_ranges: The lowest and the highest value of each rating's scale.
+    ratings: (n, q) float32, NaN where a rating was not given; None where the
+      shards have none.
   """
 
   manifest: dict[str, Any]
@@ -61,6 +66,9 @@ class Corpus(NamedTuple):
   dataset: dict[str, Any]
   identity: identity_lib.Identity = {}  # noqa: RUF012
   digests: tuple[dict[str, bytes], ...] = ()
+  rating_names: tuple[str, ...] = ()
+  rating_ranges: tuple[tuple[float, float], ...] = ()
+  ratings: np.ndarray | None = None
 
 
 def load_corpus(
@@ -113,16 +121,27 @@ def load_corpus(
     manifest=manifest,
     emotions=names,
     vectors=_vectors(folder, names, assumed),
-    columns=rows.texts,
-    labels=rows.labels,
     labelled=labelled,
-    present=rows.present,
     shapes={m: (pad.lengths[m], pad.dims[m]) for m in modalities},
     table=_table(folder, pad, rows, labelled, resident),
     dataset={key: manifest[key] for key in ("name", "fingerprint")},
     identity=identity_lib.in_order(identity, orders),
-    digests=tuple(rows.digests),
+    **_rows_fields(manifest, rows),
   )
+
+
+def _rows_fields(manifest: dict[str, Any], rows: "_Rows") -> dict[str, Any]:
+  """Returns the fields of a corpus that stay as they were read."""
+  scales = manifest.get("ratings", [])
+  return {
+    "columns": rows.texts,
+    "labels": rows.labels,
+    "present": rows.present,
+    "digests": tuple(rows.digests),
+    "ratings": rows.ratings,
+    "rating_names": tuple(scale["name"] for scale in scales),
+    "rating_ranges": tuple((scale["low"], scale["high"]) for scale in scales),
+  }
 
 
 def _column_orders(
@@ -190,6 +209,7 @@ class _Rows(NamedTuple):
     texts: `id speaker session dialogue split`, each (n,) text.
     labels: (n, k) float32.
     labelled: (n,) bool.
+    ratings: (n, q) float32; None where the shards have none.
     locations: The place of each record in the shards.
     digests: What tells whether two utterances are the same.
     present: Modality name to (n,) bool.
@@ -200,6 +220,7 @@ class _Rows(NamedTuple):
   texts: dict[str, np.ndarray]
   labels: np.ndarray
   labelled: np.ndarray
+  ratings: np.ndarray | None
   locations: list[tfrecord.Location]
   digests: list[dict[str, bytes]]
   present: dict[str, np.ndarray]
@@ -215,13 +236,14 @@ def _read_rows(
 ) -> _Rows:
   """Reads every record of a folder, in the order of the shards."""
   texts: dict[str, list[str]] = {key: [] for key in _TEXTS}
-  labels, labelled, locations, digests = [], [], [], []
+  labels, labelled, ratings, locations, digests = [], [], [], [], []
   features = _FeatureBuffer(pad, keep_features)
   for location, example in shards.read_examples(folder):
     for key, values in texts.items():
       values.append(str(example[key]))
     labels.append(example["labels"][label_columns])
     labelled.append(bool(example["labelled"]))
+    ratings += [example["ratings"]] if "ratings" in example else []
     locations.append(location)
     own = [name for name in pad.dims if name in example]
     digests.append(duplicates.keys_of(example, own))
@@ -235,6 +257,7 @@ def _read_rows(
     texts={key: np.asarray(values) for key, values in texts.items()},
     labels=np.asarray(labels, np.float32),
     labelled=np.asarray(labelled, bool),
+    ratings=np.asarray(ratings, np.float32) if ratings else None,
     locations=locations,
     digests=digests,
     present={m: np.asarray(flags) for m, flags in features.present.items()},

@@ -35,6 +35,8 @@ def _features(
       " again"
     ) from None
   expected = {*TEXT, *manifest["modalities"], "labels", "labelled"}
+  if manifest.get("ratings"):
+    expected.add("ratings")
   lacking = sorted(expected - set(features))
   if lacking:
     raise errors.UserError(
@@ -55,6 +57,7 @@ class Decoder:
       for name, entry in manifest["modalities"].items()
     }
     self._emotions = len(manifest["emotions"])
+    self._ratings = manifest.get("ratings", [])
 
   def decode(self, location: tfrecord.Location, data: bytes) -> dict[str, Any]:
     """Decodes one record; a `UserError` names what is wrong with it."""
@@ -76,7 +79,26 @@ class Decoder:
         f"its labels are {labels.tolist()}, expected {self._emotions} of 0"
         " or 1",
       )
+    if self._ratings:
+      self._check_ratings(location, example["ratings"])
     return example
+
+  def _check_ratings(
+    self, location: tfrecord.Location, ratings: np.ndarray
+  ) -> None:
+    """Refuses ratings outside of their scales; NaN is one not given."""
+    low, high = np.asarray(
+      [(rating["low"], rating["high"]) for rating in self._ratings], np.float32
+    ).T
+    if ratings.shape != low.shape or ((ratings < low) | (ratings > high)).any():
+      scales = [
+        f"{rating['name']} {rating['low']:g} to {rating['high']:g}"
+        for rating in self._ratings
+      ]
+      raise tfrecord.damaged_record(
+        location,
+        f"its ratings are {ratings.tolist()}, expected {', '.join(scales)}",
+      )
 
   def _check_streams(
     self, location: tfrecord.Location, example: dict[str, Any]

@@ -62,6 +62,11 @@ def join(
       m: (max(length, other.shapes[m][0]), dim)
       for m, (length, dim) in corpus.shapes.items()
     },
+    ratings=None
+    if corpus.ratings is None
+    else np.pad(
+      corpus.ratings, ((0, more), (0, 0)), constant_values=np.float32(np.nan)
+    ),
     table=table,
     dataset={**corpus.dataset, "unlabelled": other.dataset},
     digests=(*corpus.digests, *other.digests),
