@@ -79,6 +79,35 @@ def count_shared(
   return shared
 
 
+def count_texts(
+  keys: Sequence[Mapping[str, bytes]],
+  rows: Sequence[int],
+  trained: Sequence[int],
+) -> dict[str, dict[str, int]]:
+  """Counts the utterances whose text stands word for word in the training.
+
+  Args:
+    keys: What `keys_of` made of each utterance.
+    rows: The utterances that are asked about.
+    trained: The utterances of the training.
+
+  Returns:
+    `all` and `five_words_or_more` to `utterances`, how many of `rows` have
+    such a text, and `shared`, how many of those texts the training has; empty
+    where none of `rows` has a text.
+  """
+  counts = {}
+  for name, what in (
+    ("all", "text"),
+    ("five_words_or_more", f"text of {LONG_TEXT} words or more"),
+  ):
+    seen = {keys[row][what] for row in trained if what in keys[row]}
+    texts = [keys[row][what] for row in rows if what in keys[row]]
+    shared = sum(text in seen for text in texts)
+    counts[name] = {"shared": shared, "utterances": len(texts)}
+  return counts if counts["all"]["utterances"] else {}
+
+
 def count_elsewhere(
   keys: Sequence[Mapping[str, bytes]], groups: Sequence[str]
 ) -> dict[str, list[int]]:

@@ -8,12 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
-from absl import logging
 
 from mmer_jax.base import errors, workdir
-from mmer_jax.core import metrics
-from mmer_jax.core import thresholds as thresholds_lib
 from mmer_jax.evaluation import (
   load,
   restore,
@@ -22,7 +18,7 @@ from mmer_jax.evaluation import (
   scores,
   tables,
 )
-from mmer_jax.experiment import build, records
+from mmer_jax.evaluation import scored as scored_lib
 from mmer_jax.training import mesh
 
 SPLITS = ("train", "validation", "test")
@@ -44,27 +40,6 @@ class Request(NamedTuple):
   modalities: Sequence[str] = ()
   emotions: Sequence[str] = ()
   thresholds: str = "fixed"
-
-
-class _Scored(NamedTuple):
-  """Holds what was predicted for a request.
-
-  Attributes:
-    experiment: The runs.
-    request: What is scored.
-    trained: The emotions that there are parameters for.
-    emotions: The emotions that are scored.
-    progress: Where the training of each run ended.
-    logits: Before any training (only where there are several stages) and after
-      each stage: split to (r, n, k).
-  """
-
-  experiment: build.Experiment
-  request: Request
-  trained: tuple[str, ...]
-  emotions: tuple[str, ...]
-  progress: Any
-  logits: list[dict[str, np.ndarray]]
 
 
 def evaluate_workdir(
@@ -109,30 +84,17 @@ def evaluate(trained: load.TrainedWorkdir, request: Request) -> dict[str, Any]:
   )
   scored = _predict(trained, restored, request)
   measured, examples = _measure_input(trained, restored, request)
-  runs, baselines = [], []
-  for record in experiment.records:
-    run = _run_result(scored, record)
-    if measured:
-      numbers = measured[record.run]
-      run["robustness"] = dict.fromkeys(numbers) if run["failure"] else numbers
-    runs.append(run)
-    baselines.append(_majority_baseline(scored, record))
-  result = results.build_results(
-    {
-      "system": experiment.config.system,
-      "config_sha256": trained.description["config_sha256"],
-      "dataset": experiment.corpus.dataset,
-      "split": request.split,
-      "protocol": _describe_protocol(scored, with_input=bool(measured)),
-      "select": experiment.config.training.select,
-    },
-    runs,
-    baselines,
+  result = scored_lib.make_result(
+    scored, trained.description["config_sha256"], measured
   )
   if "settings" in result:
     result = _choose_setting(trained, request.split, result)
   if examples:
     result["regenerated"] = examples
+  trained_on = trained.description["dataset"]["fingerprint"]
+  if experiment.corpus.dataset["fingerprint"] == trained_on:
+    overlap = scored_lib.text_overlap(experiment, request.split)
+    result["text_overlap"] = overlap
   if trained.description.get("warnings"):
     result["warnings"] = trained.description["warnings"]
   if jax.process_index() == 0:
@@ -184,16 +146,18 @@ def _check_request(trained: load.TrainedWorkdir, request: Request) -> None:
 
 def _predict(
   trained: load.TrainedWorkdir, restored: restore.Restored, request: Request
-) -> _Scored:
+) -> scored_lib.Scored:
   """Predicts the splits that a request needs, after each stage."""
   experiment = trained.session.experiment
   splits = (request.split,)
   if request.thresholds == "validation":
     splits = (request.split, "validation")
   new = len(experiment.corpus.emotions) - len(trained.emotions)
-  return _Scored(
+  return scored_lib.Scored(
     experiment=experiment,
-    request=request,
+    split=request.split,
+    modalities=request.modalities,
+    thresholds=request.thresholds,
     trained=trained.emotions,
     emotions=load.emotion_names(request.emotions) or trained.emotions,
     progress=restored.progress,
@@ -222,147 +186,6 @@ def _measure_input(
     experiment.rows(request.split),
     tuple(request.modalities) or None,
   )
-
-
-def _stage_scores(
-  scored: _Scored, record: records.RunRecord, stage: int
-) -> scores.RunScores:
-  """Collects the scores of a run after a stage, counted as in its logits."""
-  request, rules = scored.request, scored.experiment.rules
-
-  def of(split: str) -> tuple[np.ndarray, np.ndarray]:
-    return scores.labelled_scores(
-      scored.experiment,
-      record,
-      split,
-      scored.logits[stage][split],
-      scored.emotions,
-    )
-
-  def known(unseen: Sequence[str]) -> np.ndarray:
-    return np.asarray(
-      [
-        name in scored.trained and name not in unseen
-        for name in scored.emotions
-      ]
-    )
-
-  threshold: float | np.ndarray = rules.threshold
-  # Where a number is not finite there is nothing to rank: the run has failed.
-  if request.thresholds == "validation" and not _failure(scored, record):
-    threshold = thresholds_lib.best_thresholds(
-      *of("validation"), known(record.unseen)
-    )
-  probs, labels = of(request.split)
-  # Where there are several stages, the first scores are before all of them and
-  # the second after the source's, which teaches none of the unseen emotions.
-  still_unseen = record.unseen[max(stage - 1, 0) :]
-  return scores.RunScores(
-    scored.emotions, probs, labels, threshold, known(still_unseen)
-  )
-
-
-def _failure(
-  scored: _Scored, record: records.RunRecord
-) -> results.Failure | None:
-  """Says how a run failed: in training, or by what it predicts here."""
-  step, epoch = (
-    int(each[record.run])
-    for each in (scored.progress.failed_step, scored.progress.epoch)
-  )
-  if step == 0 and epoch > 0:
-    return results.Failure(
-      0, "its validation loss or predictions were never finite"
-    )
-  if step >= 0:
-    return results.Failure(
-      step, f"loss, gradient or validation loss is not finite at step {step}"
-    )
-  after_training = scored.logits[-1]
-  for split, logits in after_training.items():
-    rows = getattr(record.fold, split)
-    broken = ~np.isfinite(logits[record.run][: len(rows)]).all(axis=-1)
-    if broken.any():
-      first = scored.experiment.corpus.columns["id"][rows[broken][0]]
-      return results.Failure(
-        0,
-        f"its prediction is not finite for {broken.sum()} rows of the {split}"
-        f" split, the first is {first!r}",
-      )
-  return None
-
-
-def _run_result(scored: _Scored, record: records.RunRecord) -> dict[str, Any]:
-  """Scores a run after its last stage, and what it was after the others."""
-  experiment = scored.experiment
-  failure = _failure(scored, record)
-  if failure:
-    logging.error("%s failed: %s", record.describe(), failure.reason)
-  stages = [
-    results.run_result(
-      record,
-      _stage_scores(scored, record, stage),
-      decision=experiment.rules.decision,
-      select=experiment.config.training.select,
-      failure=failure,
-    )
-    for stage in range(len(scored.logits))
-  ]
-  run = stages[-1]
-  names = [stage.name for stage in experiment.system.stages]
-  if len(names) == 1:
-    return run
-  untrained, *trained = stages
-  run["stages"] = [
-    {"stage": name, **{key: each[key] for key in ("metrics", "per_emotion")}}
-    for name, each in zip(names, trained, strict=True)
-  ]
-  if record.unseen:
-    run["transfer"] = results.transfer(
-      [each["per_emotion"] for each in trained],
-      untrained["per_emotion"],
-      [name for name in scored.emotions if name in scored.trained],
-      [name for name in record.unseen if name in scored.emotions],
-    )
-  return run
-
-
-def _majority_baseline(
-  scored: _Scored, record: records.RunRecord
-) -> dict[str, float | None]:
-  """Scores the most frequent label of a run's training rows."""
-  corpus = scored.experiment.corpus
-  columns = [corpus.emotions.index(name) for name in scored.emotions]
-  split = scored.request.split
-  _, truth = scores.labelled_scores(
-    scored.experiment,
-    record,
-    split,
-    scored.logits[-1][split],
-    scored.emotions,
-  )
-  return metrics.majority_baseline(
-    corpus.labels[record.fold.train][:, columns],
-    truth,
-    scored.experiment.rules.decision,
-  )
-
-
-def _describe_protocol(scored: _Scored, *, with_input: bool) -> dict[str, Any]:
-  """Describes for the result how the rows were split and scored."""
-  config, request = scored.experiment.config, scored.request
-  protocol = {
-    **config.protocol.to_dict(),
-    "split_file": pathlib.Path(config.protocol.split_file).name,
-    "few_shot": config.few_shot.method,
-    "thresholds": request.thresholds,
-    "modalities": list(request.modalities or config.data.modalities),
-    "emotions": list(scored.emotions),
-  }
-  if with_input:
-    protocol["noise"] = config.noise.to_dict()
-    protocol["repair"] = config.repair.to_dict()
-  return protocol
 
 
 def _choose_setting(

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmer_jax.base import environment
-from mmer_jax.core import metrics
+from mmer_jax.core import metrics, regression_metrics
+from mmer_jax.evaluation import hierarchical, metric_names, statistics
 from mmer_jax.evaluation import scores as scores_lib
-from mmer_jax.evaluation import statistics
 from mmer_jax.experiment import records
 
 
@@ -37,16 +37,16 @@ def run_result(
   Args:
     record: The run.
     scores: What it predicts.
-    decision: `binary` or `softmax`.
+    decision: `binary`, `softmax` or `regression`.
     select: The metric by which training selects.
     failure: How the run failed; None where it did not.
 
   Returns:
     A metric is None where no emotion defines it, and of a run that failed.
     `selection` is the metric that training selects by, of the emotions that
-    the run was taught: what a sweep is decided on. Accuracy stands in for the
-    loss, which is no metric of a result. Counts are in `confusion` (softmax)
-    or `decisions` (binary).
+    the run was taught: what a sweep is decided on. Accuracy, or the error of
+    ratings, stands in for the loss, which is no metric of a result. Counts are
+    in `confusion` (softmax) or `decisions` (binary).
   """
   result = {
     "run": record.run,
@@ -59,7 +59,12 @@ def run_result(
     "unseen": list(record.unseen),
   }
   if failure:
-    return {**result, **_no_numbers(scores.emotions)}
+    names = metrics.NAMES
+    if decision == "regression":
+      names = regression_metrics.names(scores.ranges)
+    return {**result, **_no_numbers(scores.emotions, names)}
+  if decision == "regression":
+    return {**result, **_rating_numbers(scores, select)}
   return {**result, **_numbers(scores, decision, select)}
 
 
@@ -92,13 +97,35 @@ def _numbers(
   }
 
 
-def _no_numbers(emotions: Sequence[str]) -> dict[str, Any]:
+def _rating_numbers(
+  scores: scores_lib.RunScores, select: str
+) -> dict[str, Any]:
+  """Computes the metrics of ratings, of all and of each target."""
+  values = np.asarray(scores.probs, np.float64)
+  truth = np.asarray(scores.labels, np.float64)
+  mask = np.ones(len(truth), bool)
+  each = regression_metrics.per_target(values, truth, mask, scores.ranges)
+  means = regression_metrics.score(values, truth, scores.ranges)
+  return {
+    "metrics": means,
+    "per_emotion": {
+      name: {key: _number(value[index]) for key, value in each.items()}
+      for index, name in enumerate(scores.emotions)
+    },
+    "confusion": None,
+    "decisions": None,
+    "selection": means["mae" if select == "loss" else select],
+  }
+
+
+def _no_numbers(
+  emotions: Sequence[str], names: Sequence[str]
+) -> dict[str, Any]:
   """Makes the entries of a run that failed: its numbers mean nothing."""
   return {
-    "metrics": dict.fromkeys(metrics.NAMES),
+    "metrics": dict.fromkeys(names),
     "per_emotion": {
-      emotion: dict.fromkeys((*metrics.NAMES, "support"))
-      for emotion in emotions
+      emotion: dict.fromkeys((*names, "support")) for emotion in emotions
     },
     "confusion": None,
     "decisions": None,
@@ -121,7 +148,8 @@ def build_results(
     evaluated: What was evaluated: system, config_sha256, dataset, split,
       protocol, and the metric by which training selects.
     runs: From `run_result`.
-    baselines: From `metrics.majority_baseline`, of every run.
+    baselines: From `metrics.majority_baseline`, or of ratings
+      `regression_metrics.mean_baseline`, of every run.
   """
   settings: list[records.Setting] = []
   for run in runs:
@@ -140,7 +168,7 @@ def build_results(
       name: statistics.summarise([baseline[name] for baseline in baselines])[
         "mean"
       ]
-      for name in metrics.NAMES
+      for name in baselines[0]
     },
     "failed": [r["run"] for r in runs if r["failed_step"] is not None],
     "environment": environment.environment(),
@@ -226,13 +254,22 @@ def transfer(
 
 def best_setting(result: dict[str, Any]) -> records.Setting:
   """Finds the setting with the best mean of the runs' `selection`."""
+  sign = -1 if errs(result) else 1
 
   def value(entry: dict[str, Any]) -> float:
     runs = _runs_of(result["runs"], entry["setting"])
     mean = statistics.summarise([run["selection"] for run in runs])["mean"]
-    return -1.0 if mean is None else mean
+    return -np.inf if mean is None else sign * mean
 
   return max(result["settings"], key=value)["setting"]
+
+
+def errs(result: Mapping[str, Any]) -> bool:
+  """Tells whether the `selection` of runs is an error: smaller is better."""
+  select = result["select"]
+  if select == "loss":
+    return result["protocol"]["decision"] == "regression"
+  return select in regression_metrics.ERRORS
 
 
 def best_words(result: dict[str, Any]) -> dict[str, str]:
@@ -340,9 +377,14 @@ def _unseen(
 
 def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
   """Summarises every metric over runs."""
+  levels = hierarchical.levels(runs)
   return {
-    name: statistics.summarise_shares([run["metrics"][name] for run in runs])
-    for name in metrics.NAMES
+    name: (
+      hierarchical.summarise_shares
+      if metric_names.METRICS[name].share
+      else hierarchical.summarise_numbers
+    )([run["metrics"][name] for run in runs], *levels)
+    for name in runs[0]["metrics"]
   }
 
 

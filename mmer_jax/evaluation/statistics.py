@@ -1,4 +1,4 @@
-"""Summarises numbers over runs: mean, deviation and confidence interval."""
+"""Summarises numbers over runs; Student's t; Holm's correction."""
 
 import functools
 import math
@@ -14,31 +14,76 @@ _LEAST_FOR_INTERVAL = 3
 def t_quantile(degrees: int) -> float:
   """Computes the 0.975 quantile of Student's t, for a 95 % interval.
 
-  Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4: P(|T| < t) is a finite
-  sum where the degrees of freedom are whole. It is inverted by bisection.
+  It is inverted by bisection.
 
   Args:
     degrees: The degrees of freedom, at least 1.
   """
-
-  def within(t: float) -> float:
-    """Computes the probability that |T| is smaller."""
-    angle = math.atan(t / math.sqrt(degrees))
-    cosine = math.cos(angle)
-    odd = degrees % 2
-    term, total = 1.0, 0.0
-    for j in range(degrees // 2):
-      total += term
-      # 2/3, 4/5, ... where the degrees are odd, 1/2, 3/4, ... where even.
-      term *= (2 * j + 1 + odd) / (2 * j + 2 + odd) * cosine * cosine
-    total *= math.sin(angle)
-    return 2 / math.pi * (angle + cosine * total) if odd else total
-
   low, high = 0.0, 16.0
   while high - low > 1e-13 * high:
     middle = (low + high) / 2
-    low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
+    low, high = (
+      (middle, high) if t_within(middle, degrees) < 0.95 else (low, middle)
+    )
   return (low + high) / 2
+
+
+def t_within(t: float, degrees: int) -> float:
+  """Computes the probability that |T| of Student's t is smaller than `t`.
+
+  Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4: a finite sum where the
+  degrees of freedom are whole.
+  """
+  angle = math.atan(t / math.sqrt(degrees))
+  cosine = math.cos(angle)
+  odd = degrees % 2
+  term, total = 1.0, 0.0
+  for j in range(degrees // 2):
+    total += term
+    # 2/3, 4/5, ... where the degrees are odd, 1/2, 3/4, ... where even.
+    term *= (2 * j + 1 + odd) / (2 * j + 2 + odd) * cosine * cosine
+  total *= math.sin(angle)
+  return 2 / math.pi * (angle + cosine * total) if odd else total
+
+
+def p_value(mean: float, error: float | None, degrees: int) -> float | None:
+  """Computes the two-sided p-value of a mean that is 0 in truth.
+
+  Args:
+    mean: The mean.
+    error: Its standard error; None where there is none.
+    degrees: The degrees of freedom.
+
+  Returns:
+    None where nothing varies: there is nothing to compare the mean with.
+  """
+  if not error:
+    return None
+  return max(1 - t_within(abs(mean) / error, degrees), 0.0)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+  """Adjusts p-values for how many there are.
+
+  Source: Holm 1979: the smallest is multiplied by their number, the next one by
+  one less, and so on; none is smaller than one before it. Where those below
+  0.05 are called different, the chance of one that is not is at most 5 %,
+  however they depend on each other.
+
+  Args:
+    p_values: None where there is none: not counted.
+
+  Returns:
+    The adjusted ones, in the same order.
+  """
+  known = np.asarray([p for p in p_values if p is not None], np.float64)
+  order = np.argsort(known, kind="stable")
+  factors = np.arange(len(known), 0, -1)
+  raised = np.maximum.accumulate(known[order] * factors)
+  adjusted = np.empty_like(known)
+  adjusted[order] = np.minimum(raised, 1.0)
+  values = iter(adjusted.tolist())
+  return [None if p is None else next(values) for p in p_values]
 
 
 def summarise(values: Sequence[float | None]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import rich.table
 
-from mmer_jax.core import metrics
-from mmer_jax.evaluation import metric_names, statistics
+from mmer_jax.evaluation import hierarchical, metric_names, statistics
 from mmer_jax.experiment import records
 
 # A heading, and rows of formatted cells.
@@ -22,10 +21,10 @@ def markdown(result: dict[str, Any]) -> str:
     f"{dataset['name']} (fingerprint `{dataset['fingerprint'][:12]}`), protocol"
     f" `{protocol['split']}`, decision `{protocol['decision']}`, modalities"
     f" {' + '.join(protocol['modalities'])}.",
-    "Percent; mean over the runs that define the metric ± half of the 95 %"
-    " interval of the mean.",
+    f"{units(result)}; mean over the runs that define the metric ± half of the"
+    " 95 % interval of the mean, Student's of all runs.",
   ]
-  parts += failures(result)
+  parts += [*failures(result), *about_intervals(result), *about_texts(result)]
   parts += [f"Note: {sentence}." for sentence in result.get("warnings", ())]
   for heading, rows in _tables(result):
     parts.append(markdown_table(heading, rows))
@@ -40,7 +39,8 @@ def to_rich(result: dict[str, Any]) -> rich.table.Table:
       f"{result['system']} on {result['dataset']['name']},"
       f" {result['split']} split"
     ),
-    caption="percent, mean over runs ± half of the 95 % interval",
+    caption=f"{units(result).replace('Percent', 'percent')}, mean over runs ±"
+    " half of the 95 % interval",
   )
   for index, title in enumerate(heading):
     table.add_column(title, justify="left" if index == 0 else "right")
@@ -62,19 +62,87 @@ def failures(result: dict[str, Any]) -> list[str]:
   return [f"Runs that failed and are left out: {result['failed']} ({each})."]
 
 
+def about_intervals(result: dict[str, Any]) -> list[str]:
+  """Says what the hierarchical interval of a result is of, and is not."""
+  first = metric_names.measured(result)[0]
+  made = result["summary"][first].get("hierarchy")
+  return [hierarchical.explain(made)] if made else []
+
+
+def about_texts(result: dict[str, Any]) -> list[str]:
+  """Says how many of the scored texts the training has, where words count."""
+  overlap = result.get("text_overlap")
+  if not overlap or "lexical" not in result["protocol"]["modalities"]:
+    return []
+  every, long = (
+    overlap["total"][name] for name in ("all", "five_words_or_more")
+  )
+  sentence = (
+    f"Of {every['utterances']} {result['split']} utterances with a text"
+    f" {100 * every['share']:.1f} % stand word for word in the training rows"
+  )
+  if long["utterances"]:
+    sentence += (
+      f", of the {long['utterances']} of five words or more"
+      f" {100 * long['share']:.1f} %"
+    )
+  return [
+    f"{sentence}: what the words reach is in part what was learnt by heart."
+  ]
+
+
+def percent_over_folds(entry: dict[str, Any], name: str = "accuracy") -> str:
+  """Formats the hierarchical interval of a summary, `-` where there is none.
+
+  Args:
+    entry: The summary.
+    name: The metric: not all are in percent.
+  """
+  if not entry.get("hierarchy") or entry["ci95_hierarchical"][0] is None:
+    return "-"
+  mean, ends = entry["hierarchy"]["mean"], entry["ci95_hierarchical"]
+  return show(name, {"mean": mean, "ci95": ends})
+
+
+def show(name: str, entry: dict[str, Any]) -> str:
+  """Formats a summary of a metric: a share in percent, others as they are."""
+  return percent(entry) if metric_names.METRICS[name].share else number(entry)
+
+
 def percent(entry: dict[str, Any]) -> str:
   """Formats a summary in percent, `-` where there is none."""
+  return _with_interval(entry, 100, 1)
+
+
+def number(entry: dict[str, Any]) -> str:
+  """Formats a summary as a number, `-` where there is none."""
+  return _with_interval(entry, 1, 3)
+
+
+def _with_interval(entry: dict[str, Any], factor: int, digits: int) -> str:
+  """Formats the mean of a summary and its interval."""
   if entry["mean"] is None:
     return "-"
-  text = f"{100 * entry['mean']:.1f}"
+  text = f"{factor * entry['mean']:.{digits}f}"
   low, high = entry["ci95"]
   if low is None:
     return text
   above, below = high - entry["mean"], entry["mean"] - low
   if abs(above - below) > 1e-9:
     # Cut where a share ends.
-    return f"{text} ({100 * low:.1f} to {100 * high:.1f})"
-  return f"{text} ± {100 * above:.1f}"
+    ends = (f"{factor * end:.{digits}f}" for end in (low, high))
+    return f"{text} ({' to '.join(ends)})"
+  return f"{text} ± {factor * above:.{digits}f}"
+
+
+def units(result: dict[str, Any]) -> str:
+  """Says what the numbers of a result are in."""
+  if result["protocol"]["decision"] == "regression":
+    return (
+      "MAE in the ratings' units, correlations from -1 to 1, the rest in"
+      " percent"
+    )
+  return "Percent"
 
 
 def markdown_table(
@@ -111,38 +179,42 @@ def _chosen_runs(result: dict[str, Any]) -> list[dict[str, Any]]:
   return [run for run in result["runs"] if run["setting"] == result["setting"]]
 
 
-def _shown(entry: dict[str, Any]) -> list[str]:
+def _shown(names: Sequence[str], entry: dict[str, Any]) -> list[str]:
   """Formats the shown metrics of a summary."""
-  return [percent(entry[name]) for name in metric_names.SHOWN]
+  return [show(name, entry[name]) for name in names]
 
 
 def summary(result: dict[str, Any]) -> Table:
-  """Formats every metric over runs, beside the majority baseline."""
+  """Formats every metric over runs, beside the baseline."""
   rows = [
     [
       name,
-      percent(result["summary"][name]),
+      show(name, result["summary"][name]),
+      percent_over_folds(result["summary"][name], name),
       str(result["summary"][name]["n"]),
-      percent(statistics.summarise([result["majority_baseline"][name]])),
+      show(name, statistics.summarise([result["majority_baseline"][name]])),
     ]
-    for name in metrics.NAMES
+    for name in metric_names.measured(result)
   ]
-  return ["metric", "mean", "runs", "majority"], rows
+  guess = "majority" if "accuracy" in result["summary"] else "mean rating"
+  return ["metric", "mean", "over folds", "runs", guess], rows
 
 
 def per_emotion(result: dict[str, Any]) -> Table:
   """Formats the shown metrics of each emotion over runs."""
   runs, rows = _chosen_runs(result), []
+  shown = metric_names.shown(result)
   for emotion in runs[0]["per_emotion"]:
     scores = [run["per_emotion"][emotion] for run in runs]
     support = [s["support"] for s in scores if s["support"] is not None]
     summaries = {
-      name: statistics.summarise_shares([s[name] for s in scores])
-      for name in metric_names.SHOWN
+      name: metric_names.summarise(name, [s[name] for s in scores])
+      for name in shown
     }
     mean_support = f"{np.mean(support):.0f}" if support else "-"
-    rows.append([emotion, *_shown(summaries), mean_support])
-  return ["emotion", *metric_names.SHOWN, "support"], rows
+    rows.append([emotion, *_shown(shown, summaries), mean_support])
+  what = "emotion" if shown == metric_names.SHOWN else "rating"
+  return [what, *shown, "support"], rows
 
 
 def _confusion(result: dict[str, Any]) -> Table:
@@ -171,11 +243,12 @@ def _robustness(result: dict[str, Any]) -> Table:
 
 def _settings(result: dict[str, Any]) -> Table:
   """Formats the shown metrics of each setting of a sweep."""
+  shown = metric_names.shown(result)
   rows = [
-    [records.show(entry["setting"]), *_shown(entry["summary"])]
+    [records.show(entry["setting"]), *_shown(shown, entry["summary"])]
     for entry in result["settings"]
   ]
-  return ["setting", *metric_names.SHOWN], rows
+  return ["setting", *shown], rows
 
 
 def _words(result: dict[str, Any]) -> Table:
@@ -189,9 +262,9 @@ def _unseen(result: dict[str, Any]) -> Table:
   rows = []
   for entry in result["unseen"]:
     for emotion, scores in entry["per_emotion"].items():
-      rows.append([emotion, *_shown(scores)])
+      rows.append([emotion, *_shown(metric_names.SHOWN, scores)])
     rest = f"all but {', '.join(entry['emotions'])}"
-    rows.append([rest, *_shown(entry["rest"])])
+    rows.append([rest, *_shown(metric_names.SHOWN, entry["rest"])])
   return ["left out of the source training", *metric_names.SHOWN], rows
 
 

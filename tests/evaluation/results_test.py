@@ -27,7 +27,10 @@ def test_a_result_has_the_keys_that_others_read():
     got["runs"][0]
   )
   assert set(got["summary"]) == set(metrics.NAMES)
-  assert set(got["summary"]["auc"]) == {"mean", "std", "ci95", "n"}
+  assert set(got["summary"]["auc"]) == {
+    *("mean", "std", "ci95", "n"),
+    *("ci95_hierarchical", "hierarchy"),
+  }
   assert set(got["runs"][0]["per_emotion"]) == {"sad", "happy", "angry"}
   assert np.sum(got["runs"][0]["confusion"]) == 20
   # Undefined on a class that is not there: null, and legal JSON.
@@ -57,7 +60,7 @@ def test_a_metric_that_no_emotion_defines_is_null_and_not_counted():
   assert got["summary"]["auc"]["mean"] == 1.0
   assert got["summary"]["auc"]["n"] == 1
   assert got["majority_baseline"]["auc"] is None
-  assert "| auc | 100.0 | 1 | - |" in tables.markdown(got)
+  assert "| auc | 100.0 | - | 1 | - |" in tables.markdown(got)
 
 
 def test_a_failed_run_is_listed_and_left_out():
