@@ -33,6 +33,9 @@ def base() -> ml_collections.ConfigDict:
   config.data.modalities = MODALITIES
   # Empty: all emotions of the shards.
   config.data.emotions = ()
+  # What a regression learns in their place, as ("valence", "activation"); empty
+  # for all ratings of the shards.
+  config.data.ratings = ()
   # What a row without any of them is under binary decisions: a "negative" of
   # them all, or "unlabelled".
   config.data.without_emotion = "negative"
@@ -71,7 +74,7 @@ def base() -> ml_collections.ConfigDict:
   # are not a paper's.
   config.protocol.allow_identical = False
   # "softmax" for one emotion of several, "binary" for each emotion by itself,
-  # which is present above the threshold.
+  # which is present above the threshold, "regression" for the ratings.
   config.protocol.decision = "binary"
   config.protocol.threshold = 0.5
 
@@ -109,18 +112,26 @@ def base() -> ml_collections.ConfigDict:
 
   # Modalities that fail, of training, validation and test: "gaussian" noise
   # or "dropped". Mittal et al. 2020, section 5.4; power of signal over noise.
+  # Faults, ours: "stuck", "gaps", "clipped", "shifted", "swapped"; strength is
+  # the share of a modality that the first four take.
   config.noise = ml_collections.ConfigDict(
-    {"kind": "none", "snr": 0.01, "share": 0.75}
+    {"kind": "none", "snr": 0.01, "share": 0.75, "strength": 0.5}
   )
   # Their modality check and proxies in front of the system: "none", "check",
-  # "proxy". tau is that of validation, or of the config.
+  # "proxy". They score by "pearson"; "cosine" and "likelihood" are ours. tau is
+  # of the config, or of validation under white noise of tau_snr: it loses
+  # max_false_alarm of the intact modalities at most, and a check that is no
+  # better there than min_balanced_accuracy discards nothing.
   config.repair = ml_collections.ConfigDict(
     {
       "training": "none",
       "inference": "none",
-      "score": "pearson",
+      "score": "likelihood",
       "tau_from": "validation",
       "tau": 0.0,
+      "tau_snr": 0.01,
+      "max_false_alarm": 0.05,
+      "min_balanced_accuracy": 0.6,
       "proxy": "knn",
       "components": 100,
       "ridge": 0.1,
@@ -129,8 +140,13 @@ def base() -> ml_collections.ConfigDict:
   )
 
   config.loss = ml_collections.ConfigDict()
-  # "balanced" by the training rows of a run, or "none".
+  # "balanced" by the training rows of a run, or "none". Ratings have none.
   config.loss.class_weight = "balanced"
+  # Of ratings: "l1" (mean absolute error, as MMSA), "l2" (squared) or "ccc"
+  # (1 - CCC of a batch); in deviations of the training rows' ratings, so that
+  # targets weigh alike, or else in the ratings' own units. Ours.
+  config.loss.ratings = "l1"
+  config.loss.standardise_ratings = True
 
   # Adam. The decay is added to the gradient, behind the clip of its norm.
   config.optimizer = ml_collections.ConfigDict()
@@ -149,7 +165,8 @@ def base() -> ml_collections.ConfigDict:
   config.training.epochs = 40
   # Epochs without a better one before a run stops; 0 for never.
   config.training.early_stopping = 10
-  # The metric of validation, or "loss", by which an epoch is chosen.
+  # The metric of validation, or "loss", by which an epoch is chosen; of a
+  # regression "mae" or another of core/regression_metrics.py.
   config.training.select = "weighted_accuracy"
   # Steps of one call of the compiled program.
   config.training.steps_per_dispatch = 64

@@ -22,13 +22,15 @@ def base() -> ml_collections.ConfigDict:
   # The corpus's own splits; else sessions of two speakers, one left out; else
   # groups of speakers; else groups of utterances.
   config.protocol.split = "auto"
-  # One emotion of several, or several yes or no.
+  # One emotion of several, or several yes or no; "regression" learns the
+  # ratings of the shards, where they have some.
   config.protocol.decision = "auto"
   # A power of two by the number of utterances.
   config.training.batch_size = -1
   config.training.epochs = 40
   config.training.early_stopping = 10
-  config.training.select = "unweighted_accuracy"
+  # "unweighted_accuracy"; of ratings "mae".
+  config.training.select = "auto"
   config.optimizer.learning_rate = 2e-3
   # Epochs of small corpora are shorter than saving them.
   config.checkpoint.every_epochs = 5

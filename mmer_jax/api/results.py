@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmer_jax.api import table
-from mmer_jax.core import metrics
-from mmer_jax.evaluation import tables
+from mmer_jax.evaluation import metric_names, tables
 
 _NOTE = (
-  "Percent: mean over runs ± half of the 95 % interval of the mean; beside it"
-  " what predicting the most frequent class gives."
+  ": mean over runs ± half of the 95 % interval of the mean; beside it what"
+  " predicting"
 )
 
 
@@ -34,6 +33,13 @@ class Results:
     )
 
   @property
+  def _note(self) -> str:
+    """Says what the numbers are."""
+    regression = self.content["protocol"]["decision"] == "regression"
+    guess = "the mean rating" if regression else "the most frequent class"
+    return f"{tables.units(self.content)}{_NOTE} {guess} gives."
+
+  @property
   def failed(self) -> list[int]:
     """Lists the runs that failed; they have no numbers."""
     return list(self.content["failed"])
@@ -42,7 +48,7 @@ class Results:
   def summary(self) -> table.Table:
     """Shows each metric over runs; `to_pandas` has a row per run."""
     heading, rows = tables.summary(self.content)
-    notes = [_NOTE, *tables.failures(self.content)]
+    notes = [self._note, *tables.failures(self.content)]
     return table.Table(
       self.title, heading, rows, self._records(), " ".join(notes)
     )
@@ -56,7 +62,7 @@ class Results:
       for run in self.content["runs"]
       for emotion, scores in run["per_emotion"].items()
     ]
-    return table.Table(self.title, heading, rows, records, _NOTE)
+    return table.Table(self.title, heading, rows, records, self._note)
 
   def _records(self) -> list[dict[str, Any]]:
     """Makes a row per run of its metrics."""
@@ -64,7 +70,10 @@ class Results:
       {
         **_identity(run),
         "failed": bool(run.get("failure")),
-        **{name: run["metrics"][name] for name in metrics.NAMES},
+        **{
+          name: run["metrics"][name]
+          for name in metric_names.measured(self.content)
+        },
       }
       for run in self.content["runs"]
     ]

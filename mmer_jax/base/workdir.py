@@ -184,6 +184,16 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 # the value under which everything is computed as it was without the key.
 ADDED_KEYS = {
   "model.matching": {"block_size": 0},
+  "noise": {"strength": 0.5},
+  # Not the defaults of new configs: a tau without bounds.
+  "repair": {
+    "max_false_alarm": 1.0,
+    "min_balanced_accuracy": 0.0,
+    "tau_snr": 0.0,
+  },
+  # Of regression alone, which came with them.
+  "data": {"ratings": ()},
+  "loss": {"ratings": "l1", "standardise_ratings": True},
   "protocol": {
     "k": 5,
     "split_file": "",

@@ -81,3 +81,36 @@ def distillation(
   student = jax.nn.log_softmax(student_logits / temperature, axis=-1)
   divergence = jnp.sum(jnp.exp(teacher) * (teacher - student), axis=-1)
   return temperature**2 * divergence
+
+
+def absolute_error(
+  values: Float[Array, "b k"], ratings: Float[Array, "b k"]
+) -> Float[Array, " b"]:
+  """Computes the absolute error, averaged over the targets.
+
+  Source: github.com/thuiar/MMSA, whose models train by `L1Loss`.
+  Deviation: none.
+
+  Args:
+    values: What is predicted.
+    ratings: What is right.
+
+  Returns:
+    One value per utterance.
+  """
+  return jnp.mean(jnp.abs(values - ratings), axis=-1)
+
+
+def squared_error(
+  values: Float[Array, "b k"], ratings: Float[Array, "b k"]
+) -> Float[Array, " b"]:
+  """Computes the squared error, averaged over the targets.
+
+  Args:
+    values: What is predicted.
+    ratings: What is right.
+
+  Returns:
+    One value per utterance.
+  """
+  return jnp.mean(jnp.square(values - ratings), axis=-1)

@@ -32,7 +32,7 @@ NAMES = (
   "mean_accuracy",
 )
 
-DECISIONS = ("binary", "softmax")
+DECISIONS = ("binary", "softmax", "regression")
 
 # What a metric is where nothing defines it.
 _CHANCE = {"auc": 0.5, "weighted_accuracy": 0.5}
@@ -365,7 +365,12 @@ def _mean_defined(values: Any, empty: float) -> Any:
 def probabilities(
   decision: str, logits: Float[Array, "*n k"]
 ) -> Float[Array, "*n k"]:
-  """Applies the sigmoid of binary decisions, or the softmax over emotions."""
+  """Applies the sigmoid of binary decisions, or the softmax over emotions.
+
+  Of a regression, whose scores are the ratings, nothing.
+  """
+  if decision == "regression":
+    return logits
   if decision == "binary":
     return jax.nn.sigmoid(logits)
   return jax.nn.softmax(logits, axis=-1)

@@ -23,6 +23,12 @@ class ResidentTable:
     """Returns the rows as a batch of NumPy arrays."""
     return take(self.batch, rows)
 
+  def with_labels(
+    self, labels: np.ndarray, labelled: np.ndarray
+  ) -> "ResidentTable":
+    """Returns the same features with other labels."""
+    return ResidentTable(self.batch.replace(labels=labels, labelled=labelled))
+
 
 class StreamingTable:
   """Reads the features from the shards at every `take`, checksums verified."""
@@ -57,6 +63,12 @@ class StreamingTable:
     inverse = inverse.reshape(rows.shape)
     batch = take(compact, np.where(real, inverse, schema.PAD_ROW))
     return batch.replace(role=np.where(real, rows // count, 0).astype(np.int32))
+
+  def with_labels(
+    self, labels: np.ndarray, labelled: np.ndarray
+  ) -> "StreamingTable":
+    """Returns the same features with other labels."""
+    return StreamingTable(self._read, self._pad, labels, labelled)
 
 
 class JoinedTable:

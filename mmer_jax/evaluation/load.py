@@ -84,9 +84,15 @@ def load_workdir(
   trained = tuple(each["name"] for each in description["emotions"])
   expected = _trained_identity(config, description)
   new = tuple(name for name in emotion_names(emotions) if name not in trained)
+  regression = config.protocol.decision == "regression"
+  if new and regression:
+    raise errors.UserError(
+      f"--emotions has {new[0]!r}, but the workdir has learnt the ratings"
+      f" {', '.join(trained)}; name some of those"
+    )
   with config.unlocked():
     config.update_from_flattened_dict(dict(inputs.input_transform))
-    config.data.emotions = trained + new
+    config.data["ratings" if regression else "emotions"] = trained + new
     config.data.words = (
       *config.data.words,
       *_word_forms(emotions, trained, inputs.word_vectors),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmer_jax.base import errors
+from mmer_jax.base import errors, progress
 from mmer_jax.experiment import build
 from mmer_jax.systems import interface
 from mmer_jax.training import checkpoints, mesh, program, step
@@ -28,6 +28,7 @@ class Restored(NamedTuple):
   progress: step.Progress
 
 
+@progress.doing("restoring what was selected")
 def restore(
   folder: pathlib.Path, session: session_lib.Session, trained: int
 ) -> Restored:
@@ -66,7 +67,12 @@ def restore(
     store.close()
   # Normalised as in training, whatever rows the folds have by now. What check
   # and proxies were fitted to is not in a checkpoint.
-  runs = experiment.runs.replace(mean=restored.mean, scale=restored.scale)
+  runs = experiment.runs.replace(
+    mean=restored.mean,
+    scale=restored.scale,
+    rating_mean=restored.rating_mean,
+    rating_scale=restored.rating_scale,
+  )
   return Restored(selected, runs, _with_failures(progress))
 
 

@@ -25,7 +25,8 @@ class Scored(NamedTuple):
     thresholds: `fixed` or `validation`, see `evaluate.Request`.
     trained: The emotions that there are parameters for.
     emotions: The emotions that are scored.
-    progress: Where the training of each run ended.
+    progress: Where the training of each run ended; None of runs that are
+      fitted, which cannot fail.
     logits: Before any training (only where there are several stages) and after
       each stage: split to (r, n, k).
   """
@@ -167,6 +168,8 @@ def _failure(
   scored: Scored, record: records.RunRecord
 ) -> results.Failure | None:
   """Says how a run failed: in training, or by what it predicts here."""
+  if scored.progress is None:
+    return None
   step, epoch = (
     int(each[record.run])
     for each in (scored.progress.failed_step, scored.progress.epoch)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmer_jax.base import errors
-from mmer_jax.core import metrics
+from mmer_jax.base import errors, progress
+from mmer_jax.core import metrics, regression_metrics
 from mmer_jax.core import thresholds as thresholds_lib
 from mmer_jax.evaluation import restore
 from mmer_jax.experiment import build, records
@@ -25,6 +25,8 @@ class RunScores(NamedTuple):
     labels: (n, k), 1 where the emotion is present.
     threshold: The least probability of a yes, of all emotions or of each (k,).
     taught: (k,) bool, whether the run was taught the emotion by then.
+    ranges: Of ratings, lowest and highest value of each; `probs` and `labels`
+      are then values in their scales.
   """
 
   emotions: tuple[str, ...]
@@ -32,6 +34,17 @@ class RunScores(NamedTuple):
   labels: np.ndarray
   threshold: float | np.ndarray
   taught: np.ndarray
+  ranges: tuple[regression_metrics.Range, ...] = ()
+
+
+def rating_ranges(
+  experiment: build.Experiment, names: Sequence[str]
+) -> tuple[regression_metrics.Range, ...]:
+  """Picks the ranges of the ratings that are scored; none of emotions."""
+  ranges = experiment.rules.rating_ranges
+  if not ranges:
+    return ()
+  return tuple(ranges[experiment.corpus.emotions.index(name)] for name in names)
 
 
 def labelled_scores(
@@ -112,6 +125,7 @@ def float64_probabilities(decision: str, logits: np.ndarray) -> np.ndarray:
     return np.asarray(metrics.probabilities(decision, exact))
 
 
+@progress.doing("predicting")
 def predict_splits(
   session: session_lib.Session,
   restored: restore.Restored,

@@ -13,7 +13,14 @@ from absl import logging
 from mmer_jax.base import errors
 from mmer_jax.data import batches as batches_lib
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import few_shot, identity, negatives, schema, unlabelled
+from mmer_jax.data import (
+  few_shot,
+  identity,
+  negatives,
+  ratings,
+  schema,
+  unlabelled,
+)
 from mmer_jax.experiment import ranges, training_rows, validate
 from mmer_jax.experiment import records as records_lib
 from mmer_jax.experiment import runs as runs_lib
@@ -162,9 +169,10 @@ def build_experiment(
   rules = validate.make_rules(config)
   ranges.check_ranges(config)
   noise = noise_lib.Noise.from_config(config)
-  noise_lib.check(noise)
+  noise_lib.check(noise, resident=config.data.resident)
   repair = settings_lib.RepairSettings.from_config(config)
   system = build_system(config)
+  _check_system(config, system)
   if not config.data.dir:
     raise errors.UserError(
       "config.data.dir is empty, expected a shard folder; convert a corpus"
@@ -189,6 +197,8 @@ def build_experiment(
   for sentence in warnings:
     logging.warning("%s", sentence)
   runs = runs_lib.make_runs(config, corpus, records)
+  if config.protocol.decision == "regression":
+    rules = validate.rate(rules, corpus.rating_ranges)
   if system.open_vocabulary:
     runs_lib.check_vectors(corpus.emotions, runs.vectors)
   return Experiment(
@@ -221,10 +231,11 @@ def read_corpora(
       are not of the same features.
   """
   resident = config.data.resident
+  regression = config.protocol.decision == "regression"
   corpus = corpus_lib.load_corpus(
     config.data.dir,
     modalities=config.data.modalities,
-    emotions=config.data.emotions,
+    emotions=() if regression else config.data.emotions,
     max_length=config.data.max_length.to_dict(),
     resident=resident,
     decision=config.protocol.decision,
@@ -232,6 +243,8 @@ def read_corpora(
     assumed=assumed,
     expected=expected,
   )
+  if regression:
+    corpus = ratings.as_targets(corpus, config.data.ratings)
   if not (config.unlabelled.use and config.unlabelled.dir):
     return corpus
   other = corpus_lib.load_corpus(
@@ -264,6 +277,18 @@ def build_system(config: ml_collections.ConfigDict) -> interface.System:
       )
   with _naming_keys(config, KeyError):
     return registry.SYSTEMS[config.system](config)
+
+
+def _check_system(
+  config: ml_collections.ConfigDict, system: interface.System
+) -> None:
+  """Refuses to learn ratings with a system whose outputs are none."""
+  if config.protocol.decision == "regression" and not system.regression:
+    raise errors.UserError(
+      f'config.protocol.decision is "regression", but {config.system} scores'
+      " emotions and no ratings; expected one of"
+      f" {', '.join(registry.REGRESSION)}, as --config=own/lf_lstm"
+    )
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import ml_collections
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
 from mmer_jax.data import manifest as manifest_lib
-from mmer_jax.data import partition, schema, split_file
+from mmer_jax.data import partition, ratings, schema, split_file
 from mmer_jax.experiment import fit_protocol, fit_system
 
 AUTO = "auto"
@@ -30,10 +30,12 @@ class Facts(NamedTuple):
   Attributes:
     shapes: What systems are settled by.
     absent: Modalities of the shards that no utterance has.
-    emotions: Those that any labelled utterance has, in the shards' order.
+    emotions: Those that any labelled utterance has, in the shards' order; of a
+      regression the ratings that are learnt.
     unused: Emotions of the shards that none has.
     unnamed: Emotion to its utterances, of those that have no word vector.
-    decision: `softmax` or `binary`.
+    decision: `softmax`, `binary` or `regression`.
+    unrated: Utterances that lack a rating of those that are learnt.
     rows: The utterances; None where there are no shards.
   """
 
@@ -43,6 +45,7 @@ class Facts(NamedTuple):
   unused: tuple[str, ...]
   unnamed: dict[str, int]
   decision: str
+  unrated: int
   rows: partition.Rows | None
 
 
@@ -73,6 +76,9 @@ def fit_to_corpus(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     if config.protocol.split == AUTO:
       notes += fit_protocol.fit(config.protocol, facts.rows, config.data.dir)
     notes += fit_system.fit(config, facts.shapes)
+    if config.training.select == AUTO:
+      rated = config.protocol.decision == "regression"
+      config.training.select = "mae" if rated else "unweighted_accuracy"
     if config.training.batch_size == -1:
       config.training.batch_size = _batch_size(facts.rows)
   return notes
@@ -81,7 +87,12 @@ def fit_to_corpus(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 def is_open(config: ml_collections.ConfigDict) -> bool:
   """Tells whether a config leaves anything to the corpus."""
   return (
-    AUTO in (config.protocol.split, config.protocol.decision)
+    AUTO
+    in (
+      config.protocol.split,
+      config.protocol.decision,
+      config.training.select,
+    )
     or AUTO in config.data.modalities
     or config.training.batch_size == -1
     or fit_system.is_open(config)
@@ -112,19 +123,29 @@ def read_facts(config: ml_collections.ConfigDict) -> Facts:
   if decision == AUTO:
     single = manifest["label_type"] == "single"
     decision = "softmax" if single else "binary"
+    if not manifest["emotions"] and manifest.get("ratings"):
+      decision = "regression"
+  regression = decision == "regression"
   present = manifest["counts"]["present"]
   known = [name for name in schema.MODALITIES if name in present]
   corpus = corpus_lib.load_corpus(
     config.data.dir,
     modalities=known,
-    emotions=config.data.emotions,
+    emotions=() if regression else config.data.emotions,
     max_length=dict.fromkeys(known, 0),
     resident=False,
     decision=decision,
     without_emotion=config.data.without_emotion,
   )
+  rows = partition.Rows.from_corpus(corpus)
   counts = (corpus.labels[corpus.labelled] > 0).sum(axis=0).tolist()
   pairs = list(zip(corpus.emotions, counts, strict=True))
+  if regression:
+    corpus = ratings.as_targets(corpus, config.data.ratings)
+    rows = rows._replace(
+      labelled=corpus.labelled, labels=ratings.levels(corpus)
+    )
+    pairs = [(name, len(corpus.labels)) for name in corpus.emotions]
   features = (folder / manifest_lib.FEATURES).read_text(encoding="utf-8")
   return Facts(
     fit_system.Shapes(
@@ -136,13 +157,16 @@ def read_facts(config: ml_collections.ConfigDict) -> Facts:
     absent=tuple(name for name in known if not present[name]),
     emotions=tuple(name for name, count in pairs if count),
     unused=tuple(name for name, count in pairs if not count),
-    unnamed={
+    unnamed={}
+    if regression
+    else {
       name: count
       for (name, count), vector in zip(pairs, corpus.vectors, strict=True)
       if count and not vector.any()
     },
     decision=decision,
-    rows=partition.Rows.from_corpus(corpus),
+    unrated=int((~corpus.labelled).sum()) if regression else 0,
+    rows=rows,
   )
 
 
@@ -161,6 +185,7 @@ def _made_up(config: ml_collections.ConfigDict) -> Facts:
     unused=(),
     unnamed={},
     decision="softmax",
+    unrated=0,
     rows=None,
   )
 
@@ -186,6 +211,14 @@ def _fit_data(
     f"fitted to {facts.shapes.where}: {' + '.join(config.data.modalities)},"
     f" decision {config.protocol.decision}"
   )
+  if facts.decision == "regression" and facts.rows is not None:
+    config.data.ratings = facts.emotions
+    head += f" of {', '.join(facts.emotions)}"
+    if facts.unrated:
+      count = len(facts.rows.labelled)
+      notes.append(
+        f"not rated, and not learnt from: {facts.unrated} of {count} utterances"
+      )
   return (head, *notes)
 
 
@@ -193,7 +226,7 @@ def _fit_emotions(
   config: ml_collections.ConfigDict, facts: Facts
 ) -> tuple[str, ...]:
   """Leaves out the emotions that nothing can be learnt of."""
-  if config.data.emotions:
+  if config.data.emotions or facts.decision == "regression":
     return ()
   notes = []
   left_out = list(facts.unused)

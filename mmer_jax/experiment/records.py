@@ -11,7 +11,7 @@ from absl import logging
 
 from mmer_jax.base import errors
 from mmer_jax.data import corpus as corpus_lib
-from mmer_jax.data import few_shot, partition, splits, unlabelled
+from mmer_jax.data import few_shot, partition, ratings, splits, unlabelled
 
 _NUMBERS = ("learning_rate", "weight_decay", "clip_norm", "unlabelled")
 
@@ -72,6 +72,8 @@ def make_records(
   """
   _check_unseen(config, corpus)
   rows = partition.Rows.from_corpus(corpus)
+  if config.protocol.decision == "regression":
+    rows = rows._replace(labels=ratings.levels(corpus))
   protocol = partition.Protocol.from_config(config.protocol)
   folds_by_seed = {
     seed: splits.make_folds(protocol, rows, seed=seed) for seed in config.seeds

@@ -41,7 +41,28 @@ def make_runs(
     scale=scale,
     vectors=_vectors(config, corpus, records),
     keep=_keep(config, records),
+    **_ratings(config, corpus, records),
   )
+
+
+def _ratings(
+  config: ml_collections.ConfigDict,
+  corpus: corpus_lib.Corpus,
+  records: Sequence[records_lib.RunRecord],
+) -> dict[str, np.ndarray]:
+  """Computes mean and deviation of the ratings that each run is trained on."""
+  if config.protocol.decision != "regression":
+    return {}
+  shape = (len(records), len(corpus.emotions))
+  mean, scale = np.zeros(shape), np.ones(shape)
+  if config.loss.standardise_ratings:
+    for row, record in enumerate(records):
+      values = corpus.labels[record.fold.train].astype(np.float64)
+      mean[row], scale[row] = values.mean(axis=0), values.std(axis=0)
+  return {
+    "rating_mean": mean.astype(np.float32),
+    "rating_scale": scale.astype(np.float32),
+  }
 
 
 def _labels(
@@ -59,7 +80,8 @@ def _labels(
     weight = class_weight(
       corpus.labels[record.fold.train],
       decision=config.protocol.decision,
-      balanced=config.loss.class_weight == "balanced",
+      balanced=config.loss.class_weight == "balanced"
+      and config.protocol.decision != "regression",
     )
     known, weight = _roles(corpus.emotions, record, weight)
     knowns.append(known)

@@ -19,14 +19,15 @@ def check_training_rows(
   Args:
     corpus: The shards, read.
     records: The runs.
-    decision: `binary` or `softmax`.
+    decision: `binary`, `softmax` or `regression`.
 
   Returns:
     A sentence for each modality and emotion of a fold that its training rows
     do not teach; such runs are trained all the same.
 
   Raises:
-    UserError: The training rows of a fold are of one class alone.
+    UserError: The training rows of a fold are of one class, or have one
+      rating, alone.
   """
   warnings: dict[str, None] = {}
   seen = set()
@@ -39,10 +40,11 @@ def check_training_rows(
     labels = corpus.labels[record.fold.train] > 0
     if decision == "softmax":
       _check_classes(corpus, record, labels)
-    sentences = [
-      *_absent_modalities(corpus, record, visible),
-      *_constant_emotions(corpus, record, labels),
-    ]
+    sentences = _absent_modalities(corpus, record, visible)
+    if decision == "regression":
+      _check_ratings(corpus, record)
+    else:
+      sentences += _constant_emotions(corpus, record, labels)
     warnings.update(dict.fromkeys(sentences))
   return tuple(warnings)
 
@@ -73,6 +75,21 @@ def _check_classes(
       f" {' '.join(classes)}, expected two emotions at least; check the labels"
       " of the conversion, config.data.emotions and config.protocol"
     )
+
+
+def _check_ratings(
+  corpus: corpus_lib.Corpus, record: records_lib.RunRecord
+) -> None:
+  """Refuses to learn a rating that never varies."""
+  for name, column in zip(
+    corpus.emotions, corpus.labels[record.fold.train].T, strict=True
+  ):
+    if column.min() == column.max():
+      raise errors.UserError(
+        f"the training utterances of fold {record.fold.name} all have {name}"
+        f" {column[0]:g}, expected different values; check the ratings of the"
+        " conversion, config.data.ratings and config.protocol"
+      )
 
 
 def _absent_modalities(

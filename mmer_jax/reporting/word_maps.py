@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors, progress, workdir
 from mmer_jax.data import normalise, shards
 from mmer_jax.evaluation import restore, scores
 from mmer_jax.experiment import build, records
@@ -19,6 +19,7 @@ from mmer_jax.systems import interface
 from mmer_jax.training import session as session_lib
 
 
+@progress.doing("explaining utterances")
 def word_maps(
   folder: pathlib.Path, *, split: str, run: int, count: int
 ) -> dict[str, Any]:
@@ -40,6 +41,11 @@ def word_maps(
       run failed.
   """
   experiment = build.build_experiment(workdir.read_config(folder))
+  if experiment.rules.decision == "regression":
+    raise errors.UserError(
+      f"{folder} has learnt ratings, and word maps show the emotion that is"
+      " chosen; `predict --explain` writes the attention to each word"
+    )
   record = _check_request(experiment, folder, run)
   rows = getattr(record.fold, split)[:count]
   maps, logits = _explain(experiment, folder, run, rows)

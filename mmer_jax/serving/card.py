@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from mmer_jax.core import metrics
-from mmer_jax.evaluation import statistics, tables
+from mmer_jax.evaluation import metric_names, statistics, tables
 from mmer_jax.experiment import records
 
 # What the front matter's `model-index` lists.
@@ -53,7 +52,7 @@ inputs = {{
   "mask": {{{masks}}},{more}
 }}
 outputs = jax.jit(model.call)(tensors, inputs)
-outputs["probs"]  # (b, k), in the order of feature_spec.json's emotions
+outputs["{answers}"]  # (b, k), in the order of feature_spec.json's emotions
 ```
 
 With mmer_jax: `mmer_jax.load(DIR).predict({{...}})`, or `python -m
@@ -85,7 +84,7 @@ def model_card(
     "## Results",
     _protocol(result, runs),
     tables.markdown_table(*_overall(result)),
-    "Per emotion:",
+    "Per rating:" if spec["decision"] == "regression" else "Per emotion:",
     tables.markdown_table(*_per_emotion(result, runs)),
     _decisions(spec, result),
     "## Data",
@@ -113,10 +112,10 @@ def _members(spec: dict[str, Any], runs: list[dict[str, Any]]) -> str:
   members = spec["members"]
   if spec["ensemble"]:
     return (
-      f"The mean of the probabilities of {len(members)} runs, all folds and"
-      " seeds of the best setting. The numbers below are of single runs: every"
-      " utterance of the corpus was trained on by some member, so that none is"
-      " left to judge the mean by."
+      f"The mean of the {_answers(spec)} of {len(members)} runs, all folds"
+      " and seeds of the best setting. The numbers below are of single runs:"
+      " every utterance of the corpus was trained on by some member, so that"
+      " none is left to judge the mean by."
     )
   (member,) = members
   swept = records.show(member["setting"])
@@ -125,6 +124,11 @@ def _members(spec: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     f"{', ' + swept if swept else ''}) of {len(runs)}. The numbers below are"
     " of all runs of its setting, which say more than the luck of one."
   )
+
+
+def _answers(spec: dict[str, Any]) -> str:
+  """Names what the model gives."""
+  return "values" if spec["decision"] == "regression" else "probabilities"
 
 
 def _loading(spec: dict[str, Any]) -> str:
@@ -150,6 +154,7 @@ def _loading(spec: dict[str, Any]) -> str:
       f'  "acoustic_word": np.full((1, {length}), -1, np.int32),'
     )
   return _LOADING.format(
+    answers="values" if spec["decision"] == "regression" else "probs",
     features=each('"{name}": np.zeros((1, {length}, {dim}), np.float32)'),
     masks=each('"{name}": np.ones((1, {length}), bool)'),
     more=more,
@@ -162,6 +167,11 @@ def _tensor_names(spec: dict[str, Any]) -> str:
   return (
     "`params.` is the path of a parameter in the Flax module; `mean.` and"
     " `scale.` (1 / deviation) normalise a modality's columns, float32."
+    + (
+      " Outputs times `rating_scale` plus `rating_mean` are ratings."
+      if spec["decision"] == "regression"
+      else ""
+    )
     + (axis if spec["ensemble"] else "")
   )
 
@@ -189,7 +199,7 @@ def _front_matter(
   """Writes the YAML; its values are JSON, which is YAML too."""
   name = spec["dataset"]["name"]
   listed = []
-  for metric in _INDEXED:
+  for metric in _indexed(result):
     entry = result["summary"][metric]
     if entry["mean"] is not None:
       low, high = entry["ci95"]
@@ -252,7 +262,8 @@ def _protocol(result: dict[str, Any], runs: list[dict[str, Any]]) -> str:
   return (
     f"Split `{split}` of protocol `{protocol['split']}`, decision"
     f" `{protocol['decision']}`; {len(folds)} fold(s) ({', '.join(folds)}),"
-    f" seeds {', '.join(map(str, seeds))}. Percent: mean over {len(runs)} runs"
+    f" seeds {', '.join(map(str, seeds))}. {tables.units(result)}: mean over"
+    f" {len(runs)} runs"
     " ± half of the 95 % interval of the mean, which holds for these speakers"
     " and not for new ones." + caveat
   )
@@ -261,14 +272,16 @@ def _protocol(result: dict[str, Any], runs: list[dict[str, Any]]) -> str:
 def _overall(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
   """Lists the metrics beside the majority baseline, as header and rows."""
   baseline = result["majority_baseline"]
-  return ["metric", "mean", "runs", "majority class"], [
+  rated = result["protocol"]["decision"] == "regression"
+  guess = "mean rating" if rated else "majority class"
+  return ["metric", "mean", "runs", guess], [
     [
       name,
-      tables.percent(result["summary"][name]),
+      tables.show(name, result["summary"][name]),
       str(result["summary"][name]["n"]),
-      tables.percent(statistics.summarise([baseline[name]])),
+      tables.show(name, statistics.summarise([baseline[name]])),
     ]
-    for name in metrics.NAMES
+    for name in metric_names.measured(result)
   ]
 
 
@@ -277,18 +290,28 @@ def _per_emotion(
 ) -> tuple[list[str], list[list[str]]]:
   """Lists the metrics of each emotion, as header and rows."""
   rows = []
+  indexed = _indexed(result)
   for emotion in result["protocol"]["emotions"]:
     scores = [run["per_emotion"][emotion] for run in runs]
     rows.append(
       [
         emotion,
         *(
-          tables.percent(statistics.summarise_shares([s[name] for s in scores]))
-          for name in _INDEXED
+          tables.show(
+            name, metric_names.summarise(name, [s[name] for s in scores])
+          )
+          for name in indexed
         ),
       ]
     )
-  return ["emotion", *_INDEXED], rows
+  return ["rating" if indexed != _INDEXED else "emotion", *indexed], rows
+
+
+def _indexed(result: dict[str, Any]) -> tuple[str, ...]:
+  """Lists the metrics of the front matter."""
+  if result["protocol"]["decision"] == "regression":
+    return metric_names.measured(result)
+  return _INDEXED
 
 
 def _decisions(spec: dict[str, Any], result: dict[str, Any]) -> str:
@@ -297,6 +320,12 @@ def _decisions(spec: dict[str, Any], result: dict[str, Any]) -> str:
     "fixed": "that of the config",
     "validation": "the best weighted accuracy on the validation split",
   }
+  if spec["decision"] == "regression":
+    ranges = ", ".join(
+      f"{e['name']} from {e['range'][0]:g} to {e['range'][1]:g}"
+      for e in spec["emotions"]
+    )
+    return f"Values are predicted, in the ratings' scales ({ranges}); not cut."
   chosen = spec["thresholds"]["chosen"]
   if chosen is None:
     return "The most probable emotion is predicted; there is no threshold."
@@ -354,5 +383,7 @@ def _modalities(spec: dict[str, Any]) -> str:
 
 def _emotions(spec: dict[str, Any]) -> str:
   """Names the emotions in the title's sentence."""
+  if spec["decision"] == "regression":
+    return f"ratings of {', '.join(e['name'] for e in spec['emotions'])}"
   how = "one of" if spec["decision"] == "softmax" else "each of"
   return f"{how} {', '.join(e['name'] for e in spec['emotions'])}"

@@ -66,9 +66,10 @@ def select(
     outputs: What the function returned for all emotions of training.
 
   Returns:
-    `probs` and `per_modality` of these emotions.
+    `probs` (or, of ratings, `values`) and `per_modality` of these emotions.
   """
-  probs, per_modality = outputs["probs"], outputs["per_modality"]
+  answers = "values" if spec["decision"] == "regression" else "probs"
+  probs, per_modality = outputs[answers], outputs["per_modality"]
   if spec["open_vocabulary"]:
     return probs, dict(per_modality)
   names = trained(spec)
@@ -95,8 +96,10 @@ def choose(
   """Names what is predicted of each utterance.
 
   That is the most probable emotion under a softmax, and otherwise every one
-  above its threshold.
+  above its threshold; of ratings nothing, which are values.
   """
+  if spec["decision"] == "regression":
+    return [[] for _ in probs]
   names = asked.names
   if spec["decision"] == "softmax":
     return [[names[best]] for best in probs.argmax(axis=1)]

@@ -14,9 +14,11 @@ is an ensemble. It takes the tensors and `inputs`, a dictionary of
 
 and returns a dictionary of `probs` (b, k), `per_modality`, modality to scores
 (b, k), and `explain`, name to an array of `System.explain`, all float32. A
-softmax over a closed vocabulary has `log_probs` (b, k) too.
+softmax over a closed vocabulary has `log_probs` (b, k) too. A regression has
+`values` (b, k), in the ratings' own scales, in the place of `probs`.
 """
 
+import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,7 +32,7 @@ from mmer_jax.data import normalise, schema
 from mmer_jax.robustness import repair
 from mmer_jax.robustness import settings as settings_lib
 from mmer_jax.serving import batch as batch_lib
-from mmer_jax.systems import interface
+from mmer_jax.systems import interface, supervised
 
 # Name to array, as in `model.safetensors`.
 Tensors = dict[str, Any]
@@ -46,11 +48,13 @@ class Served(NamedTuple):
     tensors: The parameters and the normalisation; with a leading axis of
       members where `spec["ensemble"]`.
     call: The function of `make_function`.
+    shards: The folder of the training's shards; None where it is not known.
   """
 
   spec: dict[str, Any]
   tensors: Tensors
   call: CallFn
+  shards: pathlib.Path | None = None
 
 
 class _Prepared(NamedTuple):
@@ -95,7 +99,7 @@ def make_function(
   def predict_one(tensors: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
     prediction, explanations = predict(tensors, inputs)
     outputs = {
-      "probs": metrics.probabilities(spec["decision"], prediction.logits),
+      **_answers(spec, tensors, prediction.logits),
       "per_modality": {
         modality: scores
         for modality, scores in prediction.per_modality.items()
@@ -122,6 +126,16 @@ def make_function(
   _, explanations = jax.eval_shape(predict, member, sample)
   axes = {name: list(each.axes) for name, each in explanations.items()}
   return Served({**spec, "explain": axes}, tensors, call)
+
+
+def _answers(
+  spec: dict[str, Any], tensors: Tensors, logits: Array
+) -> dict[str, Array]:
+  """Makes probabilities of emotions, or the values of ratings."""
+  if spec["decision"] != "regression":
+    return {"probs": metrics.probabilities(spec["decision"], logits)}
+  mean, scale = tensors["rating_mean"], tensors["rating_scale"]
+  return {"values": supervised.in_own_scale(logits, mean, scale)}
 
 
 def _average(members: dict[str, Any]) -> dict[str, Any]:

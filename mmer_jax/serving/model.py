@@ -2,15 +2,17 @@
 
 model = mmer_jax.load("models/mtee")
 model.predict({"lexical": words, "acoustic": frames}).probs
+model.predict(text="I am so happy", audio="happy.wav").probs
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from mmer_jax.serving import checks, padding
+from mmer_jax.serving import checks, files, padding
 from mmer_jax.serving import emotions as emotions_lib
 from mmer_jax.serving import utterances as utterances_lib
 
@@ -22,7 +24,8 @@ class Prediction(NamedTuple):
   """Holds a prediction; without the axis b where one utterance was given.
 
   Attributes:
-    probs: (b, k), of every emotion: a sigmoid each, or a softmax over them.
+    probs: (b, k), of every emotion: a sigmoid each, or a softmax over them;
+      None of ratings.
     per_modality: Modality to its own scores (b, k), before the sigmoid or the
       softmax; empty where the system has none.
     emotions: Names, in the order of the columns.
@@ -30,13 +33,16 @@ class Prediction(NamedTuple):
       threshold, or the most probable one.
     explain: Name to an array of each utterance, see `Model.spec["explain"]`.
       Frames that were padding are cut off.
+    values: (b, k), of every rating, in its own scale; not cut to its range.
+      None of emotions.
   """
 
-  probs: np.ndarray
+  probs: np.ndarray | None
   per_modality: dict[str, np.ndarray]
   emotions: tuple[str, ...]
   chosen: list[Any]
   explain: dict[str, Any]
+  values: np.ndarray | None = None
 
 
 class Model:
@@ -51,11 +57,21 @@ class Model:
     spec: dict[str, Any],
     tensors: dict[str, Any],
     call: Callable[..., dict[str, Any]],
+    ways: files.Ways = files.Ways(),  # noqa: B008
   ):
     """Takes a function of (tensors, inputs), see `function`."""
     self.spec = spec
     self._tensors = jax.device_put(tensors)
     self._call = call
+    self._ways = ways
+
+  @functools.cached_property
+  def maker(self) -> Any:
+    """The `maker.Maker` of features of texts, recordings and tables."""
+    # Arrays need none of the converter.
+    from mmer_jax.serving import maker
+
+    return maker.Maker(self.spec, self._ways)
 
   @property
   def emotions(self) -> tuple[str, ...]:
@@ -78,8 +94,10 @@ class Model:
 
   def predict(
     self,
-    features: Mapping[str, utterances_lib.Features],
+    features: Mapping[str, utterances_lib.Features] | None = None,
     *,
+    text: str | Sequence[str | None] | None = None,
+    audio: Any = None,
     emotions: emotions_lib.Emotions | None = None,
     modalities: Sequence[str] = (),
     lengths: Mapping[str, utterances_lib.Lengths] | None = None,
@@ -87,9 +105,10 @@ class Model:
     acoustic_word: Sequence[np.ndarray | None] | np.ndarray | None = None,
     check_scale: bool = True,
   ) -> Prediction:
-    """Predicts one utterance or a batch.
+    """Predicts one utterance or a batch, of features, texts and recordings.
 
-    Every array may be of NumPy, JAX or PyTorch (on the CPU), or a nested list:
+    Texts and recordings become features as those of the training did. Every
+    array may be of NumPy, JAX or PyTorch (on the CPU), or a nested list:
     it means what the same NumPy array means. Real numbers of any type are read
     as float32. A batch without an utterance has empty results.
 
@@ -100,7 +119,10 @@ class Model:
         frame of a modality (its `max_length` is 1), (n, d) are n utterances.
         One that is missing, None or without a frame is absent. Frames of zeros
         are frames, at the end of an utterance too: name padding by `lengths`
-        or `mask`.
+        or `mask`. None where text or audio is given alone.
+      text: What is said in one utterance, or in each of a batch; None where
+        that is not known.
+      audio: The path of a recording, or one of each utterance; None for none.
       emotions: Which, in this order. A mapping gives a new emotion its word
         vector, where the system has an open vocabulary; None stands for the
         vector of one that was trained.
@@ -114,26 +136,49 @@ class Model:
         number of the lexical frame that each acoustic one belongs to, -1 for
         none: (t,) of an utterance, or one of each. None for not known.
       check_scale: Whether features that are far from those of training are
-        refused.
+        refused; those that are made here are not.
 
     Raises:
-      UserError: The input does not fit `spec`.
+      UserError: The input does not fit `spec`, or what features are made with
+        is missing.
     """
+    given = utterances_lib.Given(features, lengths, mask, acoustic_word)
+    if text is not None or audio is not None:
+      given = self.maker.join(given, text, audio)
+    return self._predict(given, emotions, modalities, check_scale)
+
+  def _predict(
+    self,
+    given: utterances_lib.Given,
+    emotions: emotions_lib.Emotions | None,
+    modalities: Sequence[str],
+    check_scale: bool,
+  ) -> Prediction:
+    """Predicts from features; the arguments are those of `predict`."""
     asked = emotions_lib.read(self.spec, emotions)
     utterances = utterances_lib.read(
-      self.spec, features, modalities=modalities, lengths=lengths, mask=mask
+      self.spec,
+      {} if given.features is None else given.features,
+      modalities=modalities,
+      lengths=given.lengths,
+      mask=given.mask,
     )
     if check_scale:
       for modality, frames in utterances.frames.items():
-        checks.check_scale(self.spec, modality, frames)
-    words = utterances_lib.read_words(self.spec, acoustic_word, utterances)
+        if modality not in given.made:
+          checks.check_scale(self.spec, modality, frames)
+    words = utterances_lib.read_words(
+      self.spec, given.acoustic_word, utterances
+    )
     calls = [
       self._call_function(utterances, words, asked, slice(start, start + _ROWS))
       # Once where there is no utterance, for the names of the outputs.
       for start in range(0, max(utterances.count, 1), _ROWS)
     ]
     prediction = self._prediction(calls, asked)
-    return _first(prediction) if utterances.single else prediction
+    if utterances.single or given.single:
+      return _first(prediction)
+    return prediction
 
   def _call_function(
     self,
@@ -172,18 +217,23 @@ class Model:
       lambda *parts: np.concatenate(parts),
       *({k: v for k, v in each.items() if k != "explain"} for each in calls),
     )
-    checks.check_outputs(outputs["probs"])
-    probs, per_modality = emotions_lib.select(self.spec, asked, outputs)
-    chosen = emotions_lib.choose(self.spec, asked, probs)
-    return Prediction(probs, per_modality, asked.names, chosen, explain)
+    regression = self.spec["decision"] == "regression"
+    checks.check_outputs(outputs["values" if regression else "probs"])
+    answers, per_modality = emotions_lib.select(self.spec, asked, outputs)
+    chosen = emotions_lib.choose(self.spec, asked, answers)
+    prediction = Prediction(answers, per_modality, asked.names, chosen, explain)
+    if regression:
+      return prediction._replace(probs=None, values=answers)
+    return prediction
 
 
 def _first(prediction: Prediction) -> Prediction:
   """Drops the axis of the batch."""
   return Prediction(
-    prediction.probs[0],
+    None if prediction.probs is None else prediction.probs[0],
     {m: scores[0] for m, scores in prediction.per_modality.items()},
     prediction.emotions,
     prediction.chosen[0],
     {name: values[0] for name, values in prediction.explain.items()},
+    None if prediction.values is None else prediction.values[0],
   )

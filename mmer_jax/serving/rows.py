@@ -13,7 +13,8 @@ from mmer_jax.base import errors, workdir
 from mmer_jax.serving import inputs
 from mmer_jax.serving import model as model_lib
 
-# One utterance: `id`, `predicted`, `probs` and, where asked for, `explain`.
+# One utterance: `id`, `predicted`, `probs` and, where asked for, `explain`. Of
+# ratings `values` is in the place of `predicted` and `probs`.
 Row = dict[str, Any]
 
 
@@ -37,12 +38,15 @@ def make_row(
   def by_emotion(values: np.ndarray) -> dict[str, float]:
     return dict(zip(prediction.emotions, map(float, values), strict=True))
 
-  names = prediction.chosen[index]
-  row: Row = {
-    "id": utterance.id,
-    "predicted": names[0] if spec["decision"] == "softmax" else names,
-    "probs": by_emotion(prediction.probs[index]),
-  }
+  if prediction.probs is None:
+    answers = {"values": by_emotion(prediction.values[index])}
+  else:
+    names = prediction.chosen[index]
+    answers = {
+      "predicted": names[0] if spec["decision"] == "softmax" else names,
+      "probs": by_emotion(prediction.probs[index]),
+    }
+  row: Row = {"id": utterance.id, **answers}
   if not explain:
     return row
   present = {}
@@ -65,12 +69,12 @@ def make_row(
   return row
 
 
-def check_out(out: pathlib.Path, source: pathlib.Path) -> None:
+def check_out(out: pathlib.Path, source: pathlib.Path | None) -> None:
   """Refuses a file that cannot be written, before anything is predicted.
 
   Args:
     out: The file to write.
-    source: The input.
+    source: The input; None where it is no file.
 
   Raises:
     UserError: Its suffix is none of a format's, a package is missing, or it is
@@ -81,7 +85,8 @@ def check_out(out: pathlib.Path, source: pathlib.Path) -> None:
       f"--out={out} ends in {out.suffix!r}, expected one of"
       f" {', '.join(_WRITERS)}"
     )
-  if out.is_dir() or (out.exists() and out.samefile(source)):
+  is_source = source is not None and out.exists() and out.samefile(source)
+  if out.is_dir() or is_source:
     raise errors.UserError(
       f"--out={out} is {'a folder' if out.is_dir() else 'the input'}, expected"
       " another file"
@@ -95,6 +100,8 @@ def columns(
 ) -> list[str]:
   """Names the columns of a table of rows, though there may be no row."""
   names = ["id", "predicted", *(f"prob:{name}" for name in emotions)]
+  if spec["decision"] == "regression":
+    names = ["id", *(f"value:{name}" for name in emotions)]
   if explain:
     explained = ["present", "per_modality", *spec["explain"]]
     names += [f"explain:{name}" for name in explained]
@@ -152,7 +159,10 @@ def _write_parquet(
   flat, names = _table(rows, columns)
   number, text = pyarrow.float64(), pyarrow.string()
   schema = pyarrow.schema(
-    [(name, number if name.startswith("prob:") else text) for name in names]
+    [
+      (name, number if name.startswith(("prob:", "value:")) else text)
+      for name in names
+    ]
   )
   table = pyarrow.Table.from_pylist(flat, schema)
   with workdir.new_file(out) as path:
@@ -170,12 +180,13 @@ def _table(
 
 def _flatten(row: Row) -> dict[str, Any]:
   """Gives each value a column; what has no fixed width is JSON."""
-  names = row["predicted"]
-  flat = {
-    "id": row["id"],
-    "predicted": names if isinstance(names, str) else ";".join(names),
-  }
-  flat |= {f"prob:{name}": prob for name, prob in row["probs"].items()}
+  flat = {"id": row["id"]}
+  if "values" in row:
+    flat |= {f"value:{name}": value for name, value in row["values"].items()}
+  else:
+    names = row["predicted"]
+    flat["predicted"] = names if isinstance(names, str) else ";".join(names)
+    flat |= {f"prob:{name}": prob for name, prob in row["probs"].items()}
   for name, value in row.get("explain", {}).items():
     flat[f"explain:{name}"] = json.dumps(workdir.finite(value))
   return flat

@@ -11,7 +11,7 @@ from mmer_jax.base import environment, version
 from mmer_jax.data import manifest, normalise, word_vectors
 from mmer_jax.evaluation import restore
 from mmer_jax.experiment import build, provenance, records
-from mmer_jax.serving import files
+from mmer_jax.serving import files, origin
 
 
 def describe(
@@ -66,6 +66,7 @@ def describe(
     ],
     "dataset": corpus.dataset,
     "identity": corpus.identity,
+    "features_from": origin.of_manifest(corpus.manifest),
     "environment": environment.environment(),
   }
 
@@ -117,10 +118,14 @@ def _emotions(
   member: int,
   chosen: np.ndarray | None,
 ) -> dict[str, Any]:
-  """Describes the emotions and the thresholds of their decisions."""
+  """Describes the emotions and the thresholds of their decisions, or ratings.
+
+  A rating has its `range`, beyond which a value may lie: it is not cut.
+  """
   config, corpus = experiment.config, experiment.corpus
   record = experiment.records[member]
   binary = config.protocol.decision == "binary"
+  regression = config.protocol.decision == "regression"
   thresholds: list[float | None] = [None] * (len(corpus.emotions) + 1)
   if chosen is not None:
     thresholds = chosen.tolist()
@@ -136,9 +141,10 @@ def _emotions(
         "vector": np.asarray(vector, np.float64).tolist(),
         "threshold": threshold,
         "taught": name not in record.unseen or bool(record.samples),
+        **({"range": list(corpus.rating_ranges[at])} if regression else {}),
       }
-      for name, vector, threshold in zip(
-        corpus.emotions, vectors, thresholds[:-1], strict=True
+      for at, (name, vector, threshold) in enumerate(
+        zip(corpus.emotions, vectors, thresholds[:-1], strict=True)
       )
     ],
     "thresholds": {
@@ -156,6 +162,8 @@ def _words(
   setting: records.Setting,
 ) -> dict[str, str]:
   """Names the word of each emotion's vector; `""` where there is none."""
+  if config.protocol.decision == "regression":
+    return dict.fromkeys(emotions, "")
   table = manifest.load_emotion_vectors(pathlib.Path(config.data.dir))
   words = dict.fromkeys(emotions, "")
   if table is not None:

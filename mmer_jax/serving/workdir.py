@@ -9,7 +9,7 @@ import numpy as np
 
 from mmer_jax.base import errors, workdir
 from mmer_jax.data import identity
-from mmer_jax.evaluation import evaluate, restore, scores
+from mmer_jax.evaluation import evaluate, restore, results, scores
 from mmer_jax.experiment import build, input_repair, provenance
 from mmer_jax.serving import function
 from mmer_jax.serving import spec as spec_lib
@@ -51,7 +51,8 @@ def from_workdir(
     experiment, restored, members, ensemble=ensemble, thresholds=chosen
   )
   tensors = _tensors(restored, np.asarray(members) if ensemble else members[0])
-  return function.make_function(experiment.system, spec, tensors)
+  served = function.make_function(experiment.system, spec, tensors)
+  return served._replace(shards=pathlib.Path(experiment.config.data.dir))
 
 
 def choose_runs(
@@ -91,7 +92,8 @@ def choose_runs(
       "no run of the setting that validation chose has finished; train again"
     )
   if not ensemble:
-    return [max(candidates, key=lambda entry: entry["selection"])["run"]]
+    best = min if results.errs(result) else max
+    return [best(candidates, key=lambda entry: entry["selection"])["run"]]
   if any(entry["unseen"] != candidates[0]["unseen"] for entry in candidates):
     raise errors.UserError(
       "--ensemble averages runs that were taught the same emotions, but these"
@@ -149,6 +151,9 @@ def _tensors(
   for modality in runs.mean:
     tensors[f"mean.{modality}"] = runs.mean[modality]
     tensors[f"scale.{modality}"] = runs.scale[modality]
+  if runs.rating_mean is not None:
+    tensors["rating_mean"] = runs.rating_mean
+    tensors["rating_scale"] = runs.rating_scale
   if runs.repair is not None:
     # Only the nearest-neighbour proxies read the training rows themselves.
     fitted = runs.repair.replace(bank=None, reduced={}, there={})

@@ -13,7 +13,8 @@ ask for nothing but a `System`. The smallest one is a network, whose module maps
 (batch, emotions, key=) to logits, and the loss that most systems share:
 
   network = network_lib.Network(model.MyModel(**config.model))
-  loss = supervised.make_loss(config.protocol.decision, network.apply)
+  criterion = supervised.Criterion.from_config(config)
+  loss = supervised.make_loss(criterion, network.apply)
   return interface.System(
     init=network.init,
     stages=(interface.Stage("supervised", loss),),
@@ -75,6 +76,9 @@ class RunSettings:
       training.
     repair: What the input transform of the run was fitted to, which no system
       reads; None where there is none.
+    rating_mean: Mean of the ratings of the run's training rows, in whose
+      deviations a network's outputs are; None where the labels are emotions.
+    rating_scale: Their deviation.
   """
 
   seed: Int[Array, "*r"]
@@ -90,13 +94,16 @@ class RunSettings:
   keep: dict[str, Bool[Array, "*r"]]
   epoch: Int[Array, "*r"] | None = None
   repair: Any = None
+  rating_mean: Float[Array, "*r k"] | None = None
+  rating_scale: Float[Array, "*r k"] | None = None
 
 
 class Prediction(NamedTuple):
   """Holds what a system predicts for a batch.
 
   Attributes:
-    logits: Scores before the sigmoid or the softmax of the protocol.
+    logits: Scores before the sigmoid or the softmax of the protocol; of
+      ratings, the number of deviations from their mean.
     per_modality: Modality name to its own scores; empty where the system
       has none.
     weights: Modality name to its share in the fusion of each utterance, which
@@ -213,6 +220,8 @@ class System(NamedTuple):
     explain: Explanations beside those of `Prediction`; None for none.
     aligned: Whether streams of more than one frame have to be of one length.
     acoustic_word: Whether `predict` reads which word a frame belongs to.
+    regression: Whether its outputs may be ratings: any real numbers, and
+      nothing that only scores of emotions are.
   """
 
   init: InitFn
@@ -224,6 +233,7 @@ class System(NamedTuple):
   explain: ExplainFn | None = None
   aligned: bool = False
   acoustic_word: bool = False
+  regression: bool = False
 
 
 # What follows is no business of a system's: what experiment, training and
@@ -237,7 +247,7 @@ class TrainingRules(NamedTuple):
   """Holds what all runs of a program share.
 
   Attributes:
-    decision: `"binary"` or `"softmax"`.
+    decision: `"binary"`, `"softmax"` or `"regression"`.
     threshold: Threshold of a binary decision.
     select: The validation metric that picks the checkpoint; `"loss"`, or
       `"last"` for the last epoch's.
@@ -247,6 +257,7 @@ class TrainingRules(NamedTuple):
       0 for never.
     curve_thresholds: Of binary decisions: every epoch logs the metrics of
       `training.selection.CURVES` at each of them.
+    rating_ranges: Lowest and highest value of each rating, of a regression.
   """
 
   decision: str
@@ -256,3 +267,4 @@ class TrainingRules(NamedTuple):
   patience: int
   early_stopping: int
   curve_thresholds: tuple[float, ...]
+  rating_ranges: tuple[tuple[float, float], ...] = ()

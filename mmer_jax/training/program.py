@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from mmer_jax.data import normalise, schema, tables
-from mmer_jax.systems import interface
+from mmer_jax.systems import interface, supervised
 from mmer_jax.training import mesh as mesh_lib
 from mmer_jax.training import selection
 from mmer_jax.training import step as step_lib
@@ -246,7 +246,11 @@ class _Stage(NamedTuple):
     def one(_: None, row: Any) -> tuple[None, tuple[Array, ...]]:
       batch = self.batch(table, row, run)
       mask = batch.example_mask & batch.labelled
-      logits = predict(params, batch, run.vectors).logits
+      logits = supervised.in_own_scale(
+        predict(params, batch, run.vectors).logits,
+        run.rating_mean,
+        run.rating_scale,
+      )
       loss, _ = self.stage.loss(params, batch, run, None)
       count = mask.sum().astype(jnp.float32)
       return None, (logits, batch.labels, mask, loss * count, count)
@@ -274,7 +278,11 @@ class _Stage(NamedTuple):
       batch = self.batch(
         table, row, run, visible_modalities=self.visible_modalities
       )
-      return None, predict(params, batch, run.vectors)
+      prediction = predict(params, batch, run.vectors)
+      own = supervised.in_own_scale(
+        prediction.logits, run.rating_mean, run.rating_scale
+      )
+      return None, prediction._replace(logits=own)
 
     prediction = jax.lax.scan(one, None, rows)[1]
     return jax.tree.map(
@@ -316,15 +324,9 @@ def abstract_state(
   Returns:
     Shapes, dtypes and shardings in the place of arrays.
   """
-  sharding = NamedSharding(program.mesh, PartitionSpec("runs"))
   state = jax.eval_shape(program.init, runs, batch)
   state = state.replace(finished=(state.best_params,) * program.number)
-  return jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(
-      leaf.shape, leaf.dtype, sharding=sharding
-    ),
-    state,
-  )
+  return mesh_lib.abstract(state, program.mesh, "runs")
 
 
 def _terms(

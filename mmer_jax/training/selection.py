@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Scalar
 
-from mmer_jax.core import metrics
+from mmer_jax.core import metrics, regression_metrics
 from mmer_jax.systems import interface
 from mmer_jax.training import step
 
@@ -48,14 +48,7 @@ def end_epoch(
   progress = state.progress
   live = ~progress.stopped
   probs = metrics.probabilities(rules.decision, validation.logits)
-  scores = metrics.compute(
-    rules.decision,
-    probs,
-    validation.labels,
-    validation.mask,
-    rules.threshold,
-    emotions=validation.known,
-  )
+  scores = _scores(rules, probs, validation)
   value = _selection_value(rules, progress, validation, scores)
   better = live & (value > progress.best) & _is_finite(validation)
   best_epoch = jnp.where(better, progress.epoch + 1, progress.best_epoch)
@@ -82,6 +75,26 @@ def end_epoch(
   return state.replace(best_params=best_params, progress=following), log
 
 
+def _scores(
+  rules: interface.TrainingRules,
+  probs: Float[Array, "n k"],
+  validation: Validation,
+) -> dict[str, Scalar]:
+  """Computes all metrics, of emotions or of ratings."""
+  if rules.decision == "regression":
+    return regression_metrics.compute(
+      probs, validation.labels, validation.mask, rules.rating_ranges
+    )
+  return metrics.compute(
+    rules.decision,
+    probs,
+    validation.labels,
+    validation.mask,
+    rules.threshold,
+    emotions=validation.known,
+  )
+
+
 def _is_finite(validation: Validation) -> Bool[Array, ""]:
   """Tells whether loss and predictions are finite.
 
@@ -103,6 +116,8 @@ def _selection_value(
     return -validation.loss
   if rules.select == "last":
     return progress.epoch.astype(jnp.float32)
+  if rules.select in regression_metrics.ERRORS:
+    return -scores[rules.select]
   return scores[rules.select]
 
 

@@ -90,12 +90,12 @@ def test_terms_are_added_to_the_loss_of_the_labels_and_logged():
     class_weight=run.class_weight[:, :3],
   )
   batch = batch.replace(labels=batch.labels[:, :3])
-  plain, nothing = supervised.make_loss("softmax", net.apply)(
-    params, batch, run, None
-  )
+  plain, nothing = supervised.make_loss(
+    supervised.Criterion("softmax"), net.apply
+  )(params, batch, run, None)
   assert nothing == {}
   value, terms = supervised.make_loss(
-    "softmax",
+    supervised.Criterion("softmax"),
     net.apply,
     lambda output, batch, run: {"size": jnp.square(output.logits).mean()},
   )(params, batch, run, None)

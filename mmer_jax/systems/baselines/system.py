@@ -31,11 +31,14 @@ def _build(
   config: ml_collections.ConfigDict, module: nn.Module, *, aligned: bool
 ) -> interface.System:
   net = network.Network(module)
-  loss = supervised.make_loss(config.protocol.decision, net.apply)
+  loss = supervised.make_loss(
+    supervised.Criterion.from_config(config), net.apply
+  )
   return interface.System(
     init=net.init,
     stages=continual.stages(config, loss),
     predict=net.predict,
     open_vocabulary=False,
     aligned=aligned,
+    regression=True,
   )

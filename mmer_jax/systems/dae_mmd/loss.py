@@ -71,7 +71,7 @@ class Part(NamedTuple):
 
 def make_loss(
   net: network.Network,
-  decision: str,
+  criterion: supervised.Criterion,
   weights: Weights,
   matching: Matching,
   batch_size: int,
@@ -84,7 +84,7 @@ def make_loss(
 
   Args:
     net: A network whose output is a `model.Output`.
-    decision: `"binary"` or `"softmax"`.
+    criterion: What the labels are and how they are compared.
     weights: The weights of the parts.
     matching: How latent spaces are matched.
     batch_size: Labelled rows of a batch. After them come as many unlabelled
@@ -111,10 +111,8 @@ def make_loss(
     ]
     following = parts[len(kinds) :] or [None] * len(kinds)
     own = parts[0]
-    value = supervised.classification(
-      decision, own.output.logits, own.batch, run
-    )
-    terms = {"classification": value}
+    value = supervised.label_loss(criterion, own.output.logits, own.batch, run)
+    terms = {criterion.term: value}
     for kind, part, after, factor in zip(
       kinds, parts, following, (1.0, weights.omega), strict=False
     ):

@@ -9,7 +9,7 @@ import functools
 import ml_collections
 
 from mmer_jax.base import errors
-from mmer_jax.systems import interface, network
+from mmer_jax.systems import interface, network, supervised
 from mmer_jax.systems.dae_mmd import loss as loss_lib
 from mmer_jax.systems.dae_mmd import model
 
@@ -32,6 +32,7 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
     stages=_stages(config, net, weights, matching),
     predict=net.predict,
     open_vocabulary=False,
+    regression=True,
   )
 
 
@@ -45,7 +46,7 @@ def _stages(
   make_loss = functools.partial(
     loss_lib.make_loss,
     net,
-    config.protocol.decision,
+    supervised.Criterion.from_config(config),
     matching=matching,
     batch_size=config.training.batch_size,
   )

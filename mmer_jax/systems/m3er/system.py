@@ -58,7 +58,7 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
     decision=decision,
     classifier=classifier,
   )
-  return _build(config, network.Network(module, check), terms)
+  return _build(config, network.Network(module, check), terms, regression=False)
 
 
 def build_mfn(config: ml_collections.ConfigDict) -> interface.System:
@@ -67,18 +67,23 @@ def build_mfn(config: ml_collections.ConfigDict) -> interface.System:
   classifier = parts.pop("classifier")
   encoder = model.MemoryFusion(**parts, dtype=config.compute_dtype)
   module = model.Mfn(encoder=encoder, classifier=classifier)
-  return _build(config, network.Network(module), lambda *_: {})
+  return _build(config, network.Network(module), lambda *_: {}, regression=True)
 
 
 def _build(
   config: ml_collections.ConfigDict,
   net: network.Network,
   terms: supervised.TermsFn,
+  *,
+  regression: bool,
 ) -> interface.System:
-  loss = supervised.make_loss(config.protocol.decision, net.apply, terms)
+  loss = supervised.make_loss(
+    supervised.Criterion.from_config(config), net.apply, terms
+  )
   return interface.System(
     init=net.init,
     stages=continual.stages(config, loss),
     predict=net.predict,
     open_vocabulary=False,
+    regression=regression,
   )

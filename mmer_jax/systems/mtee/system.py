@@ -51,7 +51,9 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
     dtype=config.compute_dtype,
   )
   net = network.Network(module, check)
-  loss = supervised.make_loss(decision, net.apply)
+  loss = supervised.make_loss(
+    supervised.Criterion.from_config(config), net.apply
+  )
   if fused:
     loss = _fused_loss(settings, decision, net)
 

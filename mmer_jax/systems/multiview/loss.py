@@ -72,9 +72,9 @@ class Teaching(NamedTuple):
 
 
 def make_view_loss(
-  decision: str, views: views_lib.Views, name: str
+  criterion: supervised.Criterion, views: views_lib.Views, name: str
 ) -> interface.LossFn:
-  """Makes the cross-entropy of one view."""
+  """Makes the loss of one view: that of the labels."""
 
   def loss(
     params: interface.Params,
@@ -83,14 +83,14 @@ def make_view_loss(
     key: PRNGKeyArray | None,
   ) -> tuple[Scalar, dict[str, Any]]:
     output, statistics = views.apply(name, params, batch, run.vectors, key)
-    value = supervised.classification(decision, output.logits, batch, run)
+    value = supervised.label_loss(criterion, output.logits, batch, run)
     return value, with_statistics(params, {}, statistics, key)
 
   return loss
 
 
 def make_teaching_loss(
-  decision: str,
+  criterion: supervised.Criterion,
   views: views_lib.Views,
   teaching: Teaching,
   names: tuple[str, ...],
@@ -100,7 +100,7 @@ def make_teaching_loss(
   Source: Aguilar et al. 2019, Eq. 2 to 5 and Algorithm 1.
 
   Args:
-    decision: `"softmax"`; the cross-entropies are of it.
+    criterion: Of a softmax; the cross-entropies are of it.
     views: The two views.
     teaching: How the second teaches the first.
     names: The emotions by name; `()` for all in their order.
@@ -135,8 +135,8 @@ def make_teaching_loss(
     )
     terms = {
       "contrastive": distance,
-      "first": supervised.classification(decision, first.logits, batch, run),
-      "second": supervised.classification(decision, second.logits, batch, run),
+      "first": supervised.label_loss(criterion, first.logits, batch, run),
+      "second": supervised.label_loss(criterion, second.logits, batch, run),
       "teacher": masked.mean(
         losses.distillation(second.logits, first.logits, teaching.temperature),
         both,

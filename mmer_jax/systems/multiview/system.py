@@ -8,7 +8,7 @@ import ml_collections
 
 from mmer_jax.base import errors
 from mmer_jax.core import acoustic_words
-from mmer_jax.systems import interface
+from mmer_jax.systems import interface, supervised
 from mmer_jax.systems.multiview import loss as loss_lib
 from mmer_jax.systems.multiview import model
 from mmer_jax.systems.multiview import views as views_lib
@@ -39,6 +39,7 @@ def build(config: ml_collections.ConfigDict) -> interface.System:
     stages=_stages(config, views, teaching),
     predict=views.predictor(views_lib.FIRST),
     open_vocabulary=False,
+    regression=True,
     words=views.words if kind.words and "lexical" in kind.modalities else None,
     acoustic_word="acoustic" in kind.modalities
     and (kind.words or not kind.silence),
@@ -51,15 +52,16 @@ def _stages(
   teaching: loss_lib.Teaching,
 ) -> tuple[interface.Stage, ...]:
   """Makes one view; two at once; or a teacher and then its student."""
-  decision, contrast = config.protocol.decision, teaching.contrast
+  criterion = supervised.Criterion.from_config(config)
+  contrast = teaching.contrast
   if views_lib.SECOND not in views.kinds:
     return (
       interface.Stage(
-        "supervised", loss_lib.make_view_loss(decision, views, views_lib.FIRST)
+        "supervised", loss_lib.make_view_loss(criterion, views, views_lib.FIRST)
       ),
     )
   loss = loss_lib.make_teaching_loss(
-    decision, views, teaching, tuple(config.data.emotions)
+    criterion, views, teaching, tuple(config.data.emotions)
   )
   pairs = contrast.confusable if contrast.negatives == "corpus" else None
   if not teaching.frozen:
@@ -67,7 +69,7 @@ def _stages(
   return (
     interface.Stage(
       "teacher",
-      loss_lib.make_view_loss(decision, views, views_lib.SECOND),
+      loss_lib.make_view_loss(criterion, views, views_lib.SECOND),
       frozen=(views_lib.FIRST,),
       predict=views.predictor(views_lib.SECOND),
     ),
