@@ -50,6 +50,10 @@ class Rating(NamedTuple):
   low: float
   high: float
 
+  def has(self, value: np.floating) -> bool:
+    """Whether the scale has a value, the ends rounded as in shards."""
+    return bool(np.float32(self.low) <= value <= np.float32(self.high))
+
 
 @dataclasses.dataclass
 class Example:

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.corpus import label_scores
+from data_prep.corpus import corpus, label_scores, scales
 from data_prep.readers import hdf5_arrays
 from mmer_jax.base.errors import UserError
 
 EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 SENTIMENTS = ("negative", "neutral", "positive")
 _BLOCK = 4096
+# Of the sentiment: ICT-MMMO's (Woellmer et al. 2013, "YouTube Movie Reviews",
+# IEEE Intelligent Systems 28(3)) and MOSI's (CMU-MultimodalSDK).
+_SCALES = ((1.0, 5.0), (-3.0, 3.0))
 
 
 class Labels:
@@ -22,6 +25,8 @@ class Labels:
     positive_above: What a label must exceed to be present.
     bins: LOW and HIGH that cut scores into three classes; None for classes.
     layout: What the arrays hold, in words.
+    ratings: The scale of the sentiment, where the arrays hold its scores.
+    notes: What a user should know, a sentence each.
   """
 
   def __init__(
@@ -68,6 +73,14 @@ class Labels:
     self.label_type = auto if label_type == "auto" else label_type
     kind = "sentiment scores" if self._scores else f"{count} classes"
     self.layout = f"labels {prefix}_*.h5 ({kind})"
+    self.ratings: tuple[corpus.Rating, ...] = ()
+    self.notes: tuple[str, ...] = ()
+    if self._scores:
+      self.ratings, self.notes = _ratings(arrays, self.bins)
+
+  def rating(self, row: np.ndarray) -> np.ndarray | None:
+    """Reads the rating of one row; None where there is none."""
+    return corpus.as_float32(np.ravel(row)) if self.ratings else None
 
   def __call__(self, row: np.ndarray, where: str) -> np.ndarray:
     """Reads the labels of one row."""
@@ -84,6 +97,20 @@ def cut(score: float, bins: Sequence[float]) -> np.ndarray:
   """Tells which of `SENTIMENTS` a score is, as a row of labels."""
   low, high = bins
   return np.eye(3, dtype=np.float32)[(score >= low) + (score > high)]
+
+
+def _ratings(
+  arrays: Sequence[hdf5_arrays.Array], bins: Sequence[float]
+) -> tuple[tuple[corpus.Rating, ...], tuple[str, ...]]:
+  """Tells which of the known scales the scores are on, by their bins."""
+  low, high = next(
+    (scale for scale in _SCALES if scale[0] <= bins[0] and bins[1] <= scale[1]),
+    _SCALES[0],
+  )
+  scores = [np.ravel(array.read(0, array.shape[0])) for array in arrays]
+  return scales.fitting(
+    corpus.Rating("sentiment", low, high), np.concatenate(scores)
+  )
 
 
 def _check_scores(

@@ -113,6 +113,8 @@ def build(
       "word_vectors": word_vectors.name if word_vectors else None,
     },
     vectors=_vectors(labels.names, word_vectors),
+    notes=labels.notes,
+    ratings=labels.ratings,
   )
 
 
@@ -258,6 +260,7 @@ def _examples(
         for name, reader in readers.items()
       },
       labels=labels(row, where),
+      ratings=labels.rating(row),
       split=SPLITS[split.name],
       stream_where={
         name: f"{array.path.name} row {index}"

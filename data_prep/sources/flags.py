@@ -5,7 +5,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from data_prep.corpus import columns, nonfinite, text
+from data_prep.corpus import columns, nonfinite, scales, text
 from data_prep.features import alignment, encoders
 from data_prep.readers import sound
 from data_prep.sources import cmu_processed, registry, synthetic_presets
@@ -22,6 +22,7 @@ def define(values: flags.FlagValues) -> None:
   _define_work(values)
   _define_features(values)
   _define_labels(values)
+  scales.define(values)
   _define_variant(values)
   _define_synthetic(values)
   for source in registry.SOURCES.values():

@@ -80,7 +80,7 @@ def _check_ratings(
   # As shards hold them, so that the rounded end of a scale is on it.
   values = corpus_lib.as_float32(ratings)
   for rating, value in zip(corpus.ratings, values, strict=True):
-    if value < np.float32(rating.low) or value > np.float32(rating.high):
+    if not np.isnan(value) and not rating.has(value):
       raise UserError(
         f"{where}: rating {rating.name} is {value:g}, expected"
         f" {rating.low:g} to {rating.high:g}; correct it, or leave it blank"

@@ -56,6 +56,7 @@ def options(
     "sentiment_bins": labels.bins,
     "positive_above": labels.positive_above,
     **choice.text.options(),
+    **choice.ratings.options(),
   }
 
 

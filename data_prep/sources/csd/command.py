@@ -4,7 +4,7 @@ import pathlib
 
 from absl import flags
 
-from data_prep.corpus import columns
+from data_prep.corpus import columns, scales
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.features import text_features
 from data_prep.sources import source as source_lib
@@ -28,7 +28,7 @@ _OWN = (
 FLAGS = frozenset(
   {
     *("input", "emotions", "label_type", "sentiment_bins", "positive_above"),
-    *("name_columns", *text_features.FLAGS),
+    *("name_columns", *text_features.FLAGS, *scales.FLAGS),
     *_OWN,
   }
 )
@@ -70,6 +70,7 @@ def build(values: flags.FlagValues) -> corpus_lib.Corpus:
     text_features.choose(values),
     [*names, implied] if implied else names,
     tuple(paths),
+    scales.from_flags(values),
   )
   return source.build(found, labels, choice)
 

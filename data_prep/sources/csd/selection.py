@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from data_prep.corpus import scales
 from data_prep.features import text_features
 from data_prep.sources.csd import align, read, roles, segments
 from data_prep.sources.csd import lexical as lexical_lib
@@ -26,6 +27,7 @@ class Choice(NamedTuple):
     text: How words become vectors.
     name_columns: Keys of `columns.NAMED`.
     files: Those that `splits` were read from.
+    ratings: The columns of labels that are ratings.
   """
 
   options: segments.Options
@@ -35,6 +37,7 @@ class Choice(NamedTuple):
   text: text_features.Choice = text_features.Choice()
   name_columns: Sequence[str] = ()
   files: tuple[pathlib.Path, ...] = ()
+  ratings: scales.Wanted = scales.Wanted()
 
 
 class Labelled(NamedTuple):

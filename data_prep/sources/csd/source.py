@@ -23,6 +23,7 @@ from data_prep.features import text_features
 from data_prep.sources.csd import (
   account,
   align,
+  ratings,
   read,
   roles,
   segments,
@@ -44,6 +45,7 @@ class _Parts(NamedTuple):
     labels: Reads a row of them.
     features: The vectors of words and of emotions.
     choice: What shapes the corpus.
+    ratings: Reads the ratings of a row of labels.
   """
 
   name: str
@@ -52,6 +54,7 @@ class _Parts(NamedTuple):
   labels: labels_lib.Labels
   features: text_features.TextFeatures
   choice: selection.Choice
+  ratings: ratings.Ratings
 
 
 def build(
@@ -72,7 +75,15 @@ def build(
     sequences[roles.LABELS], selection.kept(sequences, choice), choice
   )
   features = vectors.open_features(sequences, labelled, labels.names, choice)
-  parts = _Parts(found.corpus, sequences, labelled, labels, features, choice)
+  rated = ratings.find(
+    labels.columns,
+    choice.ratings,
+    labelled.entries,
+    sequences[roles.LABELS].path.name,
+  )
+  parts = _Parts(
+    found.corpus, sequences, labelled, labels, features, choice, rated
+  )
   tally: Counter[str] = Counter()
 
   def examples() -> Iterator[corpus.Example]:
@@ -103,6 +114,7 @@ def build(
     tally=tally,
     notes=(
       *found.notes,
+      *rated.notes,
       *account.notes(
         found.sequences, sequences, choice, list(labelled.entries)
       ),
@@ -110,6 +122,7 @@ def build(
     files=(*(each.path for each in sequences.values()), *choice.files),
     has_words=_has_words(parts),
     has_acoustic_word=_has_acoustic_word(parts, modalities),
+    ratings=rated.ratings,
   )
 
 
@@ -226,4 +239,5 @@ def _example(
     },
     acoustic_word=segment.acoustic_word,
     words=segment.words,
+    ratings=parts.ratings(segment.label, where, tally),
   )

@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.sources.iemocap import labels
 from data_prep.sources.iemocap import release as release_lib
 
-_DIMENSIONS = ("valence", "activation", "dominance")
+DIMENSIONS = ("valence", "activation", "dominance")
 
 
 def describe(release: release_lib.Release) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def describe(release: release_lib.Release) -> dict[str, Any]:
         "mean": round(float(values.mean()), 4),
         "std": round(float(values.std()), 4),
       }
-      for name, values in zip(_DIMENSIONS, vad.T, strict=True)
+      for name, values in zip(DIMENSIONS, vad.T, strict=True)
     },
   }
 

@@ -17,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from data_prep.corpus import corpus as corpus_lib
+from data_prep.corpus import scales
 from data_prep.corpus import text as text_lib
 from data_prep.features import alignment as frame_alignment
 from data_prep.features import text_features
@@ -31,6 +32,10 @@ from mmer_jax.base.errors import UserError
 FLAGS = frozenset({"input", "variant", "acoustic", *text_features.FLAGS})
 _LEFT_OUT = "left out, their dialogue is of the other kind"
 _WITHOUT_ALIGNMENT = "without a word alignment"
+# Busso et al. 2008, "IEMOCAP", section 5.2: scales of five points.
+_RATINGS = tuple(
+  corpus_lib.Rating(name, 1.0, 5.0) for name in account.DIMENSIONS
+)
 
 
 def build(values: flags.FlagValues) -> corpus_lib.Corpus:
@@ -77,7 +82,8 @@ def build_corpus(
   words = _Words(utterances, texts, sound)
   modalities = {**texts.modalities(), **sound.modalities()}
   _require_any(modalities, folder)
-  rows = _Rows(utterances, variant, texts, sound, words)
+  ratings, off_scale = _ratings(utterances)
+  rows = _Rows(utterances, variant, texts, sound, words, ratings)
   return corpus_lib.Corpus(
     name=f"iemocap_{variant.name}",
     source="iemocap",
@@ -95,11 +101,12 @@ def build_corpus(
       "release": account.describe(release),
       "alignment": words.account(),
     },
-    tally={**counted, **words.tally},
+    tally={**counted, **off_scale, **words.tally},
     make=rows.make,
     files=tuple(each.wav for each in utterances if each.wav is not None),
     notes=(*account.differences(release), *_silent(sound), *words.notes()),
     has_acoustic_word=words.exist,
+    ratings=_RATINGS,
     **texts.corpus_fields(),
   )
 
@@ -133,6 +140,28 @@ def _pick(
   if len(utterances) < len(release.utterances):
     counted[_LEFT_OUT] = len(release.utterances) - len(utterances)
   return utterances, counted
+
+
+def _ratings(
+  utterances: Sequence[release_lib.Utterance],
+) -> tuple[list[np.ndarray | None], dict[str, int]]:
+  """Takes the raters' means, and counts those that no rater's scale has.
+
+  The release has some: a mean of 5.5, and of 0.5 where a rater left the
+  dominance blank.
+  """
+  tally: dict[str, int] = {}
+  ratings = [
+    scales.read(
+      each.evaluation.vad,
+      _RATINGS,
+      scales.UNRATED,
+      each.evaluation.where,
+      tally,
+    )
+    for each in utterances
+  ]
+  return ratings, tally
 
 
 def _silent(sound: recorded.Recorded) -> list[str]:
@@ -225,11 +254,13 @@ class _Rows(NamedTuple):
   texts: text_features.TextFeatures
   sound: recorded.Recorded
   words: _Words
+  ratings: Sequence[np.ndarray | None]
 
   def make(self, number: int) -> corpus_lib.Example:
     """Makes the example of a number."""
     utterance = self.utterances[number]
     example = _example(utterance, self.variant)
+    example.ratings = self.ratings[number]
     embedded = self.texts.add(example, utterance.text)
     self.sound.add(example, number)
     self.words.add(example, number, embedded)

@@ -38,6 +38,7 @@ class Utterance:
     split: One of `corpus.SPLITS`, or `""`.
     words: The word of each row of the streams, in lists of words.
     text: The transcript; `""` where there is none.
+    ratings: One value per rating of the family; None where there is none.
   """
 
   id: str
@@ -50,6 +51,7 @@ class Utterance:
   speaker: str = ""
   session: str = ""
   dialogue: str = ""
+  ratings: np.ndarray | None = None
 
 
 class Stream(NamedTuple):
@@ -78,6 +80,7 @@ class Family:
     has_text: Whether utterances carry `text`.
     aligned: Whether row i is the same word in every stream.
     notes: What a user should know, a sentence each.
+    ratings: The scales of the utterances' ratings.
   """
 
   layout: str
@@ -89,6 +92,7 @@ class Family:
   has_text: bool = False
   aligned: bool = False
   notes: list[str] = dataclasses.field(default_factory=list)
+  ratings: tuple[corpus_lib.Rating, ...] = ()
 
 
 def in_order(streams: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from data_prep.corpus import corpus as corpus_lib
 from data_prep.sources.pickles import family as family_lib
 from data_prep.sources.pickles import labels as labels_lib
 from data_prep.sources.pickles import members, padding, splits
+from data_prep.sources.pickles import ratings as ratings_lib
 from mmer_jax.base.errors import UserError
 
 _SAMPLE = "((word ids, visual, acoustic, words), label, id)"
@@ -80,9 +81,9 @@ def read(
       f"{path} has labels of shapes {', '.join(map(str, sorted(shapes)))},"
       " expected one"
     )
-  labels = labels_lib.of_arrays(
-    [np.stack([sample.label for sample in samples])], choice, path
-  )
+  arrays = [np.stack([sample.label for sample in samples])]
+  labels = labels_lib.of_arrays(arrays, choice, path)
+  rated = ratings_lib.find(arrays)
   dims = _dims(samples)
   with_words = sum(sample.words is not None for sample in samples)
   if with_words not in (0, len(samples)):
@@ -99,11 +100,12 @@ def read(
     ),
     streams={name: family_lib.padded(dim) for name, dim in dims.items()},
     labels=labels,
-    utterances=functools.partial(_utterances, samples, cut),
+    utterances=functools.partial(_utterances, samples, cut, rated),
     total=len(samples),
     has_words=bool(with_words),
     aligned=aligned,
-    notes=_notes(bool(with_words), content),
+    notes=[*_notes(bool(with_words), content), *rated.notes],
+    ratings=rated.ratings,
   )
 
 
@@ -190,12 +192,15 @@ def _is_aligned(sample: _Sample) -> bool:
 
 
 def _utterances(
-  samples: Sequence[_Sample], cut: family_lib.Tally, tally: family_lib.Tally
+  samples: Sequence[_Sample],
+  cut: family_lib.Tally,
+  rated: ratings_lib.Ratings,
+  tally: family_lib.Tally,
 ) -> Iterator[family_lib.Utterance]:
   """Goes through the samples; rows of zeros are masked, and counted."""
   for what, rows in cut.items():
     family_lib.count(tally, what, rows)
-  for sample in samples:
+  for number, sample in enumerate(samples):
     streams = {}
     for name, frames in sample.streams.items():
       if not frames.any():
@@ -211,4 +216,5 @@ def _utterances(
       split=sample.split,
       dialogue=splits.video_of(sample.id),
       words=sample.words,
+      ratings=rated.of(number),
     )

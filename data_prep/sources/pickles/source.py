@@ -129,6 +129,7 @@ def build(
     },
     tally=tally,
     notes=(*family.notes, *names.notes),
+    ratings=family.ratings,
     **fields,
   )
 
@@ -223,6 +224,7 @@ def _example(
     session=utterance.session,
     dialogue=utterance.dialogue,
     split=utterance.split,
+    ratings=utterance.ratings,
   )
   if not with_words:
     example.words = utterance.words

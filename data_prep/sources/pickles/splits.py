@@ -11,6 +11,7 @@
 """
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from data_prep.corpus import corpus as corpus_lib
 from data_prep.sources.pickles import family as family_lib
 from data_prep.sources.pickles import labels as labels_lib
 from data_prep.sources.pickles import members, padding
+from data_prep.sources.pickles import ratings as ratings_lib
 from mmer_jax.base.errors import UserError
 
 _MMSA_LABELS = "regression_labels"
@@ -27,7 +29,7 @@ _CLASSES = "classification_labels"
 _MMSA = (_MMSA_LABELS, _CLASSES, "text_bert", "raw_text")
 _LABELS = ("labels", _MMSA_LABELS, _CLASSES)
 # Read here, or the same in other words.
-_KNOWN = (*_LABELS, *_MMSA, "id", "annotations")
+_KNOWN = (*_LABELS, *_MMSA, *ratings_lib.MEMBERS, "id", "annotations")
 _LENGTHS = {"acoustic": "audio_lengths", "visual": "vision_lengths"}
 
 
@@ -105,6 +107,8 @@ def read(
     labels = labels_lib.classes(values, (), choice, path)
   else:
     labels = labels_lib.of_arrays(arrays, choice, path)
+  named = [(f"{path} {key}", part) for key, part in content.items()]
+  rated = ratings_lib.find(arrays, named, scored=label_name != _CLASSES)
   return family_lib.Family(
     layout=(
       f"{name}, {'aligned' if aligned else 'unaligned'},"
@@ -114,11 +118,12 @@ def read(
       each: _stream(each, dim, parts, aligned) for each, dim in dims.items()
     },
     labels=labels,
-    utterances=functools.partial(_utterances, parts, path, aligned),
+    utterances=functools.partial(_utterances, parts, path, aligned, rated),
     total=sum(len(part.labels) for part in parts),
     has_text=any(part.texts for part in parts),
     aligned=aligned,
-    notes=_notes(content, parts),
+    notes=[*_notes(content, parts), *rated.notes],
+    ratings=rated.ratings,
   )
 
 
@@ -307,9 +312,14 @@ def _notes(content: Mapping[str, Any], parts: list[_Part]) -> list[str]:
 
 
 def _utterances(
-  parts: list[_Part], path: str, aligned: bool, tally: family_lib.Tally
+  parts: list[_Part],
+  path: str,
+  aligned: bool,
+  rated: ratings_lib.Ratings,
+  tally: family_lib.Tally,
 ) -> Iterator[family_lib.Utterance]:
   """Goes through the utterances of all splits, without padding."""
+  number = itertools.count()
   for part in parts:
     for row, (name, video) in enumerate(part.ids):
       where = f"{path} {part.key} row {row}"
@@ -321,6 +331,7 @@ def _utterances(
         split=family_lib.SPLITS[part.key],
         dialogue=video,
         text=part.texts[row] if part.texts else "",
+        ratings=rated.of(next(number)),
       )
 
 

@@ -124,6 +124,8 @@ def test_rows_are_those_of_the_spec(drawn, word_vectors, data_dir):
     "rated, published are 10039": 10039,
     "of the variant's emotions, published are 5531": 5531,
     "of ratings with a value left blank": 10039,
+    "whose valence is off its scale: unrated": 4,
+    "whose dominance is off its scale: unrated": 3,
     "of transcripts without an id left out": 151,
     "of transcripts of turns that nobody rated (_MXX0) left out": 151,
   }
