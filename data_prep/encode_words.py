@@ -24,6 +24,7 @@ from data_prep.sources import flags as source_flags
 from data_prep.sources import source as source_lib
 from mmer_jax.base import cli
 from mmer_jax.base.errors import UserError
+from mmer_jax.data import word_vectors
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,7 +46,7 @@ def encode(values: flags.FlagValues) -> None:
     )
   usual = itertools.chain.from_iterable(text.EMOTION_WORDS.values())
   encoder = encoders.Encoder(text_features.encoder_choice(values))
-  lines = []
+  vectors = {}
   for word in dict.fromkeys((*words, *usual)):
     vector = encoded_texts.word_vector(encoder, word)
     if vector is None:
@@ -53,12 +54,10 @@ def encode(values: flags.FlagValues) -> None:
         f"--words: {word!r} has no piece in {encoder.choice.label}; choose"
         " another word"
       )
-    # Nine digits are a float32 to its last bit.
-    numbers = " ".join(f"{number:.9g}" for number in vector)
-    lines.append(f"{word.replace(' ', '_')} {numbers}\n")
-  output.write_text("".join(lines), encoding="utf-8")
+    vectors[word.replace(" ", "_")] = vector
+  word_vectors.write(output, vectors)
   rich.console.Console(soft_wrap=True, highlight=False, markup=False).print(
-    f"{output}: {len(lines)} words, {encoder.dim} numbers each,"
+    f"{output}: {len(vectors)} words, {encoder.dim} numbers each,"
     f" {encoder.identity()}"
   )
 

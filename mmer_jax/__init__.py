@@ -1,7 +1,7 @@
 """Multimodal emotion recognition in JAX: published systems, one training loop.
 
 `train` trains a config, `open_run` opens what was trained, and
-`load(path).predict(features)` uses it; importing this package imports nothing
+`load(path).predict(...)` uses it; importing this package imports nothing
 else.
 """
 
@@ -17,8 +17,13 @@ if typing.TYPE_CHECKING:
 __all__ = ["__version__", "load", "open_run", "train"]
 
 
-def load(path: str | os.PathLike[str]) -> "Model":
+def load(path: str | os.PathLike[str], **options: typing.Any) -> "Model":
   """Loads an export, or a finished workdir, to predict with.
+
+  Args:
+    path: The folder.
+    options: `word_vectors` and `text_encoder`, where text needs what the model
+      does not hold; see `mmer_jax.serving.load`.
 
   Raises:
     UserError: The folder is neither, or was changed.
@@ -26,7 +31,7 @@ def load(path: str | os.PathLike[str]) -> "Model":
   # Only who predicts pays for importing jax.
   from mmer_jax.serving import load as load_lib
 
-  return load_lib.load(path)
+  return load_lib.load(path, **options)
 
 
 def train(config: typing.Any, **options: typing.Any) -> "Run":

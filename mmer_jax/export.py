@@ -51,6 +51,12 @@ def define_flags() -> None:
     " split.",
   )
   flags.DEFINE_bool(
+    "ship_word_vectors",
+    False,
+    "Put the vectors of the words of the training's texts into the export, so"
+    " that predict --text needs no file. Their licence must allow it.",
+  )
+  flags.DEFINE_bool(
     "refresh", False, "Write the StableHLO of the export in --out anew."
   )
   flags.DEFINE_string(
@@ -65,7 +71,10 @@ def main(argv: Sequence[str]) -> None:
   values = flags.FLAGS
   out = pathlib.Path(values.out)
   if values.refresh:
-    for name in ("workdir", "run", "ensemble", "thresholds", "data_dir"):
+    for name in (
+      *("workdir", "run", "ensemble", "thresholds", "data_dir"),
+      "ship_word_vectors",
+    ):
       if values[name].present:
         raise errors.UserError(
           f"--refresh reads the export in --out alone, got --{name} too; leave"
@@ -86,6 +95,7 @@ def main(argv: Sequence[str]) -> None:
       ensemble=values.ensemble,
       thresholds=values.thresholds,
       data_dir=values.data_dir,
+      ship_word_vectors=values.ship_word_vectors,
     )
   rich.console.Console(soft_wrap=True, highlight=False).print(
     f"{out}: {spec['system']}, {len(spec['members'])} member(s), for"

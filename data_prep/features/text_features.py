@@ -39,16 +39,26 @@ class Choice(NamedTuple):
     word_vectors: A file of word vectors; None to go without.
     oov: A policy of `text.OOV_POLICIES`.
     encoder: An encoder in the place of word vectors; None for none.
+    reader: Finds the vectors of words in the place of a file; None for none.
+    opened: The encoder, where it is open already; None where it is not.
   """
 
   word_vectors: pathlib.Path | None = None
   oov: str = "skip"
   encoder: encoders.EncoderChoice | None = None
+  reader: Callable[[set[str]], word_vectors_lib.WordVectors] | None = None
+  opened: encoders.Encoder | None = None
 
   @property
   def is_none(self) -> bool:
     """Whether texts are to have no features."""
-    return self.word_vectors is None and self.encoder is None
+    return (self.word_vectors, self.encoder, self.reader) == (None, None, None)
+
+  def read(self, wanted: set[str]) -> word_vectors_lib.WordVectors:
+    """Reads the vectors of words; without an encoder alone."""
+    if self.reader is not None:
+      return self.reader(wanted)
+    return word_vectors_lib.read(self.word_vectors, wanted)
 
   def options(self) -> dict[str, Any]:
     """Returns what the manifest records of the choice; no paths."""
@@ -198,7 +208,7 @@ def open_text(
     }
   if choice.encoder is None:
     return _of_word_vectors(choice, texts, emotions, words)
-  encoder = encoders.Encoder(choice.encoder)
+  encoder = choice.opened or encoders.Encoder(choice.encoder)
   found = encoded_texts.emotion_vectors(encoder, emotions, words)
   if texts is None:
     return TextFeatures(emotions=found)
@@ -225,7 +235,7 @@ def _of_word_vectors(
   for written in texts or ():
     counts.update(text_lib.tokenise(written))
   wanted = text_lib.forms(counts).union(*map(text_lib.composed, words.values()))
-  vectors = word_vectors_lib.read(choice.word_vectors, wanted)
+  vectors = choice.read(wanted)
   found = text_lib.emotion_vectors(emotions, words, vectors)
   if texts is None:
     return TextFeatures(emotions=found)

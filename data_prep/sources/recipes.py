@@ -162,6 +162,7 @@ class Reading(NamedTuple):
     layout: What was read, in words.
     tally: What became of files, in words, to how many.
     notes: What a user should know, a sentence each.
+    columns: Role to the column of a list; empty for file names.
   """
 
   utterances: list[spoken.Utterance]
@@ -169,6 +170,7 @@ class Reading(NamedTuple):
   layout: str
   tally: dict[str, int]
   notes: list[str]
+  columns: Mapping[str, str] = {}
 
 
 class Names(NamedTuple):

@@ -10,7 +10,7 @@ not read.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.sources import column_names, recipes, spoken
@@ -33,7 +33,10 @@ _SPLITS = {
 
 
 def read(
-  path: pathlib.Path, named: Mapping[str, str | None], *, needs_text: bool
+  path: pathlib.Path,
+  named: Mapping[str, str | None],
+  *,
+  needs: Collection[str] = ("wav",),
 ) -> recipes.Reading:
   """Reads a list.
 
@@ -41,7 +44,8 @@ def read(
     path: The list.
     named: Role to the column that the user named; None to look for one, `""`
       for none.
-    needs_text: Whether a column of texts must be there.
+    needs: Roles whose column must be there. Every row needs a recording where
+      `wav` is among them.
 
   Raises:
     UserError: It is no list, lacks a column, or names a file that is not there.
@@ -53,14 +57,14 @@ def read(
       f"{'|'.join(recipes.RECIPES)} for a folder"
     )
   table = table_files.open_table(path)
-  columns, notes = _columns(table, named, needs_text)
+  columns, notes = _columns(table, named, needs)
   unread = dict.fromkeys(table.columns)
   utterances = []
   # The columns of .jsonl are known by its rows alone.
   wanted = [c for c in columns.values() if c in table.columns]
-  for row in table.rows(wanted or [columns["wav"]]):
+  for row in table.rows(wanted or [columns[role] for role in needs]):
     unread.update(dict.fromkeys(row.cells))
-    utterances.append(_utterance(row, columns, path.parent))
+    utterances.append(_utterance(row, columns, path.parent, "wav" in needs))
   if not utterances:
     raise UserError(f"{path} lists no recording, expected one at least")
   notes += [
@@ -69,13 +73,13 @@ def read(
     if column not in columns.values()
   ]
   layout = f"a list of {len(utterances)} recordings, {path.suffix.lstrip('.')}"
-  return recipes.Reading(utterances, (), layout, {}, notes)
+  return recipes.Reading(utterances, (), layout, {}, notes, columns)
 
 
 def _columns(
   table: table_files.Table,
   named: Mapping[str, str | None],
-  needs_text: bool,
+  needs: Collection[str],
 ) -> tuple[dict[str, str], list[str]]:
   """Finds the column of every role, and says which were guessed."""
   found: dict[str, str] = {}
@@ -90,7 +94,7 @@ def _columns(
       table.require(column)
     if column:
       found[role] = column
-    elif role == "wav" or (role == "text" and needs_text):
+    elif role in needs:
       raise UserError(
         f"{table.path}: no column {role!r}; it has {', '.join(table.columns)};"
         f" --{role}_column=NAME names it"
@@ -115,7 +119,10 @@ def _look(table: table_files.Table, role: str, taken: Mapping[str, str]) -> str:
 
 
 def _utterance(
-  row: table_files.Row, columns: Mapping[str, str], folder: pathlib.Path
+  row: table_files.Row,
+  columns: Mapping[str, str],
+  folder: pathlib.Path,
+  needs_wav: bool,
 ) -> spoken.Utterance:
   """Reads a row of a list."""
   cells = dict.fromkeys(_ROLES, "")
@@ -123,12 +130,12 @@ def _utterance(
     value = row.cells.get(column)
     cells[role] = table_files.as_text(value, row.where, column).strip()
   name, split = cells.pop("wav"), cells["split"].lower()
-  if not name:
+  if not name and needs_wav:
     raise UserError(
       f"{row.where}: {columns['wav']} is empty, expected the path of a file"
     )
-  wav = folder / name
-  if not wav.is_file():
+  wav = folder / name if name else None
+  if wav is not None and not wav.is_file():
     raise UserError(
       f"{row.where}: {wav} is not a file; paths are relative to the list"
     )
@@ -137,5 +144,6 @@ def _utterance(
       f"{row.where}: split {cells['split']!r}, expected one of"
       f" {', '.join(filter(None, _SPLITS))}, or none"
     )
-  cells.update(id=cells["id"] or name, split=_SPLITS[split])
+  number = row.where.rpartition(" ")[2]
+  cells.update(id=cells["id"] or name or number, split=_SPLITS[split])
   return spoken.Utterance(where=row.where, wav=wav, **cells)

@@ -127,9 +127,8 @@ def build_corpus(
       fits.
   """
   if recipe is None:
-    reading = recording_list.read(
-      path, columns or {}, needs_text=not choice.is_none
-    )
+    needs = ("wav",) if choice.is_none else ("wav", "text")
+    reading = recording_list.read(path, columns or {}, needs=needs)
   else:
     reading = recipes.read(recipe, path, ratings)
   utterances, unlabelled = label_names.apply(names, reading.utterances)
@@ -145,6 +144,7 @@ def build_corpus(
         "recipe": recipe,
         "label_map": dict(names.mapped),
         "unlabelled": list(names.unlabelled),
+        "columns": dict(reading.columns),
       },
       tally={**reading.tally, **unlabelled},
       notes=(*reading.notes, *_text_notes(recipe, choice)),

@@ -27,7 +27,7 @@ def summarise(
   for name, rating in counts.get("ratings", {}).items():
     parts.append(f"{name} of {_number(rating['count'], 'utterance')}")
   parts += _values(manifest["nonfinite"])
-  parts += _words(manifest["text"])
+  parts += words(manifest["text"])
   parts += [
     f"{_number(count, 'row')} {what}" for what, count in corpus.tally.items()
   ]
@@ -57,7 +57,7 @@ def _values(nonfinite: dict[str, Any]) -> list[str]:
   return parts
 
 
-def _words(text: dict[str, Any] | None) -> list[str]:
+def words(text: dict[str, Any] | None) -> list[str]:
   """Counts the words without a vector, and texts that were read in parts."""
   parts = []
   if text and text["oov_tokens"]:

@@ -66,7 +66,7 @@ def make_manifest(
     "nonfinite": {"policy": options.nonfinite, "counts": policy.counts()},
     "text": corpus.text,
     "normalisation": statistics.normalisation(),
-    "identity": _identity(corpus),
+    "identity": identity(corpus),
     "content": {
       "records_sha256": statistics.content_sha256(),
       "emotion_vectors_sha256": _vectors_sha256(corpus.vectors),
@@ -85,7 +85,7 @@ def _ratings(corpus: corpus_lib.Corpus) -> dict[str, Any]:
   return {"ratings": [rating._asdict() for rating in corpus.ratings]}
 
 
-def _identity(corpus: corpus_lib.Corpus) -> dict[str, Any]:
+def identity(corpus: corpus_lib.Corpus) -> dict[str, Any]:
   """Describes what features must have in common to mean the same."""
   emotions = corpus.vectors
   vectors = dict(corpus.word_vectors)

@@ -93,6 +93,7 @@ class Run:
     run: int | None = None,
     ensemble: bool = False,
     thresholds: str = "fixed",
+    ship_word_vectors: bool = False,
   ) -> model_lib.Model:
     """Writes a folder that predicts with JAX alone, and loads it.
 
@@ -102,6 +103,8 @@ class Run:
       run: Which run; None for the one that is best on validation.
       ensemble: Whether to average all folds and seeds of the best setting.
       thresholds: What decides where decisions are binary, as for `results`.
+      ship_word_vectors: Whether it holds the vectors of the words of the
+        training's texts, for texts that are predicted.
 
     Raises:
       UserError: The folder is taken, or the workdir is not finished.
@@ -113,6 +116,7 @@ class Run:
       run=run,
       ensemble=ensemble,
       thresholds=thresholds,
+      ship_word_vectors=ship_word_vectors,
     )
     return load_lib.load(out)
 

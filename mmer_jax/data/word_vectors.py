@@ -68,6 +68,15 @@ def read(path: pathlib.Path, wanted: set[str]) -> WordVectors:
   return WordVectors(dim, vectors)
 
 
+def write(path: pathlib.Path, vectors: Mapping[str, np.ndarray]) -> None:
+  """Writes vectors as `read` reads them, to the last bit."""
+  with path.open("w", encoding="utf-8", newline="\n") as file:
+    for word, vector in vectors.items():
+      # Nine digits are a float32 to its last bit.
+      numbers = " ".join(f"{number:.9g}" for number in vector)
+      file.write(f"{word} {numbers}\n")
+
+
 def word_of(line: bytes, dim: int) -> bytes:
   """Extracts the word before the numbers of a line."""
   return line.rsplit(b" ", dim)[0]

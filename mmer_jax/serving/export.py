@@ -11,14 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from mmer_jax.base import environment, errors
+from mmer_jax.base import environment, errors, progress
 from mmer_jax.base import workdir as workdir_lib
+from mmer_jax.data import word_vectors
 from mmer_jax.experiment import build, provenance
-from mmer_jax.serving import card, files, function, load, stablehlo, workdir
+from mmer_jax.serving import (
+  card,
+  files,
+  function,
+  load,
+  stablehlo,
+  words,
+  workdir,
+)
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
+@progress.doing("exporting")
 def export(
   folder: pathlib.Path,
   out: pathlib.Path,
@@ -28,6 +38,7 @@ def export(
   ensemble: bool = False,
   thresholds: str = "fixed",
   data_dir: str = "",
+  ship_word_vectors: bool = False,
 ) -> dict[str, Any]:
   """Exports a finished workdir.
 
@@ -39,6 +50,8 @@ def export(
     ensemble: Whether all runs of the best setting are averaged.
     thresholds: `fixed` or `validation`.
     data_dir: The shard folder, where it is not the one of training.
+    ship_word_vectors: Whether the vectors of the words of the training's texts
+      are in the export, for texts that are predicted.
 
   Returns:
     The content of `feature_spec.json`.
@@ -54,6 +67,7 @@ def export(
     thresholds=thresholds,
     data_dir=data_dir,
   )
+  vectors = _vectors(served) if ship_word_vectors else {}
   workdir_files = _read_results(folder, thresholds)
   config = _without_paths(workdir_lib.read_json(folder / "config.json"))
   with workdir_lib.new_folder(out, files.SPEC) as filling:
@@ -66,6 +80,9 @@ def export(
     )
     (filling / files.TENSORS).chmod(0o644)
     spec["files"][files.TENSORS] = digest(filling / files.TENSORS)
+    if vectors:
+      word_vectors.write(filling / files.WORD_VECTORS, vectors)
+      spec["files"][files.WORD_VECTORS] = digest(filling / files.WORD_VECTORS)
     spec = files.sign(workdir_lib.finite(spec))
     workdir_lib.write_json(filling / files.SPEC, spec)
     page = card.model_card(spec, served.tensors, workdir_files)
@@ -73,6 +90,7 @@ def export(
   return spec
 
 
+@progress.doing("exporting")
 def refresh(
   out: pathlib.Path, *, platforms: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -92,14 +110,31 @@ def refresh(
   config = workdir_lib.read_config(out)
   served = function.make_function(build.build_system(config), spec, tensors)
   with workdir_lib.new_folder(out, files.SPEC) as filling:
-    for name in ("config.json", "README.md", files.TENSORS):
+    kept = [name for name in (files.WORD_VECTORS,) if name in spec["files"]]
+    for name in ("config.json", "README.md", files.TENSORS, *kept):
       (filling / name).write_bytes((out / name).read_bytes())
     fresh = _write_model(filling, served, platforms or spec["platforms"])
     fresh["environment"] = environment.environment()
-    fresh["files"][files.TENSORS] = spec["files"][files.TENSORS]
+    for name in (files.TENSORS, *kept):
+      fresh["files"][name] = spec["files"][name]
     fresh = files.sign(workdir_lib.finite(fresh))
     workdir_lib.write_json(filling / files.SPEC, fresh)
   return fresh
+
+
+def _vectors(served: function.Served) -> dict[str, np.ndarray]:
+  """Collects the vectors of the words of the training's texts.
+
+  Raises:
+    UserError: Its lexical features are not of word vectors.
+  """
+  text = served.spec["features_from"]["text"] or {}
+  if "word_vectors" not in text or "lexical" not in served.spec["modalities"]:
+    raise errors.UserError(
+      "--ship_word_vectors is given, but the model reads no words by their"
+      " vectors; leave it out"
+    )
+  return words.of_shards(served.shards)
 
 
 def _read_results(folder: pathlib.Path, thresholds: str) -> dict[str, Any]:

@@ -2,15 +2,35 @@
 
 import hashlib
 import json
-from typing import Any
+import pathlib
+from typing import Any, NamedTuple
 
 MODEL = "model.stablehlo"
 TENSORS = "model.safetensors"
 SPEC = "feature_spec.json"
+# Only where it was asked for.
+WORD_VECTORS = "word_vectors.txt"
 # Raised when the meaning of `feature_spec.json` changes.
 SPEC_FORMAT = 2
 
 _CHECKSUM = "checksum"
+
+
+class Ways(NamedTuple):
+  """Says where a model finds what its features of text are made with.
+
+  Attributes:
+    word_vectors: A file that the user gave; None for none.
+    text_encoder: The encoder that the user gave, a folder or a name; None for
+      that of the training.
+    shipped: The vectors in the export; None where it has none.
+    shards: The shards of a workdir; None for an export.
+  """
+
+  word_vectors: pathlib.Path | None = None
+  text_encoder: str | None = None
+  shipped: pathlib.Path | None = None
+  shards: pathlib.Path | None = None
 
 
 def sign(spec: dict[str, Any]) -> dict[str, Any]:

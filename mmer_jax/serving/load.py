@@ -42,22 +42,42 @@ _MODALITY_KEYS = {
 _EMOTION_KEYS = {"name": str, "vector": list}
 
 
-def load(path: str | pathlib.Path) -> model.Model:
+def load(
+  path: str | pathlib.Path,
+  *,
+  word_vectors: str | pathlib.Path | None = None,
+  text_encoder: str | pathlib.Path | None = None,
+) -> model.Model:
   """Loads an export, or a finished workdir.
+
+  Args:
+    path: The folder.
+    word_vectors: The file of word vectors for texts, where the model does not
+      hold them, or not enough of them.
+    text_encoder: The encoder of texts, a folder or a name, where it is not to
+      be found under the name of the training.
 
   Raises:
     UserError: The folder is neither, or was changed.
   """
   folder = pathlib.Path(path)
+  ways = files.Ways(
+    pathlib.Path(word_vectors) if word_vectors else None,
+    str(text_encoder) if text_encoder else None,
+  )
   if (folder / files.SPEC).exists():
     spec, tensors = read(folder)
-    return model.Model(spec, tensors, _exported(folder, spec))
+    if files.WORD_VECTORS in spec["files"]:
+      _check_file(folder, spec, files.WORD_VECTORS)
+      ways = ways._replace(shipped=folder / files.WORD_VECTORS)
+    return model.Model(spec, tensors, _exported(folder, spec), ways)
   if (folder / "run.json").exists():
     # An export needs none of what reads a workdir.
     from mmer_jax.serving import workdir
 
     served = workdir.from_workdir(folder)
-    return model.Model(served.spec, served.tensors, jax.jit(served.call))
+    ways = ways._replace(shards=served.shards)
+    return model.Model(served.spec, served.tensors, jax.jit(served.call), ways)
   raise errors.UserError(
     f"{folder} holds neither {files.SPEC} nor run.json, expected an export of"
     " `python -m mmer_jax.export` or a workdir of `python -m mmer_jax.train`"

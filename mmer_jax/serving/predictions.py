@@ -2,20 +2,32 @@
 
 import itertools
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from mmer_jax.base import errors
-from mmer_jax.data import word_vectors
+from mmer_jax.base import errors, progress
+from mmer_jax.data import table_files
 from mmer_jax.serving import checks, inputs, rows
 from mmer_jax.serving import model as model_lib
+from mmer_jax.serving import words as words_lib
 
 # Utterances that are in memory at a time.
 _CHUNK = 256
 
 
+class Request(NamedTuple):
+  """Says how to predict, see `predict_file`."""
+
+  modalities: Sequence[str] = ()
+  emotions: Sequence[str] = ()
+  words: pathlib.Path | None = None
+  explain: bool = False
+  check_scale: bool = True
+
+
+@progress.doing("predicting")
 def predict_file(
   model: model_lib.Model,
   source: pathlib.Path,
@@ -31,7 +43,8 @@ def predict_file(
 
   Args:
     model: From `mmer_jax.load`.
-    source: Shards, or a file; see `inputs`.
+    source: Shards, or a file: of features, see `inputs`, or with the columns
+      of the table that the training's corpus was converted from.
     out: The file to write; see `rows`.
     modalities: What the model may see; empty for all.
     emotions: Which, in this order; empty for those of training. A new one may
@@ -48,7 +61,103 @@ def predict_file(
   """
   rows.check_out(out, source)
   asked = read_emotions(model, emotions, words) if emotions else None
-  utterances = inputs.read_utterances(model.spec, source)
+  if _is_made(model, source):
+    made = model.maker.of_table(source)
+    utterances = made.utterances
+    check_scale = check_scale and made.has_given
+  else:
+    utterances = inputs.read_utterances(model.spec, source)
+  written = predict_rows(
+    model,
+    utterances,
+    modalities=modalities,
+    emotions=asked,
+    explain=explain,
+    check_scale=check_scale,
+  )
+  rows.write(
+    out,
+    written,
+    rows.columns(model.spec, list(asked or model.emotions), explain),
+  )
+  return len(written)
+
+
+def predict_items(
+  model: model_lib.Model,
+  texts: Sequence[str],
+  recordings: Sequence[str],
+  out: pathlib.Path | None = None,
+  request: Request = Request(),  # noqa: B008
+) -> list[rows.Row]:
+  """Predicts utterances that are given one by one.
+
+  Args:
+    model: From `mmer_jax.load`.
+    texts: What is said in each; empty where that is not known.
+    recordings: The recording of each; empty for none.
+    out: The file to write; None for none.
+    request: How.
+
+  Returns:
+    Their rows.
+
+  Raises:
+    UserError: What was given does not fit the model.
+  """
+  if texts and recordings and len(texts) != len(recordings):
+    raise errors.UserError(
+      f"--text is given {len(texts)} times and --wav {len(recordings)};"
+      " expected as many, or one of them alone"
+    )
+  if out is not None:
+    rows.check_out(out, None)
+  asked = None
+  if request.emotions:
+    asked = read_emotions(model, request.emotions, request.words)
+  count = max(len(texts), len(recordings))
+  made = model.maker.of_items(
+    texts or [None] * count, recordings or [None] * count
+  )
+  utterances = list(made.utterances)
+  if count == 1:
+    model.maker.require_any(utterances[0], texts)
+  written = predict_rows(
+    model,
+    iter(utterances),
+    modalities=request.modalities,
+    emotions=asked,
+    explain=request.explain,
+    check_scale=False,
+  )
+  if out is not None:
+    names = list(asked or model.emotions)
+    rows.write(out, written, rows.columns(model.spec, names, request.explain))
+  return written
+
+
+def predict_rows(
+  model: model_lib.Model,
+  utterances: Iterator[inputs.Utterance],
+  *,
+  modalities: Sequence[str] = (),
+  emotions: Mapping[str, np.ndarray | None] | None = None,
+  explain: bool = False,
+  check_scale: bool = True,
+) -> list[rows.Row]:
+  """Predicts utterances, and makes a row of each.
+
+  Args:
+    model: From `mmer_jax.load`.
+    utterances: Their features.
+    modalities: What the model may see; empty for all.
+    emotions: From `read_emotions`; None for those of training.
+    explain: Whether rows hold what else the model knows.
+    check_scale: See `Model.predict`.
+
+  Raises:
+    UserError: Input or request do not fit the model.
+  """
   written: list[rows.Row] = []
   while chunk := list(itertools.islice(utterances, _CHUNK)):
     features = {
@@ -58,7 +167,7 @@ def predict_file(
     try:
       prediction = model.predict(
         features,
-        emotions=asked,
+        emotions=emotions,
         modalities=modalities,
         acoustic_word=_acoustic_words(model, chunk),
         check_scale=check_scale,
@@ -70,12 +179,19 @@ def predict_file(
       rows.make_row(model.spec, utterance, prediction, index, explain)
       for index, utterance in enumerate(chunk)
     ]
-  rows.write(
-    out,
-    written,
-    rows.columns(model.spec, list(asked or model.emotions), explain),
-  )
-  return len(written)
+  return written
+
+
+def _is_made(model: model_lib.Model, source: pathlib.Path) -> bool:
+  """Tells whether a file is a table of texts, recordings or other columns."""
+  is_table = source.name.lower().endswith(table_files.SUFFIXES)
+  if not model.spec.get("features_from") or not is_table:
+    return False
+  if not source.is_file():
+    return False
+  table = table_files.open_table(source)
+  first = next(table.rows(()), None) if not table.columns else None
+  return model.maker.reads(table.columns or (first.cells if first else ()))
 
 
 def read_emotions(
@@ -104,10 +220,9 @@ def read_emotions(
     raise errors.UserError(
       f"--emotions needs the vector of {', '.join(sorted(wanted))}, and the"
       f" model has those of {', '.join(trained)}; pass --word_vectors=FILE,"
-      f" {_file(model.spec)}"
+      f" {words_lib.which_file(model.spec)}"
     )
-  table = word_vectors.read(words, wanted | _known_words(model.spec))
-  _check_vectors(model.spec, words, table.vectors)
+  table = words_lib.read(model.spec, words, wanted)
   missing = sorted(wanted - set(table.vectors))
   if missing:
     raise errors.UserError(
@@ -118,62 +233,6 @@ def read_emotions(
     name: None if word is None else table.vectors[word]
     for name, word in word_of.items()
   }
-
-
-def _known_words(spec: dict[str, Any]) -> set[str]:
-  """Collects the words whose vectors the model knows something of."""
-  sample = (spec.get("identity") or {}).get("word_vectors_sample") or {}
-  return {*sample, *(e["word"] for e in spec["emotions"] if e.get("word"))}
-
-
-def _check_vectors(
-  spec: dict[str, Any], path: pathlib.Path, vectors: dict[str, np.ndarray]
-) -> None:
-  """Refuses vectors of another file than that of the training.
-
-  Raises:
-    UserError: The first word that differs is named.
-  """
-  sample = (spec.get("identity") or {}).get("word_vectors_sample") or {}
-  known = {word: vectors[word] for word in sample if word in vectors}
-  different = word_vectors.different_word(word_vectors.sample(known), sample)
-  encoded = "text_encoder" in (spec.get("identity") or {})
-  for emotion in spec["emotions"]:
-    word = emotion.get("word")
-    if word in vectors and not _equal(
-      vectors[word], emotion["vector"], encoded=encoded
-    ):
-      different = different or word
-  if different:
-    raise errors.UserError(
-      f"{path} has other vectors than those that the model was trained on, the"
-      f" first word that differs is {different!r}; pass {_file(spec)}"
-    )
-
-
-def _file(spec: dict[str, Any]) -> str:
-  """Says which file holds the vectors of words for a model's emotions."""
-  encoder = (spec.get("identity") or {}).get("text_encoder")
-  if encoder is None:
-    return "the file that its shards were converted with"
-  return (
-    "one that data_prep.encode_words has written with the encoder of its"
-    f" shards ({encoder})"
-  )
-
-
-def _equal(
-  got: np.ndarray, expected: Sequence[float], *, encoded: bool
-) -> bool:
-  """Tells whether two vectors are the same to float32's rounding.
-
-  The last digits of those that an encoder has made are its machine's.
-  """
-  if len(got) != len(expected):
-    return False
-  if encoded:
-    return np.allclose(got, expected, atol=1e-3 * np.abs(expected).max())
-  return np.allclose(got, expected, rtol=1e-6)
 
 
 def _acoustic_words(

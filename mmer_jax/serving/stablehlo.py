@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import export as jax_export
 
-from mmer_jax.base import errors
+from mmer_jax.base import errors, progress
 from mmer_jax.serving import function
 
 
+@progress.doing("lowering to StableHLO")
 def to_stablehlo(served: function.Served, platforms: Sequence[str]) -> bytes:
   """Lowers the function once for all platforms, batch and time symbolic.
 

@@ -19,6 +19,26 @@ Lengths = Any
 Masks = Any
 
 
+class Given(NamedTuple):
+  """Holds the features of a request, before they are looked at.
+
+  Attributes:
+    features: See `model.Model.predict`, as for the next three.
+    lengths: Modality to how many of the first frames are real.
+    mask: Modality to which frames are real.
+    acoustic_word: The lexical frame of each acoustic one.
+    made: Modalities whose features were made of texts and recordings.
+    single: Whether the batch holds the one utterance that was given.
+  """
+
+  features: Mapping[str, Features] | None
+  lengths: Mapping[str, Lengths] | None = None
+  mask: Mapping[str, Masks] | None = None
+  acoustic_word: Any = None
+  made: tuple[str, ...] = ()
+  single: bool = False
+
+
 class Utterances(NamedTuple):
   """Holds the checked features of a request.
 

@@ -1,0 +1,79 @@
+"""Says how the features of a corpus were made, so that more can be made.
+
+An origin is `features_from` of `feature_spec.json`: what of a manifest tells
+how a text, a recording or a row of a table became features. It holds
+
+- `source` and `converter`: what converted the corpus, and its version;
+- `text`: `tokeniser`, `oov`, and `word_vectors` (`file`, its name) or `encoder`
+  (`name`, `layer`, `pooling`, `max_length`, `transformers`); None where lexical
+  features are not of texts, or in words of the corpus's own files;
+- `sound`: openSMILE's `set`, its version `opensmile`, `rate_hz` of the
+  recordings and `rows` (`frames`, or `words`, their means); None where acoustic
+  features are of something else;
+- `table`: what the columns of the converted table mean, a `spec` without its
+  labels, or `columns`, role to column;
+- `dropped`: modality to the columns that were left out;
+- `nonfinite`: what became of values that are not finite.
+"""
+
+from typing import Any
+
+# Their lexical rows are of words that the corpus's files cut, not a tokeniser.
+_OWN_WORDS = ("pickle",)
+_SPEC = ("name", "files", "id", "text", "features", "crop")
+_ENCODER = ("name", "layer", "pooling", "max_length", "transformers")
+
+
+def of_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
+  """Returns the origin of the features of shards.
+
+  Args:
+    manifest: The manifest of the shards, of any version.
+  """
+  converter = manifest["converter"]
+  options = converter.get("options") or {}
+  return {
+    "source": manifest.get("source"),
+    "converter": converter.get("version"),
+    "text": _text(manifest, options),
+    "sound": _sound(manifest, options),
+    "table": _table(options),
+    "dropped": options.get("dropped") or {},
+    "nonfinite": (manifest.get("nonfinite") or {}).get("policy", "error"),
+  }
+
+
+def _text(
+  manifest: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any] | None:
+  account = manifest.get("text")
+  if not account or manifest.get("source") in _OWN_WORDS:
+    return None
+  described = {
+    "tokeniser": account.get("tokeniser"),
+    "oov": account.get("oov_policy"),
+  }
+  encoder = account.get("encoder")
+  if encoder:
+    return {**described, "encoder": {key: encoder[key] for key in _ENCODER}}
+  return {**described, "word_vectors": {"file": options.get("word_vectors")}}
+
+
+def _sound(
+  manifest: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any] | None:
+  if "acoustic" not in manifest["modalities"] or not options.get("opensmile"):
+    return None
+  return {
+    "set": options["acoustic"],
+    "opensmile": options["opensmile"],
+    "rate_hz": options["rate_hz"],
+    "rows": options.get("acoustic_rows", "frames"),
+  }
+
+
+def _table(options: dict[str, Any]) -> dict[str, Any]:
+  spec = options.get("spec")
+  if spec:
+    return {"spec": {key: spec[key] for key in _SPEC if key in spec}}
+  return {"columns": options.get("columns") or {}}
