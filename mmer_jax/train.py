@@ -21,7 +21,7 @@ import rich.console
 from absl import flags
 from ml_collections import config_flags
 
-from mmer_jax.base import cli
+from mmer_jax.base import cli, progress
 from mmer_jax.evaluation import results, train_and_evaluate
 
 
@@ -68,14 +68,16 @@ def main(argv: Sequence[str]) -> int | None:
     jax.distributed.initialize(
       flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id
     )
-  result = train_and_evaluate.train_and_evaluate(
-    flags.FLAGS.config,
-    pathlib.Path(flags.FLAGS.workdir),
-    console=rich.console.Console(stderr=True),
-    tensorboard=flags.FLAGS.tensorboard,
-    log_to=flags.FLAGS.log_to,
-    first_stage=pathlib.Path(first_stage) if first_stage else None,
-  )
+  console = rich.console.Console(stderr=True, quiet=bool(jax.process_index()))
+  with progress.shown(console):
+    result = train_and_evaluate.train_and_evaluate(
+      flags.FLAGS.config,
+      pathlib.Path(flags.FLAGS.workdir),
+      console=console,
+      tensorboard=flags.FLAGS.tensorboard,
+      log_to=flags.FLAGS.log_to,
+      first_stage=pathlib.Path(first_stage) if first_stage else None,
+    )
   if result is not None and results.every_run_failed(result):
     return cli.ALL_RUNS_FAILED
   return None

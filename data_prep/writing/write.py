@@ -26,13 +26,14 @@ from tensorflow_datasets.core import naming
 
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.corpus import nonfinite
-from data_prep.writing import builder, chunks, progress, rows, statistics, work
+from data_prep.writing import builder, chunks, rows, statistics, work
 from data_prep.writing import examples as examples_lib
 from data_prep.writing import manifest as manifest_writer
 from data_prep.writing import options as options_lib
 from data_prep.writing import parts as parts_lib
 from data_prep.writing import shards as shards_lib
 from data_prep.writing import workspace as workspace_lib
+from mmer_jax.base import progress
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import schema
@@ -57,7 +58,7 @@ def write(
     corpus: What a source has built.
     output: Must not exist, or be an empty folder.
     options: Policy, shards, format, processes.
-    console: Shows the progress.
+    console: Is told what is gone on with.
     identity: A digest of all that the result depends on, to go on from what a
       killed conversion has left; None to begin anew.
     accept: Is told of the corpus, how many utterances are labelled, and how
@@ -144,9 +145,9 @@ class _Conversion:
       )
     ids = examples_lib.Ids()
     preparer = rows.Preparer(corpus, policy, folder, check=check, encode=encode)
-    with progress.show(
-      f"{doing} {corpus.name}", corpus.total, self._console
-    ) as advance:
+    with progress.doing(
+      f"{doing} {corpus.name}", corpus.total, "utterances"
+    ) as task:
       tasks = chunks.of(corpus, done)
       for number in work.prepare(self._options, preparer, tasks):
         part = folder.load(number)
@@ -154,7 +155,7 @@ class _Conversion:
           ids.check(row.id, row.split, row.where)
         if part.error:
           raise UserError(part.error)
-        advance(len(part.rows), number in done)
+        task.advance(len(part.rows), number in done)
         yield part
 
   def finish(self) -> dict[str, Any]:
@@ -190,11 +191,11 @@ class _Conversion:
     )
     lengths = [shard.length for shard in shards]
     shards[0].path.parent.mkdir(parents=True, exist_ok=True)
-    with progress.show(
-      f"writing {corpus.name}", sum(lengths), self._console
-    ) as advance:
+    with progress.doing(
+      f"writing {corpus.name}", sum(lengths), "utterances"
+    ) as task:
       for number in work.write(self._options, writer, shards):
-        advance(lengths[number])
+        task.advance(lengths[number])
     return lengths, total
 
 

@@ -9,6 +9,7 @@ import rich.console
 
 from mmer_jax.api import run as run_lib
 from mmer_jax.base import config_file, errors
+from mmer_jax.base import progress as progress_lib
 from mmer_jax.evaluation import results, tables, train_and_evaluate
 from mmer_jax.training import log_hook
 
@@ -54,14 +55,16 @@ def train(
     changes["seeds"] = tuple(seeds)
   override(made, changes)
   folder = pathlib.Path(workdir)
-  result = train_and_evaluate.train_and_evaluate(
-    made,
-    folder,
-    console=rich.console.Console(stderr=True, quiet=not progress),
-    tensorboard=tensorboard,
-    log_to=log_to,
-    first_stage=pathlib.Path(first_stage) if first_stage else None,
-  )
+  console = rich.console.Console(stderr=True, quiet=not progress)
+  with progress_lib.shown(console):
+    result = train_and_evaluate.train_and_evaluate(
+      made,
+      folder,
+      console=console,
+      tensorboard=tensorboard,
+      log_to=log_to,
+      first_stage=pathlib.Path(first_stage) if first_stage else None,
+    )
   if result is None:
     raise KeyboardInterrupt(
       f"stopped and saved; the same call resumes {folder}"

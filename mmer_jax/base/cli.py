@@ -12,11 +12,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+import rich.console
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections.config_flags import config_flags
 
-from mmer_jax.base import config_file, errors
+from mmer_jax.base import config_file, errors, progress
 
 USER_ERROR = 2
 ALL_RUNS_FAILED = 3
@@ -56,7 +57,11 @@ def run(
       returns an exit status or None for 0.
     arguments: What may stand beside the flags, in words; empty for nothing.
   """
-  absl_logging.get_absl_handler().addFilter(_is_ours)
+  progress.clear()
+  handler = absl_logging.get_absl_handler()
+  handler.addFilter(_is_ours)
+  handler.setFormatter(_Voice())
+  handler.python_handler.stream = _Stderr()
   app.run(functools.partial(_call, main, arguments), flags_parser=_parse)
 
 
@@ -71,7 +76,8 @@ def _call(
       raise errors.UserError(
         f"unexpected argument {argv[1]!r}, expected flags only; see --help"
       )
-    return main(argv)
+    with progress.shown(rich.console.Console(stderr=True)):
+      return main(argv)
   except KeyboardInterrupt:
     return _end("stopped by Ctrl-C", INTERRUPTED)
   except Exception as error:
@@ -161,6 +167,35 @@ def _end(text: str, status: int) -> int:
   return status
 
 
+class _Stderr:
+  """Writes to what is standard error now: a bar that is drawn stands in."""
+
+  def write(self, text: str) -> None:
+    """Writes a text."""
+    sys.stderr.write(text)
+
+  def flush(self) -> None:
+    """Writes what is still held back."""
+    sys.stderr.flush()
+
+  def close(self) -> None:
+    """Leaves it open: it is the process's."""
+
+
+class _Voice(logging.Formatter):
+  """Formats what is logged as the lines beside it are."""
+
+  def format(self, record: logging.LogRecord) -> str:
+    """Makes one line: what is told, after `warning:` where it matters."""
+    text = " ".join(record.getMessage().split())
+    if record.exc_info:
+      text = f"{text}\n{self.formatException(record.exc_info)}"
+    if record.levelno < logging.WARNING:
+      return text
+    library = "" if _in_our_files(record) else f"{record.name}: "
+    return f"warning: {library}{text}"
+
+
 def _is_ours(record: logging.LogRecord) -> bool:
   """Drops INFO lines of libraries, which log every file that they touch.
 
@@ -170,6 +205,10 @@ def _is_ours(record: logging.LogRecord) -> bool:
   path = pathlib.Path(record.pathname).resolve()
   if record.name == "asyncio" or (record.exc_info and "orbax" in path.parts):
     return False
-  return record.levelno >= logging.WARNING or any(
-    path.is_relative_to(folder) for folder in _OURS
-  )
+  return record.levelno >= logging.WARNING or _in_our_files(record)
+
+
+def _in_our_files(record: logging.LogRecord) -> bool:
+  """Tells whether a line is this project's and not a library's."""
+  path = pathlib.Path(record.pathname).resolve()
+  return any(path.is_relative_to(folder) for folder in _OURS)

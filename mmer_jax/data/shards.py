@@ -9,7 +9,7 @@ from typing import Any
 
 import google_crc32c
 
-from mmer_jax.base import errors
+from mmer_jax.base import errors, progress
 from mmer_jax.data import decode as decode_lib
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import tfrecord
@@ -29,16 +29,25 @@ def read_examples(
   """
   manifest = manifest_lib.load_manifest(folder)
   decoder = decode_lib.Decoder(folder, manifest)
-  for shard in manifest["shards"]:
-    count = 0
-    for location, data in _records(folder, shard, manifest["file_format"]):
-      yield location, decoder.decode(location, data)
-      count += 1
-    if count != shard["examples"]:
-      raise errors.UserError(
-        f"shard {shard['file']} ends after {count} records, expected"
-        f" {shard['examples']}; copy or convert it again"
-      )
+  total = sum(shard["examples"] for shard in manifest["shards"])
+  with progress.doing(f"reading {folder}", total, "utterances") as task:
+    for shard in manifest["shards"]:
+      records = _records(folder, shard, manifest["file_format"])
+      count = 0
+      for location, data in records:
+        yield location, decoder.decode(location, data)
+        count += 1
+        task.advance()
+      _check_count(shard, count)
+
+
+def _check_count(shard: dict[str, Any], count: int) -> None:
+  """Refuses a shard that has not as many examples as the manifest says."""
+  if count != shard["examples"]:
+    raise errors.UserError(
+      f"shard {shard['file']} ends after {count} records, expected"
+      f" {shard['examples']}; copy or convert it again"
+    )
 
 
 class RecordReader:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors, progress, workdir
 from mmer_jax.evaluation import (
   load,
   restore,
@@ -42,6 +42,7 @@ class Request(NamedTuple):
   thresholds: str = "fixed"
 
 
+@progress.doing("evaluating")
 def evaluate_workdir(
   folder: pathlib.Path,
   request: Request,

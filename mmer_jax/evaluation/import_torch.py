@@ -6,7 +6,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors, progress, workdir
 from mmer_jax.evaluation import evaluate, load
 from mmer_jax.experiment import build, fit, provenance
 from mmer_jax.systems import interface
@@ -15,6 +15,7 @@ from mmer_jax.training import checkpoints, mesh, step
 from mmer_jax.training import session as session_lib
 
 
+@progress.doing("importing")
 def write_workdir(
   path: pathlib.Path, config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> None:

@@ -126,6 +126,7 @@ def float64_probabilities(decision: str, logits: np.ndarray) -> np.ndarray:
 
 
 @progress.doing("predicting")
+@progress.doing("predicting")
 def predict_splits(
   session: session_lib.Session,
   restored: restore.Restored,

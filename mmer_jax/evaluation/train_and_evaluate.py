@@ -9,7 +9,7 @@ import jax
 import ml_collections
 import rich.console
 
-from mmer_jax.base import workdir
+from mmer_jax.base import progress, workdir
 from mmer_jax.evaluation import evaluate, load, tables
 from mmer_jax.experiment import build, fit, input_repair, provenance
 from mmer_jax.training import first_stage as first_stage_lib
@@ -31,7 +31,7 @@ def train_and_evaluate(
   Args:
     config: A config of `configs/`, with overrides.
     folder: The workdir.
-    console: For the progress bar and the closing table.
+    console: For what was chosen and the closing table.
     tensorboard: Whether to write event files too.
     log_to: What takes the rows of `metrics.jsonl` too, see `log_hook`.
     first_stage: A finished workdir of the same config with
@@ -50,11 +50,11 @@ def train_and_evaluate(
   if jax.process_index() == 0:
     for note in notes:
       console.print(note, markup=False)
-  session = _begin(config, folder, first_stage, notes)
+  with progress.doing("preparing the runs"):
+    session = _begin(config, folder, first_stage, notes)
   finished = loop.train(
     session,
     folder,
-    console=console,
     tensorboard=tensorboard,
     log_to=log_to,
     first_stage=first_stage,
@@ -65,10 +65,11 @@ def train_and_evaluate(
     )
     return None
   # All processes: the prediction is a program of the whole mesh.
-  result = evaluate.evaluate(
-    load.TrainedWorkdir(folder, provenance.read_description(folder), session),
-    evaluate.Request("validation"),
-  )
+  with progress.doing("evaluating on the validation split"):
+    result = evaluate.evaluate(
+      load.TrainedWorkdir(folder, provenance.read_description(folder), session),
+      evaluate.Request("validation"),
+    )
   if jax.process_index() == 0:
     _describe(session, folder, result, notes, time.time() - started)
     console.print(tables.to_rich(result))

@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Array
 
-from mmer_jax.base import workdir
+from mmer_jax.base import progress, workdir
 from mmer_jax.data import identity, normalise, schema, tables
 from mmer_jax.experiment import build
 from mmer_jax.robustness import fit, repair
@@ -104,7 +104,9 @@ def _fit(experiment: build.Experiment) -> settings_lib.FittedRepair:
   width = max(len(record.fold.train) for record in records)
   fits: dict[Any, settings_lib.FittedRepair] = {}
   each = []
-  for record in records:
+  for record in progress.each(
+    records, "fitting check and proxies", len(records), "runs"
+  ):
     run = record.run
     keep = {name: flags[run] for name, flags in runs.keep.items()}
     key = (

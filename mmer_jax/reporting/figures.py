@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mmer_jax.base import workdir
+from mmer_jax.base import progress, workdir
 from mmer_jax.data import schema
 from mmer_jax.evaluation import restore, statistics
 from mmer_jax.experiment import build
@@ -21,6 +21,7 @@ from mmer_jax.training import selection
 from mmer_jax.training import session as session_lib
 
 
+@progress.doing("reading what the figures show")
 def of_workdir(folder: pathlib.Path) -> list[dict[str, Any]]:
   """Computes every figure that a workdir has the data for.
 
@@ -76,6 +77,7 @@ def _some(contents: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
   return [content for content in contents if content is not None]
 
 
+@progress.doing("measuring distances")
 def distances(
   folder: pathlib.Path, experiment: build.Experiment
 ) -> dict[str, Any] | None:

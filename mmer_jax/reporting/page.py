@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmer_jax.base import environment as environment_lib
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors, progress, workdir
 from mmer_jax.evaluation import metric_names
 from mmer_jax.experiment import build, provenance
 from mmer_jax.reporting import (
@@ -25,6 +25,7 @@ from mmer_jax.reporting import (
 )
 
 
+@progress.doing("writing the page")
 def write(folders: Sequence[pathlib.Path], out: pathlib.Path) -> pathlib.Path:
   """Writes the page, and the figures as files beside it.
 

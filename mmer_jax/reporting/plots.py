@@ -5,10 +5,10 @@ Needs matplotlib: pip install 'mmer_jax[report]'.
 
 import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
-from mmer_jax.base import errors, workdir
+from mmer_jax.base import errors, progress, workdir
 from mmer_jax.reporting import colours, layouts
 
 # Of a panel on a page, in inches.
@@ -16,10 +16,13 @@ _PANEL_WIDTH = 3.8
 
 
 def save_all(
-  contents: Iterable[dict[str, Any]], out: pathlib.Path
+  contents: Sequence[dict[str, Any]], out: pathlib.Path
 ) -> list[pathlib.Path]:
   """Draws several figures into a folder; returns their PNGs."""
-  return [save(content, out) for content in contents]
+  return [
+    save(content, out)
+    for content in progress.each(contents, "drawing", len(contents), "figures")
+  ]
 
 
 def save(content: dict[str, Any], out: pathlib.Path) -> pathlib.Path:

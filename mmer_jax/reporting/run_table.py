@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import rich.console
 
-from mmer_jax.base import environment, errors, user_code, workdir
+from mmer_jax.base import environment, errors, progress, user_code, workdir
 from mmer_jax.evaluation import evaluate, published, train_and_evaluate
 from mmer_jax.evaluation import load as load_lib
 from mmer_jax.reporting import tables
@@ -69,14 +69,14 @@ def _evaluate_rows(
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
   """Makes each evaluation that a row shows, once."""
   results: dict[tuple[Any, ...], dict[str, Any]] = {}
-  for section in table.sections:
-    for row in section.rows:
-      if row.program and row.evaluation not in results:
-        results[row.evaluation] = evaluate.evaluate_workdir(
-          folder / row.program,
-          evaluate.Request(split, modalities=row.modalities),
-          load_lib.Inputs(input_transform=row.input_transform),
-        )
+  rows = [row for section in table.sections for row in section.rows]
+  for row in progress.each(rows, "evaluating", len(rows), "rows"):
+    if row.program and row.evaluation not in results:
+      results[row.evaluation] = evaluate.evaluate_workdir(
+        folder / row.program,
+        evaluate.Request(split, modalities=row.modalities),
+        load_lib.Inputs(input_transform=row.input_transform),
+      )
   return results
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mmer_jax.base import environment, errors
+from mmer_jax.base import environment, errors, progress
 from mmer_jax.core import lstm
 from mmer_jax.data import normalise, schema, tables
 from mmer_jax.experiment import build, fit, provenance, ranges, validate
@@ -24,6 +24,7 @@ from mmer_jax.training import program, random_inputs
 from mmer_jax.training import step as step_lib
 
 
+@progress.doing("preparing")
 def benchmark(
   config: ml_collections.ConfigDict,
   *,
@@ -186,7 +187,8 @@ def _time_training(setting: _Setting, dispatches: int, trace: str) -> _Timing:
   rows = mesh_lib.place(rows, mesh, "runs", None, "data")
   state = compiled.init(runs, mesh_lib.place(_first_batch(setting), mesh))
   begun = time.perf_counter()
-  train = compiled.train.lower(state, runs, table, rows).compile()
+  with progress.doing("compiling"):
+    train = compiled.train.lower(state, runs, table, rows).compile()
   compile_seconds = time.perf_counter() - begun
 
   def dispatch(state: step_lib.RunState) -> tuple[step_lib.RunState, float]:
@@ -196,7 +198,7 @@ def _time_training(setting: _Setting, dispatches: int, trace: str) -> _Timing:
 
   state, first = dispatch(state)
   seconds = []
-  for _ in range(dispatches):
+  for _ in progress.each(range(dispatches), "timing", dispatches, "dispatches"):
     state, taken = dispatch(state)
     seconds.append(taken / setting.steps)
   if trace:
@@ -206,6 +208,7 @@ def _time_training(setting: _Setting, dispatches: int, trace: str) -> _Timing:
   return _Timing(state, compile_seconds, first, seconds)
 
 
+@progress.doing("timing predictions")
 def _predict_seconds(
   setting: _Setting, state: step_lib.RunState, rows: int, calls: int
 ) -> list[float]:
@@ -265,6 +268,7 @@ def _first_batch(setting: _Setting) -> schema.Batch:
   return tables.take(setting.table, np.zeros(setting.width, np.int32))
 
 
+@progress.doing("timing matrix products")
 def _matmul_peak(dtype: jnp.dtype) -> float:
   """Measures the FLOP/s of large square matmuls on one device, the best."""
   size = 2048 if jax.default_backend() == "cpu" else 8192

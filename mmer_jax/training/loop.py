@@ -6,6 +6,7 @@ compiled program and a validation. Between two dispatches training can be
 stopped and saved; what is resumed ends with the same bits.
 """
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import rich.console
 from absl import logging
 
+from mmer_jax.base import progress as progress_lib
 from mmer_jax.data import batches
 from mmer_jax.experiment import build
 from mmer_jax.systems import interface
@@ -25,7 +26,6 @@ from mmer_jax.training import (
   mesh,
   program,
   progress,
-  stage_bar,
   step,
 )
 from mmer_jax.training import first_stage as first_stage_lib
@@ -63,7 +63,6 @@ class Training(NamedTuple):
     store: The checkpoints of the workdir.
     log: The metrics of the workdir.
     stopper: Says when to save and stop.
-    console: The terminal, for the progress bars.
   """
 
   session: session_lib.Session
@@ -73,14 +72,12 @@ class Training(NamedTuple):
   store: checkpoints.Checkpoints
   log: progress.MetricsLog
   stopper: stopper_lib.Stopper
-  console: rich.console.Console
 
 
 def train(
   session: session_lib.Session,
   folder: pathlib.Path,
   *,
-  console: rich.console.Console,
   tensorboard: bool = False,
   log_to: str | log_hook.OpenLog | None = None,
   first_stage: pathlib.Path | None = None,
@@ -90,7 +87,6 @@ def train(
   Args:
     session: The experiment and its devices.
     folder: The workdir, which gets checkpoints and `metrics.jsonl`.
-    console: The terminal, for the progress bars.
     tensorboard: Whether to write event files too.
     log_to: What takes the rows of `metrics.jsonl` too, see `log_hook`.
     first_stage: The workdir that stands in for the first stage; None for none.
@@ -124,7 +120,6 @@ def train(
       store=store,
       log=log,
       stopper=stopper,
-      console=console,
     )
     return train_stages(training, position, first_stage)
   finally:
@@ -230,16 +225,14 @@ def train_stage(
     training was asked to stop.
   """
   number, experiment = position.stage, training.session.experiment
-  stage = experiment.system.stages[number]
+  first = position.epoch
   epochs = experiment.section(number).epochs
   last_stage = number == len(experiment.system.stages) - 1
   every = experiment.config.checkpoint.every_epochs
-  with stage_bar.stage_bar(
-    training.console, stage.name, epochs, position.epoch
-  ) as update:
-    for epoch in range(position.epoch, epochs):
+  with _show(training, number, position.epoch) as task:
+    for epoch in range(first, epochs):
       begun = time.perf_counter()
-      if epoch != position.epoch:
+      if epoch != first:
         position = checkpoints.Position(number, epoch, 0, False)
       state, whole = _train_epoch(training, compiled, state, position)
       if not whole:
@@ -248,7 +241,9 @@ def train_stage(
       training.log.add(experiment, number, epoch, log)
       seconds = time.perf_counter() - begun
       shown = progress.summary(experiment, number, log, seconds)
-      update(completed=epoch + 1, **shown)
+      task.update(epoch + 1, *shown)
+      if epoch == first:
+        task.mark()
       over = bool(log["stopped"].all()) or epoch + 1 == epochs
       done = over and last_stage
       asked = training.stopper.agreed() and not over
@@ -260,6 +255,27 @@ def train_stage(
       if over:
         break
   return state, True
+
+
+@contextlib.contextmanager
+def _show(
+  training: Training, number: int, done: int
+) -> Iterator[progress_lib.Task]:
+  """Shows how many epochs of a stage are done."""
+  experiment = training.session.experiment
+  stages = experiment.system.stages
+  of = f", stage {stages[number].name}" if len(stages) > 1 else ""
+  with progress_lib.doing(
+    f"training{of}",
+    experiment.section(number).epochs,
+    "epochs",
+    done,
+    at_most=True,
+    kept=True,
+  ) as task:
+    # The first epoch takes longer than those after it.
+    task.update(done, "compiling")
+    yield task
 
 
 def _train_epoch(

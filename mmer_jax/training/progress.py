@@ -111,7 +111,7 @@ def _run_metrics(
 
 def summary(
   experiment: build.Experiment, number: int, log: EpochLog, seconds: float
-) -> dict[str, str]:
+) -> tuple[str, ...]:
   """Describes an epoch beside the progress bar: means over the live runs.
 
   Args:
@@ -121,22 +121,22 @@ def summary(
     seconds: How long the epoch took.
 
   Returns:
-    Fields of the bar; none where no run is live.
+    Texts; none where no run is live.
   """
   live = log["live"]
   if not live.any():
-    return {}
+    return ()
   select = experiment.config.training.select
   examples = sum(
     len(experiment.stage_rows(record, number))
     for record in experiment.records
     if live[record.run]
   )
-  return {
-    "loss": f"{log['train_loss'][live].mean():.4f}",
-    "value": f"{select} {log[f'validation_{select}'][live].mean():.3f}",
-    "rate": f"{examples / seconds:,.0f} examples/s",
-  }
+  return (
+    f"loss {log['train_loss'][live].mean():.4f}",
+    f"{select} {log[f'validation_{select}'][live].mean():.3f}",
+    f"{examples / seconds:,.0f} examples/s",
+  )
 
 
 class Log(Protocol):

@@ -1,17 +1,15 @@
 """Conversions that were ended go on; anything else begins anew."""
 
 import functools
-import io
 import os
 import time
 
 import pytest
-import rich.console
 from absl import flags
 
 from data_prep.sources import flags as source_flags
 from data_prep.sources import synthetic
-from data_prep.writing import identity, parts, progress
+from data_prep.writing import identity, parts
 from tests.data_prep.conftest import make_corpus
 from tests.data_prep.writing.parallel_test import draw, drawn, files
 
@@ -162,33 +160,6 @@ def test_a_folder_is_its_files(tmp_path):
   assert identity.of(values, make_corpus(())) == before
   (tmp_path / "below" / "new").touch()
   assert identity.of(values, make_corpus(())) != before
-
-
-def test_where_there_is_no_terminal_progress_is_now_and_then_a_line():
-  file = io.StringIO()
-  console = rich.console.Console(file=file)
-  with progress.show("preparing [x]", 1000, console, pause=0) as advance:
-    advance(600, True)
-    time.sleep(0.1)
-    advance(100)
-  first, second = file.getvalue().splitlines()
-  assert first.startswith("preparing [x]: 600 of 1,000 utterances, ")
-  # About 100 in 0.1 s; what was ready before is not counted.
-  what, rate, left = second.split(", ")[-3:]
-  assert what.endswith("700 of 1,000 utterances")
-  assert 100 < float(rate.split()[0].replace(",", "")) < 1010
-  assert left in ("0:00:00 left", "0:00:01 left", "0:00:02 left")
-  with progress.show("preparing", None, console, pause=60) as advance:
-    advance(5)
-  assert len(file.getvalue().splitlines()) == 2
-
-
-def test_on_a_terminal_there_is_a_bar():
-  file = io.StringIO()
-  console = rich.console.Console(file=file, force_terminal=True, width=100)
-  with progress.show("preparing", 10, console) as advance:
-    advance(4)
-  assert "4/10" in file.getvalue()
 
 
 def test_synthetic_utterances_are_made_by_number():
