@@ -19,7 +19,6 @@ from mmer_jax.systems import interface
 from mmer_jax.training import session as session_lib
 
 
-@progress.doing("explaining utterances")
 def word_maps(
   folder: pathlib.Path, *, split: str, run: int, count: int
 ) -> dict[str, Any]:
@@ -99,6 +98,7 @@ def _check_request(
   return experiment.records[run]
 
 
+@progress.doing("explaining utterances")
 def _explain(
   experiment: build.Experiment,
   folder: pathlib.Path,
