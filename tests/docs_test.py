@@ -58,6 +58,8 @@ REDUCED = {
   "mmer_jax.benchmark": ["--runs=2", "--steps=2", "--dispatches=1"],
 }
 REDUCED["mmer_jax.table"] = REDUCED["mmer_jax.train"]
+# What a flag needs: packages of hundreds of megabytes.
+OPTIONAL = {"--text_encoder=": "transformers", "--topology=": "libtpu"}
 # Smaller models, by what an argument begins with.
 SMALLER = {
   "--config=configs/dae_mmd/": [
@@ -167,6 +169,15 @@ def reductions(command: Command) -> list[str]:
   return reduced
 
 
+def optional(command: Command) -> set[str]:
+  """Packages that a command needs and no test may ask for."""
+  return {
+    package
+    for flag, package in OPTIONAL.items()
+    if any(each.startswith(flag) for each in command.arguments)
+  }
+
+
 def run(command: Command) -> None:
   """Runs a command in this process, at reduced sizes."""
   arguments = [*command.arguments, *reductions(command)]
@@ -224,8 +235,7 @@ def test_the_commands_of_the_guide_run(after_readme):
   if importlib.util.find_spec("transformers"):
     stand_ins.encoder(after_readme / "all-MiniLM-L6-v2")
   for command in commands(ROOT / "docs" / "guide.md"):
-    needs_encoder = any("--text_encoder" in each for each in command.arguments)
-    if not needs_encoder or importlib.util.find_spec("transformers"):
+    if all(importlib.util.find_spec(each) for each in optional(command)):
       run(command)
 
 

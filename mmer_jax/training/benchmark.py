@@ -15,13 +15,11 @@ import ml_collections
 import numpy as np
 
 from mmer_jax.base import environment, errors, progress
-from mmer_jax.core import lstm
 from mmer_jax.data import normalise, schema, tables
-from mmer_jax.experiment import build, fit, provenance, ranges, validate
 from mmer_jax.systems import interface
 from mmer_jax.training import mesh as mesh_lib
-from mmer_jax.training import program, random_inputs
 from mmer_jax.training import step as step_lib
+from mmer_jax.training import workload as workload_lib
 
 
 @progress.doing("preparing")
@@ -50,22 +48,25 @@ def benchmark(
   Raises:
     UserError: A count is not positive, or the stage cannot be timed.
   """
-  setting = _prepare(config, runs, dispatches, steps, stage)
+  if dispatches < 1:
+    raise errors.UserError(f"--dispatches is {dispatches}, expected at least 1")
+  workload = workload_lib.prepare(config, runs=runs, steps=steps, stage=stage)
   dtype = jnp.dtype(config.compute_dtype)
   batch_size = config.training.batch_size
   # Before and after: what else the machine does may come and go.
   before = _matmul_peak(dtype)
-  timing = _time_training(setting, dispatches, trace)
-  alone = _predict_seconds(setting, timing.state, 1, dispatches)
-  together = _predict_seconds(setting, timing.state, batch_size, dispatches)
+  timing = _time_training(workload, dispatches, trace)
+  alone = _predict_seconds(workload, timing.state, 1, dispatches)
+  together = _predict_seconds(workload, timing.state, batch_size, dispatches)
   peak_memory, memory_source = _peak_memory()
   peak = max(before, _matmul_peak(dtype))
-  peak *= int(np.prod(list(setting.mesh.shape.values())))
+  peak *= int(np.prod(list(workload.mesh.shape.values())))
   median = float(np.median(timing.step_seconds))
-  flops = runs * _step_flops(setting)
+  flops = runs * workload_lib.step_flops(workload)
   params = jax.tree.leaves(timing.state.best_params)
   return {
-    **_describe(config, setting, dispatches),
+    **workload_lib.describe(config, workload),
+    "dispatches": dispatches,
     "parameters": sum(leaf[0].size for leaf in params),
     "compile_seconds": timing.compile_seconds,
     "first_dispatch_seconds": timing.first_seconds,
@@ -84,84 +85,6 @@ def benchmark(
   }
 
 
-class _Setting(NamedTuple):
-  """Holds what is timed, and on what.
-
-  Attributes:
-    system: The model and its stages.
-    number: Number of the timed stage, from 0.
-    rules: Rules of selection and early stopping.
-    mesh: The devices.
-    table: A random corpus.
-    runs: Settings of the runs.
-    steps: Steps per dispatch.
-    width: Rows per step, with all that a stage puts behind a batch.
-  """
-
-  system: interface.System
-  number: int
-  rules: interface.TrainingRules
-  mesh: jax.sharding.Mesh
-  table: schema.Batch
-  runs: interface.RunSettings
-  steps: int
-  width: int
-
-  @property
-  def stage(self) -> interface.Stage:
-    """The timed stage."""
-    return self.system.stages[self.number]
-
-
-def _prepare(
-  config: ml_collections.ConfigDict,
-  runs: int,
-  dispatches: int,
-  steps: int,
-  number: int,
-) -> _Setting:
-  """Checks what is asked for and draws the inputs."""
-  fit.fit_to_corpus(config)
-  rules = validate.make_rules(config)
-  ranges.check_ranges(config)
-  for name, value in (("runs", runs), ("dispatches", dispatches)):
-    if value < 1:
-      raise errors.UserError(f"--{name} is {value}, expected at least 1")
-  system = build.build_system(config)
-  stage = _find_stage(system, number)
-  table, vectors = random_inputs.random_table(config)
-  batch_size = config.training.batch_size
-  width = batch_size * (1 + stage.unlabelled) * (1 + stage.following)
-  width *= 1 + (stage.negatives is not None)
-  return _Setting(
-    system=system,
-    number=number,
-    rules=rules,
-    mesh=mesh_lib.make_mesh(
-      runs, batch_size, over_runs=config.mesh.runs, over_data=config.mesh.data
-    ),
-    table=table,
-    runs=random_inputs.same_runs(config, table, vectors, runs),
-    steps=steps or config.training.steps_per_dispatch,
-    width=width,
-  )
-
-
-def _find_stage(system: interface.System, number: int) -> interface.Stage:
-  """Looks a stage up by its number; refuses one that needs a memory."""
-  if not 0 <= number < len(system.stages):
-    raise errors.UserError(
-      f"--stage is {number}, expected one of the config's 0 to"
-      f" {len(system.stages) - 1}"
-    )
-  if system.stages[number].gradient is not None:
-    raise errors.UserError(
-      f"--stage is {number}, whose batches hold a memory that the benchmark"
-      " does not make up; use benchmarks/gem_step.py"
-    )
-  return system.stages[number]
-
-
 class _Timing(NamedTuple):
   """Holds the seconds of training, and its last state."""
 
@@ -171,21 +94,16 @@ class _Timing(NamedTuple):
   step_seconds: list[float]
 
 
-def _time_training(setting: _Setting, dispatches: int, trace: str) -> _Timing:
+def _time_training(
+  workload: workload_lib.Workload, dispatches: int, trace: str
+) -> _Timing:
   """Compiles the chunk of steps and times its dispatches."""
-  mesh = setting.mesh
-  compiled = program.build_program(
-    setting.system, setting.number, setting.rules, mesh, resident=True
-  )
-  table = mesh_lib.place(setting.table, mesh)
-  runs = mesh_lib.place(setting.runs, mesh, "runs")
-  rows = np.random.default_rng(0).integers(
-    len(setting.table.example_mask),
-    size=(len(setting.runs.seed), setting.steps, setting.width),
-    dtype=np.int32,
-  )
-  rows = mesh_lib.place(rows, mesh, "runs", None, "data")
-  state = compiled.init(runs, mesh_lib.place(_first_batch(setting), mesh))
+  mesh = workload.mesh
+  compiled = workload.program()
+  table = mesh_lib.place(workload.table, mesh)
+  runs = mesh_lib.place(workload.runs, mesh, "runs")
+  rows = mesh_lib.place(workload.rows(), mesh, *workload_lib.ROWS_AXES)
+  state = compiled.init(runs, mesh_lib.place(workload.first_batch(), mesh))
   begun = time.perf_counter()
   with progress.doing("compiling"):
     train = compiled.train.lower(state, runs, table, rows).compile()
@@ -200,7 +118,7 @@ def _time_training(setting: _Setting, dispatches: int, trace: str) -> _Timing:
   seconds = []
   for _ in progress.each(range(dispatches), "timing", dispatches, "dispatches"):
     state, taken = dispatch(state)
-    seconds.append(taken / setting.steps)
+    seconds.append(taken / workload.steps)
   if trace:
     with jax.profiler.trace(trace):
       for _ in range(3):
@@ -210,12 +128,15 @@ def _time_training(setting: _Setting, dispatches: int, trace: str) -> _Timing:
 
 @progress.doing("timing predictions")
 def _predict_seconds(
-  setting: _Setting, state: step_lib.RunState, rows: int, calls: int
+  workload: workload_lib.Workload,
+  state: step_lib.RunState,
+  rows: int,
+  calls: int,
 ) -> list[float]:
   """Times the prediction of one run, from host arrays to host arrays."""
   params, run = jax.device_put(
     jax.tree.map(
-      lambda leaf: np.asarray(leaf)[0], (state.best_params, setting.runs)
+      lambda leaf: np.asarray(leaf)[0], (state.best_params, workload.runs)
     )
   )
 
@@ -224,9 +145,9 @@ def _predict_seconds(
     params: Any, batch: schema.Batch, run: interface.RunSettings
   ) -> Any:
     batch = normalise.normalise(batch, run.mean, run.scale)
-    return setting.system.predict(params, batch, run.vectors)
+    return workload.system.predict(params, batch, run.vectors)
 
-  batch = tables.take(setting.table, np.arange(rows, dtype=np.int32))
+  batch = tables.take(workload.table, np.arange(rows, dtype=np.int32))
 
   def once() -> float:
     begun = time.perf_counter()
@@ -235,37 +156,6 @@ def _predict_seconds(
 
   once()
   return [once() for _ in range(calls)]
-
-
-def _step_flops(setting: _Setting) -> float:
-  """Asks XLA for the FLOPs of one step of one run.
-
-  XLA counts the body of a loop once, whatever its trip count, so the count is
-  taken of a step whose recurrent loops are unrolled.
-  """
-  run = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), setting.runs)
-  batch = _first_batch(setting)
-  stage = setting.stage
-
-  def init(
-    run: interface.RunSettings, batch: schema.Batch
-  ) -> step_lib.RunState:
-    key = step_lib.stream_key(run.seed, "init", 0)
-    params = setting.system.init(key, batch, run.vectors)
-    terms = stage.loss(params, batch, run, None)[1]
-    return step_lib.init_run(params, sorted(terms))
-
-  state = jax.eval_shape(init, run, batch)
-  with lstm.unroll_scans():
-    lowered = jax.jit(
-      lambda state, batch, run: step_lib.train_step(stage, state, batch, run)
-    ).lower(state, batch, run)
-  return float(lowered.cost_analysis()["flops"])
-
-
-def _first_batch(setting: _Setting) -> schema.Batch:
-  """Gives a batch of the shapes of a step."""
-  return tables.take(setting.table, np.zeros(setting.width, np.int32))
 
 
 @progress.doing("timing matrix products")
@@ -298,26 +188,4 @@ def _median_and_p90(seconds: list[float]) -> dict[str, float]:
   return {
     "median": float(np.median(seconds)),
     "p90": float(np.percentile(seconds, 90)),
-  }
-
-
-def _describe(
-  config: ml_collections.ConfigDict, setting: _Setting, dispatches: int
-) -> dict[str, Any]:
-  """Describes what was timed."""
-  return {
-    "system": config.system,
-    "config_sha256": provenance.config_digest(config),
-    "compute_dtype": config.compute_dtype,
-    "runs": len(setting.runs.seed),
-    "stage": setting.stage.name,
-    "batch_size": config.training.batch_size,
-    "rows_per_step": setting.width,
-    "steps_per_dispatch": setting.steps,
-    "dispatches": dispatches,
-    "mesh": dict(setting.mesh.shape),
-    "shapes": {
-      modality: list(stream.features.shape[1:])
-      for modality, stream in setting.table.streams.items()
-    },
   }

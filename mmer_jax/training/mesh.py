@@ -4,9 +4,11 @@ A mesh has two axes: `runs` splits the runs of a program, `data` splits every
 batch.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
@@ -15,7 +17,12 @@ from mmer_jax.base import errors
 
 
 def make_mesh(
-  runs: int, batch_size: int, *, over_runs: int, over_data: int
+  runs: int,
+  batch_size: int,
+  *,
+  over_runs: int,
+  over_data: int,
+  devices: Sequence[jax.Device] | None = None,
 ) -> Mesh:
   """Lays the devices over the runs and over each batch.
 
@@ -24,6 +31,7 @@ def make_mesh(
     batch_size: Examples per batch.
     over_runs: Devices along the runs; 0 for as many as divide them.
     over_data: Devices along each batch; 0 for the rest, as many as divide it.
+    devices: The devices; None for all that there are.
 
   Returns:
     A mesh over the first `over_runs * over_data` devices.
@@ -31,7 +39,7 @@ def make_mesh(
   Raises:
     UserError: The devices do not suffice, or do not divide runs or batch.
   """
-  devices = jax.devices()
+  devices = jax.devices() if devices is None else devices
   if not over_runs:
     free = len(devices) // (over_data or 1)
     over_runs = max(n for n in range(1, max(free, 1) + 1) if runs % n == 0)
@@ -70,6 +78,21 @@ def make_mesh(
   )
 
 
+def set_mesh(config: ml_collections.ConfigDict, mesh: str) -> None:
+  """Sets `config.mesh` from `RxD`.
+
+  Raises:
+    UserError: It is not two whole numbers with an x between.
+  """
+  runs, _, data = mesh.partition("x")
+  if not (runs.isdecimal() and data.isdecimal()):
+    raise errors.UserError(
+      f"--mesh is {mesh!r}, expected devices over the runs and over each batch"
+      " as 4x1; 0 for as many as divide them"
+    )
+  config.mesh.update(runs=int(runs), data=int(data))
+
+
 def place(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
   """Puts host arrays on the mesh, split along the named axes.
 
@@ -84,6 +107,16 @@ def place(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
     )
 
   return jax.tree.map(put, tree)
+
+
+def abstract(tree: Any, mesh: Mesh, *axes: str | None) -> Any:
+  """Describes what `place` would make of host arrays: nothing is put."""
+
+  def describe(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = NamedSharding(mesh, PartitionSpec(*axes[: leaf.ndim]))
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+  return jax.tree.map(describe, tree)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
