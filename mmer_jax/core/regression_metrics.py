@@ -208,6 +208,32 @@ def mean_baseline(
   return score(values, np.asarray(truth, np.float64), ranges)
 
 
+def counts(
+  values: np.ndarray, truth: np.ndarray, each: Range
+) -> tuple[np.ndarray, np.ndarray]:
+  """Counts which ratings were predicted for which, for a table of both.
+
+  Args:
+    values: (n,), of one target.
+    truth: (n,).
+    each: Its range.
+
+  Returns:
+    The places on the scale, whole numbers where there are 3 to 11 of them, else
+    nine; and (places, places) counts of the nearest ones, row the truth.
+  """
+  low, high = each
+  places = np.linspace(low, high, 9)
+  if 2 <= high - low <= 10 and float(high - low).is_integer():
+    places = np.arange(low, high + 0.5)
+  row, column = (
+    np.abs(side[:, None] - places).argmin(axis=1) for side in (truth, values)
+  )
+  table = np.zeros((len(places), len(places)), np.int64)
+  np.add.at(table, (row, column), 1)
+  return places, table
+
+
 def _has_signs(each: Range) -> bool:
   """Tells whether a range has negative and positive values."""
   return each[0] < 0 < each[1]

@@ -11,6 +11,7 @@ import jax
 
 from mmer_jax.base import errors, progress, workdir
 from mmer_jax.evaluation import (
+  linear_workdir,
   load,
   restore,
   results,
@@ -19,6 +20,8 @@ from mmer_jax.evaluation import (
   tables,
 )
 from mmer_jax.evaluation import scored as scored_lib
+from mmer_jax.experiment import provenance
+from mmer_jax.linear import experiment as linear
 from mmer_jax.training import mesh
 
 SPLITS = ("train", "validation", "test")
@@ -61,6 +64,19 @@ def evaluate_workdir(
   Raises:
     UserError: The workdir is not finished, or does not fit the request.
   """
+  description = provenance.read_description(folder)
+  if description["system"] == linear.SYSTEM:
+    return linear_workdir.evaluate(
+      folder,
+      description,
+      split=request.split,
+      thresholds=request.thresholds,
+      others={
+        "modalities": request.modalities,
+        "emotions": request.emotions,
+        **inputs._asdict(),
+      },
+    )
   return evaluate(load.load_workdir(folder, request.emotions, inputs), request)
 
 
@@ -110,12 +126,12 @@ def check_thresholds(thresholds: str, decision: str) -> None:
   """Refuses thresholds of a decision that has none.
 
   Raises:
-    UserError: They are chosen, and the decision is a softmax.
+    UserError: They are chosen, and decisions are not binary.
   """
-  if thresholds == "validation" and decision == "softmax":
+  if thresholds == "validation" and decision != "binary":
     raise errors.UserError(
       "--thresholds=validation is of binary decisions, but the workdir was"
-      ' trained with config.protocol.decision="softmax"; leave it out'
+      f' trained with config.protocol.decision="{decision}"; leave it out'
     )
 
 

@@ -7,7 +7,12 @@ import numpy as np
 
 from mmer_jax.base import environment
 from mmer_jax.core import metrics, regression_metrics
-from mmer_jax.evaluation import hierarchical, metric_names, statistics
+from mmer_jax.evaluation import (
+  hierarchical,
+  metric_names,
+  rating_results,
+  statistics,
+)
 from mmer_jax.evaluation import scores as scores_lib
 from mmer_jax.experiment import records
 
@@ -46,7 +51,7 @@ def run_result(
     `selection` is the metric that training selects by, of the emotions that
     the run was taught: what a sweep is decided on. Accuracy, or the error of
     ratings, stands in for the loss, which is no metric of a result. Counts are
-    in `confusion` (softmax) or `decisions` (binary).
+    in `confusion` (softmax), `decisions` (binary) or `ratings`.
   """
   result = {
     "run": record.run,
@@ -64,7 +69,7 @@ def run_result(
       names = regression_metrics.names(scores.ranges)
     return {**result, **_no_numbers(scores.emotions, names)}
   if decision == "regression":
-    return {**result, **_rating_numbers(scores, select)}
+    return {**result, **rating_results.numbers(scores, select)}
   return {**result, **_numbers(scores, decision, select)}
 
 
@@ -88,33 +93,14 @@ def _numbers(
   return {
     "metrics": metrics.score(decision, probs, labels, threshold),
     "per_emotion": {
-      emotion: {name: _number(values[index]) for name, values in each.items()}
+      emotion: {
+        name: scores_lib.number(values[index]) for name, values in each.items()
+      }
       for index, emotion in enumerate(scores.emotions)
     },
     "confusion": confusion,
     "decisions": decisions,
     "selection": float(of_taught["accuracy" if select == "loss" else select]),
-  }
-
-
-def _rating_numbers(
-  scores: scores_lib.RunScores, select: str
-) -> dict[str, Any]:
-  """Computes the metrics of ratings, of all and of each target."""
-  values = np.asarray(scores.probs, np.float64)
-  truth = np.asarray(scores.labels, np.float64)
-  mask = np.ones(len(truth), bool)
-  each = regression_metrics.per_target(values, truth, mask, scores.ranges)
-  means = regression_metrics.score(values, truth, scores.ranges)
-  return {
-    "metrics": means,
-    "per_emotion": {
-      name: {key: _number(value[index]) for key, value in each.items()}
-      for index, name in enumerate(scores.emotions)
-    },
-    "confusion": None,
-    "decisions": None,
-    "selection": means["mae" if select == "loss" else select],
   }
 
 
@@ -386,8 +372,3 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     )([run["metrics"][name] for run in runs], *levels)
     for name in runs[0]["metrics"]
   }
-
-
-def _number(value: Any) -> float | None:
-  """Returns a float, or None for one that is not defined."""
-  return float(value) if np.isfinite(value) else None

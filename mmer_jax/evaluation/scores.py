@@ -1,7 +1,7 @@
 """Computes what the runs of a workdir predict, after each of their stages."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,11 @@ def rating_ranges(
   if not ranges:
     return ()
   return tuple(ranges[experiment.corpus.emotions.index(name)] for name in names)
+
+
+def number(value: Any) -> float | None:
+  """Returns a float, or None for one that is not defined."""
+  return float(value) if np.isfinite(value) else None
 
 
 def labelled_scores(
@@ -125,7 +130,6 @@ def float64_probabilities(decision: str, logits: np.ndarray) -> np.ndarray:
     return np.asarray(metrics.probabilities(decision, exact))
 
 
-@progress.doing("predicting")
 @progress.doing("predicting")
 def predict_splits(
   session: session_lib.Session,

@@ -1,8 +1,8 @@
 """Computes the data of every figure, as JSON; `plots` draws them.
 
 `losses` and `threshold_curves` come from metrics.jsonl; `confusion`,
-`decisions`, `sweep` and `regenerated` from a results file; `distances` from the
-trained parameters, for which the shards are read.
+`decisions`, `ratings`, `sweep` and `regenerated` from a results file;
+`distances` from the trained parameters, for which the shards are read.
 """
 
 import pathlib
@@ -69,7 +69,9 @@ def of_training(
 
 def of_result(result: dict[str, Any]) -> list[dict[str, Any]]:
   """Computes the figures of the counts and the sweep of a results file."""
-  return _some([confusion(result), decisions(result), sweep(result)])
+  return _some(
+    [confusion(result), decisions(result), ratings(result), sweep(result)]
+  )
 
 
 def _some(contents: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
@@ -269,6 +271,31 @@ def decisions(result: dict[str, Any]) -> dict[str, Any] | None:
   return _shares(result, "decisions")
 
 
+def ratings(result: dict[str, Any]) -> dict[str, Any] | None:
+  """Computes the shares of the ratings that were predicted for each.
+
+  Returns:
+    For JSON: of each target the places of its scale and, for each setting,
+    shares of the counts as in `confusion`. None where emotions are predicted.
+  """
+  targets = {}
+  for name in result["protocol"]["emotions"]:
+    runs = [
+      {**run, "rated": (run.get("ratings") or {}).get(name, {}).get("counts")}
+      for run in result["runs"]
+    ]
+    shares = _shares({**result, "runs": runs}, "rated")
+    if shares is not None:
+      places = next(run for run in runs if run["rated"])["ratings"][name]
+      targets[name] = {
+        "places": places["places"],
+        "settings": shares["settings"],
+      }
+  if not targets:
+    return None
+  return {"figure": "ratings", "split": result["split"], "targets": targets}
+
+
 def _shares(result: dict[str, Any], key: str) -> dict[str, Any] | None:
   """Divides the counts of each setting, summed over runs, by their row."""
   settings: list[dict[str, Any]] = []
@@ -347,6 +374,10 @@ def sweep(result: dict[str, Any]) -> dict[str, Any] | None:
     "values": [entry["setting"][key] for entry in settings],
     "metrics": {
       name: [entry["summary"][name] for entry in settings]
-      for name in ("weighted_average_precision", "unweighted_accuracy")
+      for name in (
+        ("pearson", "ccc")
+        if result["protocol"]["decision"] == "regression"
+        else ("weighted_average_precision", "unweighted_accuracy")
+      )
     },
   }

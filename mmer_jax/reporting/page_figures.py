@@ -56,6 +56,31 @@ def confusion_matrix(
   )
 
 
+def rating_matrices(
+  contents: Sequence[dict[str, Any]], result: dict[str, Any]
+) -> list[dict[str, Any]]:
+  """Makes a matrix of rated and predicted for each target."""
+  matrices = []
+  for content in contents:
+    for name, target in content.get("targets", {}).items():
+      for entry in target["settings"]:
+        if entry["setting"] == result["setting"]:
+          matrices.append(
+            _heat_map(
+              [f"{place:g}" for place in target["places"]],
+              entry["shares"],
+              caption=f"{name}: what was predicted (columns), percent of each"
+              " rating (rows, with their utterances), both at the nearest"
+              f" place, on the {result['split']} split, over the runs",
+              corner="rated",
+              largest=1.0,
+              format_cell=lambda share: f"{100 * share:.1f}",
+              counts=entry["counts"],
+            )
+          )
+  return matrices
+
+
 def decision_table(
   contents: Sequence[dict[str, Any]], result: dict[str, Any]
 ) -> dict[str, Any] | None:
@@ -251,7 +276,7 @@ def _describe_sweep(content: dict[str, Any]) -> dict[str, Any]:
     " runs with 95 % intervals.",
     "tables": [
       {
-        "caption": f"Percent on the {content['split']} split",
+        "caption": f"On the {content['split']} split; shares in percent",
         "columns": [
           page_tables.column(key),
           *page_tables.metric_columns(metrics),
@@ -260,8 +285,8 @@ def _describe_sweep(content: dict[str, Any]) -> dict[str, Any]:
           {
             "name": f"{value:g}",
             "cells": [
-              tables.percent(entries[at])
-              for entries in content["metrics"].values()
+              tables.show(name, entries[at])
+              for name, entries in content["metrics"].items()
             ],
           }
           for at, value in enumerate(content["values"])

@@ -7,13 +7,12 @@ from types import NoneType
 from typing import Any
 
 from mmer_jax.base import errors, json_shape
+from mmer_jax.core import regression_metrics
 from mmer_jax.evaluation import metric_names
 
 # What is read of each file: see `base.json_shape`.
 _NUMBER = (float, int, NoneType)
 _SUMMARY = {"mean": _NUMBER, "ci95": [_NUMBER], "n": int}
-_SUMMARIES = dict.fromkeys(metric_names.SHOWN, _SUMMARY)
-_NUMBERS = dict.fromkeys(metric_names.SHOWN, _NUMBER)
 _DATASET = {"name": str, "fingerprint": str}
 _RUN = {
   "run": int,
@@ -23,8 +22,8 @@ _RUN = {
   "unseen": list,
   "failed_step": (int, NoneType),
   "examples": int,
-  "metrics": _NUMBERS,
-  "per_emotion": {...: {**_NUMBERS, "support": _NUMBER}},
+  "metrics": dict,
+  "per_emotion": {...: {"support": _NUMBER}},
 }
 _RESULT = {
   "system": str,
@@ -39,9 +38,9 @@ _RESULT = {
     "emotions": [str],
   },
   "runs": [_RUN],
-  "summary": _SUMMARIES,
+  "summary": dict,
   "setting": dict,
-  "majority_baseline": _NUMBERS,
+  "majority_baseline": dict,
   "failed": [int],
 }
 _TABLE = {
@@ -79,6 +78,8 @@ def read_result(file: pathlib.Path) -> dict[str, Any]:
     UserError: It is missing or no result.
   """
   result = _read(file, _RESULT, "evaluate")
+  if fault := json_shape.mismatch(result, _numbers_shape(result)):
+    raise errors.UserError(_foreign(file, fault, "evaluate"))
   if not result["runs"]:
     raise errors.UserError(_foreign(file, "runs is empty", "evaluate"))
   emotions = result["protocol"]["emotions"]
@@ -87,6 +88,26 @@ def read_result(file: pathlib.Path) -> dict[str, Any]:
       place = f"run {run['run']} has no per_emotion.{missing[0]}"
       raise errors.UserError(_foreign(file, place, "evaluate"))
   return result
+
+
+def _numbers_shape(result: dict[str, Any]) -> dict[str, Any]:
+  """Makes the shape of the numbers of a result, by what its decision has."""
+  names = metric_names.SHOWN
+  if result["protocol"]["decision"] == "regression":
+    # Others are there by the range of a rating.
+    always = regression_metrics.names(())
+    names = tuple(dict.fromkeys([*always, *metric_names.measured(result)]))
+  numbers = dict.fromkeys(names, _NUMBER)
+  return {
+    "runs": [
+      {
+        "metrics": numbers,
+        "per_emotion": {...: {**numbers, "support": _NUMBER}},
+      }
+    ],
+    "summary": dict.fromkeys(names, _SUMMARY),
+    "majority_baseline": numbers,
+  }
 
 
 def read_main_results(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -46,9 +46,18 @@ def _shapes(config: ml_collections.ConfigDict) -> _Shapes:
   return _Shapes(
     pad.dims,
     pad.lengths,
-    len(config.data.emotions or manifest["emotions"]),
+    len(_outputs(config, manifest)),
     0 if vectors is None else vectors.vectors.shape[1],
   )
+
+
+def _outputs(
+  config: ml_collections.ConfigDict, manifest: dict[str, Any]
+) -> Sequence[Any]:
+  """Lists what is predicted: emotions, or ratings."""
+  if config.protocol.decision == "regression":
+    return config.data.ratings or manifest.get("ratings", ())
+  return config.data.emotions or manifest["emotions"]
 
 
 def random_table(
@@ -72,6 +81,8 @@ def random_table(
   labels = rng.random((n, count)) < 0.3
   if config.protocol.decision == "softmax":
     labels = np.eye(count, dtype=bool)[rng.integers(count, size=n)]
+  if config.protocol.decision == "regression":
+    labels = rng.standard_normal((n, count))
   table = schema.make_batch(
     {modality: stream(modality) for modality in config.data.modalities},
     labels.astype(np.float32),
@@ -106,6 +117,12 @@ def same_runs(
     return np.full(runs, config.optimizer[key], np.float32)
 
   count = table.labels.shape[1]
+  ratings = {}
+  if config.protocol.decision == "regression":
+    ratings = {
+      "rating_mean": np.zeros((runs, count), np.float32),
+      "rating_scale": np.ones((runs, count), np.float32),
+    }
   normalised = [m for m in config.data.normalise if m in table.streams]
   zeros = {
     m: np.zeros((runs, table.streams[m].features.shape[-1]), np.float32)
@@ -123,4 +140,5 @@ def same_runs(
     scale={m: np.ones_like(value) for m, value in zeros.items()},
     vectors=np.repeat(vectors[None], runs, axis=0),
     keep={},
+    **ratings,
   )
