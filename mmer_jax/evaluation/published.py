@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from mmer_jax.base import errors
-from mmer_jax.evaluation import statistics
+from mmer_jax.evaluation import hierarchical, statistics
 
 # A run of `results/*.json` -> its number, or None where it has none.
 ValueFn = Callable[[dict[str, Any]], float | None]
@@ -35,9 +35,11 @@ class Column(NamedTuple):
   def summarise(self, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Summarises the column over runs."""
     values = [self.value(run) for run in runs]
+    levels = hierarchical.levels(runs)
     if self.is_share:
-      return statistics.summarise_shares(values)
-    return statistics.summarise(values)
+      return hierarchical.summarise_shares(values, *levels)
+    made = hierarchical.summarise(values, *levels)
+    return {**statistics.summarise(values), **made}
 
 
 class Row(NamedTuple):
@@ -217,13 +219,20 @@ def fill(
     For JSON: `columns`, and `rows` with `name`, `paper` (fractions), `ours`
     (a summary per column) and, where there is a row to compare with,
     `difference` (a summary of the differences between runs of the same seed,
-    fold and left-out emotions).
+    fold and left-out emotions, with the p-value `p` of the hierarchical
+    interval and `p_holm`, adjusted for all `comparisons` of the section).
   """
+  rows = [_fill_row(section, row, runs_by_row) for row in section.rows]
+  entries = [entry for row in rows for entry in row.get("difference", ())]
+  adjusted = statistics.holm([entry["p"] for entry in entries])
+  for entry, value in zip(entries, adjusted, strict=True):
+    entry["p_holm"] = value
   return {
     "title": section.title,
     "columns": [column.heading for column in section.columns],
-    "rows": [_fill_row(section, row, runs_by_row) for row in section.rows],
+    "rows": rows,
     "against": section.against,
+    "comparisons": sum(value is not None for value in adjusted),
   }
 
 
@@ -245,8 +254,7 @@ def _fill_row(
   if section.against and row.name != section.against:
     others = runs_by_row[section.against]
     filled["difference"] = [
-      statistics.summarise(_differences(column, runs, others))
-      for column in section.columns
+      summarise_difference(column, runs, others) for column in section.columns
     ]
   return filled
 
@@ -290,23 +298,49 @@ def runs_of(row: Row, result: dict[str, Any]) -> list[dict[str, Any]]:
   ]
 
 
-def _differences(
+def summarise_difference(
   column: Column,
   runs: Sequence[dict[str, Any]],
   others: Sequence[dict[str, Any]],
-) -> list[float]:
-  """Subtracts from each run's number that of its partner among the others."""
+) -> dict[str, Any]:
+  """Subtracts from each run's number its partner's, and summarises over runs.
+
+  Args:
+    column: What is compared.
+    runs: The runs of one system.
+    others: Those of another: a partner is of the same seed, fold, left-out
+      emotions and, where results say so, utterances.
+
+  Returns:
+    Both intervals of the mean difference, and the p-value `p` of the
+    hierarchical one: None where the differences do not vary.
+  """
   ours, theirs = _numbers(column, runs), _numbers(column, others)
-  return [ours[key] - theirs[key] for key in ours if key in theirs]
+  pairs = [key for key in ours if key in theirs]
+  values = [ours[key] - theirs[key] for key in pairs]
+  levels = hierarchical.levels([dict(key) for key in pairs])
+  made = hierarchical.summarise(values, *levels)
+  p = None
+  if hierarchy := made["hierarchy"]:
+    p = statistics.p_value(
+      hierarchy["mean"], hierarchy["error"], hierarchy["degrees"]
+    )
+  return {**statistics.summarise(values), **made, "p": p}
 
 
 def _numbers(
   column: Column, runs: Sequence[dict[str, Any]]
-) -> dict[tuple[Any, ...], float]:
-  """Maps the seed, fold and left-out emotions of a run to its number."""
-  values = [(run, column.value(run)) for run in runs]
-  return {
-    (run["seed"], run["fold"], tuple(run["unseen"])): value
-    for run, value in values
-    if value is not None
-  }
+) -> dict[tuple[tuple[str, Any], ...], float]:
+  """Maps what tells a run from others of its system to its number."""
+  numbers = {}
+  for run in runs:
+    value = column.value(run)
+    if value is not None:
+      key = (
+        ("seed", run["seed"]),
+        ("fold", run["fold"]),
+        ("unseen", tuple(run["unseen"])),
+        ("utterances_sha256", run.get("utterances_sha256", "")),
+      )
+      numbers[key] = value
+  return numbers

@@ -10,8 +10,9 @@ import ml_collections
 import rich.console
 
 from mmer_jax.base import progress, workdir
-from mmer_jax.evaluation import evaluate, load, tables
+from mmer_jax.evaluation import evaluate, linear_workdir, load, tables
 from mmer_jax.experiment import build, fit, input_repair, provenance
+from mmer_jax.linear import experiment as linear
 from mmer_jax.training import first_stage as first_stage_lib
 from mmer_jax.training import log_hook, loop
 from mmer_jax.training import session as session_lib
@@ -50,6 +51,8 @@ def train_and_evaluate(
   if jax.process_index() == 0:
     for note in notes:
       console.print(note, markup=False)
+  if config.system == linear.SYSTEM:
+    return linear_workdir.train(config, folder, notes, console)
   with progress.doing("preparing the runs"):
     session = _begin(config, folder, first_stage, notes)
   finished = loop.train(

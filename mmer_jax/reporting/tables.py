@@ -5,6 +5,7 @@ from typing import Any
 import rich.table
 import rich.text
 
+from mmer_jax.evaluation import hierarchical
 from mmer_jax.evaluation import tables as result_tables
 
 
@@ -30,7 +31,56 @@ def markdown(content: dict[str, Any]) -> str:
     if any("difference" in row for row in section["rows"]):
       parts.append(f"Difference to {section['against']}, run by run:")
       parts.append(result_tables.markdown_table(*cells(section, "difference")))
+      parts += [about_comparisons(section)]
+      parts.append(result_tables.markdown_table(*tested(section)))
   return "\n\n".join(parts) + "\n"
+
+
+def about_comparisons(section: dict[str, Any]) -> str:
+  """Says what the tests of a section are of, and how many they are.
+
+  Args:
+    section: A section of `table.json` with differences.
+  """
+  made = next(
+    (
+      entry["hierarchy"]
+      for row in section["rows"]
+      for entry in row.get("difference", ())
+      if entry.get("hierarchy")
+    ),
+    None,
+  )
+  count = section.get("comparisons", 0)
+  sentence = (
+    f"The same differences with p-values for {count} comparisons,"
+    " Holm-adjusted: where those below 0.05 are called different, the chance"
+    " that one of them all is not is at most 5 %."
+  )
+  return f"{sentence} {hierarchical.explain(made)}" if made else sentence
+
+
+def tested(section: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+  """Formats the differences of a section over folds, with adjusted p-values.
+
+  Args:
+    section: A section of `table.json` with differences.
+  """
+  rows = []
+  for row in section["rows"]:
+    if "difference" in row:
+      line = [tested_cell(entry) for entry in row["difference"]]
+      rows.append([row["name"], *line])
+  return ["", *section["columns"]], rows
+
+
+def tested_cell(entry: dict[str, Any]) -> str:
+  """Formats a difference over folds and its adjusted p-value."""
+  text = result_tables.percent_over_folds(entry)
+  p = entry.get("p_holm")
+  if p is None:
+    return text
+  return f"{text}, p {p:.3f}" if p >= 0.001 else f"{text}, p < 0.001"
 
 
 def is_comparable(content: dict[str, Any]) -> bool:

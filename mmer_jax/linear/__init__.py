@@ -1,0 +1,1 @@
+"""Linear baselines of texts and functionals, which scikit-learn fits."""
