@@ -62,6 +62,9 @@ class Wanted(NamedTuple):
     return {"rating_columns": named, "off_scale": self.off_scale}
 
 
+OF_LAYOUT = Wanted()
+
+
 def from_flags(values: flags.FlagValues) -> Wanted:
   """Reads `--rating_columns` and `--off_scale`."""
   columns = values.rating_columns
@@ -70,29 +73,8 @@ def from_flags(values: flags.FlagValues) -> Wanted:
       raise UserError(
         f"--off_scale={values.off_scale} does nothing without --rating_columns"
       )
-    return Wanted()
+    return OF_LAYOUT
   return Wanted(parse([each for each in columns if each]), values.off_scale)
-
-
-def define(values: flags.FlagValues) -> None:
-  """Defines the flags of ratings."""
-  flags.DEFINE_list(
-    "rating_columns",
-    None,
-    "utterances, folder, recordings, csd: columns of numbers on a scale, as"
-    " NAME:LOW:HIGH or NAME=COLUMN:LOW:HIGH, valence:1:5,arousal=act:1:5;"
-    " COLUMN[0] is the first number of a column of vectors. Blank cells are"
-    " unrated. csd: empty for none in the place of sentiment.",
-    flag_values=values,
-  )
-  flags.DEFINE_enum(
-    "off_scale",
-    ERROR,
-    OFF_SCALE,
-    "--rating_columns: what becomes of a value outside of its scale; unrated"
-    " ones are counted.",
-    flag_values=values,
-  )
 
 
 def parse(texts: Sequence[str]) -> tuple[Column, ...]:

@@ -62,7 +62,6 @@ _EMOTIONS = frozenset(
 )
 # Of numbers: those that count the utterances of a dialogue.
 _COUNTERS = ("utterance_id", "utt_id", "turn", "turn_index", "utterance_index")
-_UNLABELLED = ("neutral", "happy", "sad", "angry")
 
 
 def suggest(path: pathlib.Path) -> str:
@@ -175,7 +174,7 @@ def _label(
     return scores
   found.keys["label"] = ("", "no column of emotions was found: unlabelled")
   found.keys["emotions"] = (
-    _UNLABELLED,
+    spec_defaults.EMOTIONS,
     "those that a model will be asked about; ours, not the table's",
   )
   return []

@@ -22,7 +22,7 @@ def define(values: flags.FlagValues) -> None:
   _define_work(values)
   _define_features(values)
   _define_labels(values)
-  scales.define(values)
+  _define_ratings(values)
   _define_variant(values)
   _define_synthetic(values)
   for source in registry.SOURCES.values():
@@ -265,6 +265,27 @@ def _define_labels(values: flags.FlagValues) -> None:
   )
 
 
+def _define_ratings(values: flags.FlagValues) -> None:
+  """Defines the flags of ratings."""
+  flags.DEFINE_list(
+    "rating_columns",
+    None,
+    "utterances, folder, recordings, csd: columns of numbers on a scale, as"
+    " NAME:LOW:HIGH or NAME=COLUMN:LOW:HIGH, valence:1:5,arousal=act:1:5;"
+    " COLUMN[0] is the first number of a column of vectors. Blank cells are"
+    " unrated. csd: empty for none in the place of sentiment.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "off_scale",
+    scales.ERROR,
+    scales.OFF_SCALE,
+    "--rating_columns: what becomes of a value outside of its scale; unrated"
+    " ones are counted.",
+    flag_values=values,
+  )
+
+
 def _define_variant(values: flags.FlagValues) -> None:
   """Defines which of a corpus's own sets of labels is read."""
   flags.DEFINE_string(
@@ -290,4 +311,11 @@ def _define_synthetic(values: flags.FlagValues) -> None:
   )
   flags.DEFINE_integer(
     "num_examples", 0, "synthetic: 0 for the preset's own.", flag_values=values
+  )
+  flags.DEFINE_bool(
+    "rated",
+    False,
+    "synthetic: ratings beside the emotions, valence and activation; sentiment"
+    " where the preset is mosei or tiny_mosei.",
+    flag_values=values,
   )

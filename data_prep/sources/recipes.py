@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from data_prep.corpus import corpus as corpus_lib
 from data_prep.sources import ratings as ratings_lib
 from data_prep.sources import spoken
 from mmer_jax.base.errors import UserError
@@ -163,6 +164,7 @@ class Reading(NamedTuple):
     tally: What became of files, in words, to how many.
     notes: What a user should know, a sentence each.
     columns: Role to the column of a list; empty for file names.
+    ratings: The scales that utterances are rated on.
   """
 
   utterances: list[spoken.Utterance]
@@ -171,6 +173,7 @@ class Reading(NamedTuple):
   tally: dict[str, int]
   notes: list[str]
   columns: Mapping[str, str] = {}
+  ratings: tuple[corpus_lib.Rating, ...] = ()
 
 
 class Names(NamedTuple):
@@ -266,8 +269,11 @@ def read(
     utterances,
     tuple(dict.fromkeys(filter(None, recipe.labels.values()))),
     f"{recipe.title}, {len(utterances)} recordings by their names",
-    _tally(recipe, labels, utterances),
+    _tally(labels, utterances),
     notes,
+    ratings=ratings_lib.SCALES
+    if any(each.ratings is not None for each in utterances)
+    else (),
   )
 
 
@@ -288,21 +294,24 @@ def _labels(
   found: Names,
   folder: pathlib.Path,
   ratings: pathlib.Path | None,
-) -> dict[str, str]:
+) -> dict[str, ratings_lib.Rated]:
   """Finds the code of every label by the file's name without its ending."""
   if recipe.rated:
     return ratings_lib.read(folder, ratings, recipe.labels)
-  return {path.stem: match["label"] for path, match in found.fitting}
+  return {
+    path.stem: ratings_lib.Rated(match["label"], None)
+    for path, match in found.fitting
+  }
 
 
 def _utterance(
   recipe: Recipe,
   path: pathlib.Path,
   match: re.Match[str],
-  labels: Mapping[str, str],
+  labels: Mapping[str, ratings_lib.Rated],
   folder: pathlib.Path,
 ) -> spoken.Utterance:
-  fields = match.groupdict()
+  fields, rated = match.groupdict(), labels.get(path.stem)
   session = fields.get("session", "")
   dialogue = fields.get("dialogue", "")
   return spoken.Utterance(
@@ -310,10 +319,11 @@ def _utterance(
     where=path.relative_to(folder).as_posix(),
     wav=path,
     text=recipe.texts.get(fields.get("text", ""), ""),
-    label=recipe.labels[labels[path.stem]] if path.stem in labels else "",
+    label=recipe.labels[rated.label] if rated else "",
     speaker=fields["speaker"],
     session=session,
     dialogue=dialogue,
+    ratings=rated and rated.ratings,
   )
 
 
@@ -347,15 +357,14 @@ def remarks(recipe: Recipe, name: str, found: Names) -> list[str]:
 
 
 def _tally(
-  recipe: Recipe,
-  labels: Mapping[str, str],
+  labels: Mapping[str, ratings_lib.Rated],
   utterances: Sequence[spoken.Utterance],
 ) -> dict[str, int]:
   """Counts recordings whose code means no label."""
   codes = Counter(
-    labels[each.id]
+    labels[each.id].label
     for each in utterances
-    if each.id in labels and not recipe.labels[labels[each.id]]
+    if each.id in labels and not each.label
   )
   return {
     f"unlabelled, their rating is {code}": count

@@ -13,7 +13,13 @@ import pathlib
 from collections.abc import Collection, Mapping
 
 from data_prep.corpus import corpus as corpus_lib
-from data_prep.sources import column_names, recipes, spoken
+from data_prep.corpus import scales
+from data_prep.sources import (
+  column_names,
+  recipes,
+  spoken,
+  utterance_ratings,
+)
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import table_files
 
@@ -37,6 +43,7 @@ def read(
   named: Mapping[str, str | None],
   *,
   needs: Collection[str] = ("wav",),
+  ratings: scales.Wanted = scales.OF_LAYOUT,
 ) -> recipes.Reading:
   """Reads a list.
 
@@ -46,6 +53,7 @@ def read(
       for none.
     needs: Roles whose column must be there. Every row needs a recording where
       `wav` is among them.
+    ratings: The columns of ratings.
 
   Raises:
     UserError: It is no list, lacks a column, or names a file that is not there.
@@ -57,29 +65,40 @@ def read(
       f"{'|'.join(recipes.RECIPES)} for a folder"
     )
   table = table_files.open_table(path)
-  columns, notes = _columns(table, named, needs)
+  rated = utterance_ratings.Ratings(
+    ratings.columns or (), ratings.off_scale, table.columns
+  )
+  of_ratings = [column for column, _ in rated.columns]
+  for column in of_ratings:
+    table.require(column)
+  columns, notes = _columns(table, named, needs, of_ratings)
   unread = dict.fromkeys(table.columns)
-  utterances = []
+  utterances, tally = [], {}
   # The columns of .jsonl are known by its rows alone.
   wanted = [c for c in columns.values() if c in table.columns]
-  for row in table.rows(wanted or [columns[role] for role in needs]):
+  wanted = wanted or [columns[role] for role in needs]
+  for row in table.rows([*wanted, *of_ratings]):
     unread.update(dict.fromkeys(row.cells))
-    utterances.append(_utterance(row, columns, path.parent, "wav" in needs))
+    each = _utterance(row, columns, path.parent, "wav" in needs)
+    utterances.append(each._replace(ratings=rated(row, tally)))
   if not utterances:
     raise UserError(f"{path} lists no recording, expected one at least")
   notes += [
     f"column {column!r} is not read"
     for column in unread
-    if column not in columns.values()
+    if column not in (*columns.values(), *of_ratings)
   ]
   layout = f"a list of {len(utterances)} recordings, {path.suffix.lstrip('.')}"
-  return recipes.Reading(utterances, (), layout, {}, notes, columns)
+  return recipes.Reading(
+    utterances, (), layout, tally, notes, columns, rated.ratings
+  )
 
 
 def _columns(
   table: table_files.Table,
   named: Mapping[str, str | None],
   needs: Collection[str],
+  ratings: Collection[str],
 ) -> tuple[dict[str, str], list[str]]:
   """Finds the column of every role, and says which were guessed."""
   found: dict[str, str] = {}
@@ -87,7 +106,8 @@ def _columns(
   for role in _ROLES:
     column = named.get(role)
     if column is None:
-      column = role if not table.columns else _look(table, role, found)
+      taken = (*found.values(), *ratings)
+      column = role if not table.columns else _look(table, role, taken)
       if column not in ("", role):
         guessed.append(f"{role} from {column!r}")
     elif column:
@@ -107,11 +127,11 @@ def _columns(
   ]
 
 
-def _look(table: table_files.Table, role: str, taken: Mapping[str, str]) -> str:
+def _look(table: table_files.Table, role: str, taken: Collection[str]) -> str:
   """Looks for the column of a role; the empty text for none."""
   if role in table.columns:
     return role
-  free = [c for c in table.columns if c not in (*taken.values(), *_ROLES)]
+  free = [c for c in table.columns if c not in (*taken, *_ROLES)]
   if role == "wav":
     return next((name for name in _WAV if name in free), "")
   # Without ids the paths are the ids: they need not be guessed.

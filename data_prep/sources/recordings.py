@@ -17,15 +17,22 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 
 from data_prep.corpus import corpus as corpus_lib
+from data_prep.corpus import scales
 from data_prep.features import text_features
-from data_prep.sources import label_names, recipes, recording_list, spoken
+from data_prep.sources import (
+  label_names,
+  recipes,
+  recording_list,
+  spec_defaults,
+  spoken,
+)
 from data_prep.sources import source as source_lib
 from mmer_jax.base.errors import UserError
 
 FLAGS = frozenset(
   {
     *("input", "emotions", "acoustic", "label_map", "unlabelled"),
-    *("recipe", "ratings", *text_features.FLAGS),
+    *("recipe", "ratings", *text_features.FLAGS, *scales.FLAGS),
     *recording_list.COLUMNS.values(),
   }
 )
@@ -73,7 +80,19 @@ def build(values: flags.FlagValues) -> corpus_lib.Corpus:
     recipe=values.recipe,
     ratings=pathlib.Path(values.ratings) if values.ratings else None,
     columns=_named_columns(values),
+    rated=_rated(values),
   )
+
+
+def _rated(values: flags.FlagValues) -> scales.Wanted:
+  """Reads the columns of ratings, which a recipe has none of."""
+  rated = scales.from_flags(values)
+  if values.recipe and rated.columns is not None:
+    raise UserError(
+      f"--rating_columns does nothing with --recipe={values.recipe}, which"
+      " reads file names"
+    )
+  return rated
 
 
 def _named_columns(values: flags.FlagValues) -> dict[str, str | None]:
@@ -107,6 +126,7 @@ def build_corpus(
   recipe: str | None = None,
   ratings: pathlib.Path | None = None,
   columns: Mapping[str, str | None] | None = None,
+  rated: scales.Wanted = scales.OF_LAYOUT,
 ) -> corpus_lib.Corpus:
   """Builds the corpus of a list of recordings, or of a folder by a recipe.
 
@@ -121,6 +141,7 @@ def build_corpus(
     ratings: A file of ratings for the recipe.
     columns: A role of `recording_list.COLUMNS` to the list's column, None to
       look for one, `""` for none; None to look for all.
+    rated: The list's columns of ratings.
 
   Raises:
     UserError: The list lacks a column, a recording is missing, or no file name
@@ -128,11 +149,17 @@ def build_corpus(
   """
   if recipe is None:
     needs = ("wav",) if choice.is_none else ("wav", "text")
-    reading = recording_list.read(path, columns or {}, needs=needs)
+    reading = recording_list.read(
+      path, columns or {}, needs=needs, ratings=rated
+    )
   else:
     reading = recipes.read(recipe, path, ratings)
   utterances, unlabelled = label_names.apply(names, reading.utterances)
   order = [names.mapped.get(name, name) for name in reading.emotions]
+  notes = ()
+  if reading.ratings and not emotions and not any(u.label for u in utterances):
+    emotions = spec_defaults.EMOTIONS
+    notes = (spec_defaults.NO_LABEL,)
   return spoken.build(
     utterances,
     label_names.emotions(utterances, emotions, order, str(path)),
@@ -145,9 +172,11 @@ def build_corpus(
         "label_map": dict(names.mapped),
         "unlabelled": list(names.unlabelled),
         "columns": dict(reading.columns),
+        **rated.options(),
       },
       tally={**reading.tally, **unlabelled},
-      notes=(*reading.notes, *_text_notes(recipe, choice)),
+      notes=(*reading.notes, *notes, *_text_notes(recipe, choice)),
+      ratings=reading.ratings,
     ),
     acoustic=acoustic,
     choice=choice,

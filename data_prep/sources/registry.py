@@ -6,7 +6,7 @@ does nothing with the chosen source is refused.
 
 from absl import flags
 
-from data_prep.corpus import columns
+from data_prep.corpus import columns, scales
 from data_prep.corpus import corpus as corpus_lib
 from data_prep.features import text_features
 from data_prep.sources import (
@@ -37,6 +37,7 @@ def _utterances(values: flags.FlagValues) -> corpus_lib.Corpus:
     source_lib.input_path(values),
     text_features.choose(values),
     values.positive_above,
+    scales.from_flags(values),
   )
 
 
@@ -56,7 +57,9 @@ def _cmu_processed(values: flags.FlagValues) -> corpus_lib.Corpus:
 
 
 def _synthetic(values: flags.FlagValues) -> corpus_lib.Corpus:
-  return synthetic.build(values.preset, values.seed, values.num_examples)
+  return synthetic.build(
+    values.preset, values.seed, values.num_examples, values.rated
+  )
 
 
 def _word_aligned(values: flags.FlagValues) -> corpus_lib.Corpus:
@@ -68,7 +71,10 @@ SOURCES = {
   "utterances": source_lib.Source(
     _utterances,
     frozenset(
-      {"input", "spec", "positive_above", *text_features.FLAGS, *_DROP}
+      {
+        *("input", "spec", "positive_above", *text_features.FLAGS, *_DROP),
+        *scales.FLAGS,
+      }
     ),
   ),
   "cmu_processed": source_lib.Source(
@@ -94,7 +100,7 @@ SOURCES = {
     pickles.build_from_flags, pickles.FLAGS.union(_DROP), pickles.define
   ),
   "synthetic": source_lib.Source(
-    _synthetic, frozenset({"preset", "seed", "num_examples"})
+    _synthetic, frozenset({"preset", "seed", "num_examples", "rated"})
   ),
   "word_aligned": source_lib.Source(
     _word_aligned, frozenset({"input", *_DROP})

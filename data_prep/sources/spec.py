@@ -32,6 +32,12 @@ The others have defaults (`spec_defaults`):
   its own name;
 - `emotions`: their names, in the order of the labels; by default those of
   `label_values` or `label_columns`, else every label that a row has, sorted;
+- `rating_columns`: (name, column, lowest, highest value) of each scale that
+  rows are rated on, as ("valence", "val", 1, 5); `"vad[0]"` is the first number
+  of a column of vectors, and a blank cell one that was not given. With them a
+  spec may go without `label`;
+- `off_scale`: `"error"`, the default, or `"unrated"`, which counts and leaves
+  out values outside of their scale;
 - `label_type`: `"single"`, or `"multi"`, the default with `label_columns`;
 - `emotion_words`: pairs (emotion, words in order of preference), the first with
   a vector standing for the emotion; by default `text.EMOTION_WORDS`, or the
@@ -50,7 +56,7 @@ from typing import Any
 
 import ml_collections
 
-from data_prep.corpus import corpus
+from data_prep.corpus import corpus, scales
 from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema
@@ -74,8 +80,10 @@ _PAIRS = (
   *("emotion_words", "rows"),
 )
 _KINDS = {
-  **dict.fromkeys(("name", "label_type", *TEMPLATES), str),
-  **dict.fromkeys((*_PAIRS, "emotions", "unlabelled"), (tuple, list)),
+  **dict.fromkeys(("name", "label_type", "off_scale", *TEMPLATES), str),
+  **dict.fromkeys(
+    (*_PAIRS, "emotions", "unlabelled", "rating_columns"), (tuple, list)
+  ),
   **dict.fromkeys(("features", "crop"), ml_collections.ConfigDict),
 }
 _KIND_NAMES = {
@@ -111,6 +119,7 @@ def check_spec(
   if spec.get("label_columns") and not multi:
     raise UserError("spec.label_columns needs spec.label_type 'multi'")
   _check_emotions(spec)
+  _check_ratings(spec)
   for value, split in spec.get("split_values", ()):
     if split not in corpus.SPLITS:
       near = errors.did_you_mean(split, corpus.SPLITS)
@@ -146,7 +155,8 @@ def _check_keys(
 
 def _check_mandatory(spec: ml_collections.ConfigDict, has_arrays: bool) -> None:
   """Checks that a spec says what the labels and what the inputs are."""
-  if "label" not in spec and "label_columns" not in spec:
+  labelled = "label" in spec or "label_columns" in spec
+  if not labelled and not spec.get("rating_columns"):
     raise UserError(
       "spec lacks the key 'label', the column of the emotions, as"
       " config.label = '{emotion}'; '' for an unlabelled corpus, label_columns"
@@ -253,7 +263,8 @@ def _emotions_of(
 ) -> tuple[str, ...] | None:
   """Names the emotions; None where the table's labels are to."""
   if "emotions" not in spec:
-    if not spec.get("label") and not named["label_columns"]:
+    unlabelled = not spec.get("label") and not named["label_columns"]
+    if unlabelled and not spec.get("rating_columns"):
       raise UserError(
         "spec lacks the key 'emotions', which an unlabelled corpus needs: those"
         " that a model will be asked about, as ('happy', 'sad')"
@@ -269,6 +280,32 @@ def _emotions_of(
   if not emotions or len(set(emotions)) != len(emotions):
     raise UserError(f"spec.emotions {emotions} must be names, each once")
   return emotions
+
+
+def _check_ratings(spec: ml_collections.ConfigDict) -> None:
+  """Checks the scales that rows are rated on."""
+  columns = []
+  for entry in spec.get("rating_columns", ()):
+    parts = tuple(entry) if isinstance(entry, (tuple, list)) else ()
+    numbers = [
+      each
+      for each in parts[2:]
+      if isinstance(each, (int, float)) and not isinstance(each, bool)
+    ]
+    texts = [each for each in parts[:2] if isinstance(each, str)]
+    if len(texts) != 2 or len(numbers) != 2 or len(parts) != 4:
+      raise UserError(
+        f"spec.rating_columns has {_shown(entry)}, expected (name, column,"
+        " lowest, highest value) as ('valence', 'val', 1, 5)"
+      )
+    columns.append(scales.Column(corpus.Rating(texts[0], *numbers), texts[1]))
+  scales.check(columns, "spec.rating_columns")
+  if spec.get("off_scale", scales.ERROR) not in scales.OFF_SCALE:
+    raise UserError(
+      f"spec.off_scale is {spec.off_scale!r}, expected"
+      f" {' or '.join(map(repr, scales.OFF_SCALE))}"
+      f"{errors.did_you_mean(spec.off_scale, scales.OFF_SCALE)}"
+    )
 
 
 def _check_features(modality: str, entry: Any) -> None:

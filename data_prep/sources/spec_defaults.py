@@ -23,6 +23,12 @@ SPLIT_NAMES = {
 # More different labels than this are no emotions.
 _MOST_LABELS = 50
 _FILE, _ROW = f"{{{utterance_tables.FILE}}}", f"{{{utterance_tables.ROW}}}"
+# Of rows without a label whose emotions nothing names; ours.
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+NO_LABEL = (
+  "no row has a label: the emotions that a corpus needs are called"
+  f" {', '.join(EMOTIONS)}, and only the ratings can be learnt"
+)
 _BY_COLUMN = ("speaker", "session", "dialogue")
 
 
@@ -108,7 +114,10 @@ def _labels(
   if emotions is None:
     named = [emotion for emotion, _ in filled["label_columns"]]
     named = named or [emotion for _, emotion in pairs]
-    emotions = tuple(dict.fromkeys(named)) or _found(
+    emotions = tuple(dict.fromkeys(named))
+    if not emotions and not filled["label"]:
+      emotions = EMOTIONS
+    emotions = emotions or _found(
       filled, tables, {str(value) for value in unlabelled}
     )
   if "label_values" not in given and filled["label"]:
@@ -119,6 +128,15 @@ def _labels(
     "label_values": pairs,
     "unlabelled": tuple(unlabelled),
   }
+
+
+def notes(spec: ml_collections.ConfigDict) -> tuple[str, ...]:
+  """Says of a spec, as it was given, that nothing names its emotions."""
+  named = any(
+    spec.get(key)
+    for key in ("label", "label_columns", "label_values", "emotions")
+  )
+  return () if named else (NO_LABEL,)
 
 
 def labels_of(

@@ -35,6 +35,7 @@ class Utterance(NamedTuple):
     session: The session.
     dialogue: The dialogue.
     split: One of `corpus.SPLITS`, or `""`.
+    ratings: One value per rating of the corpus; None where it has none.
   """
 
   id: str
@@ -46,6 +47,7 @@ class Utterance(NamedTuple):
   session: str = ""
   dialogue: str = ""
   split: str = ""
+  ratings: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Account:
     tally: What became of rows, in words, to how many.
     notes: What a user should know, a sentence each.
     files: What was read, besides recordings.
+    ratings: The scales that utterances are rated on.
   """
 
   name: str
@@ -69,6 +72,7 @@ class Account:
   tally: Mapping[str, int] = dataclasses.field(default_factory=dict)
   notes: tuple[str, ...] = ()
   files: tuple[pathlib.Path, ...] = ()
+  ratings: tuple[corpus_lib.Rating, ...] = ()
 
 
 def build(
@@ -119,6 +123,7 @@ def build(
     tally=tally,
     notes=account.notes,
     make=rows.make,
+    ratings=account.ratings,
     files=(*account.files, *filter(None, (each.wav for each in utterances))),
     **texts.corpus_fields(),
   )
@@ -201,6 +206,7 @@ def _example(
     session=utterance.session,
     dialogue=utterance.dialogue,
     split=utterance.split,
+    ratings=utterance.ratings,
   )
 
 

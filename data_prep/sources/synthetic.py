@@ -22,6 +22,10 @@ Where a preset says so, annotators err: a share of the labels to train on is
 that of another emotion, while everything else shows the true one. Splits named
 validation and test are labelled with care.
 
+Where that is asked for, raters place each utterance on scales: its affect with
+an error of their own, from other draws, so that nothing else changes. Some do
+not answer.
+
 Each utterance is drawn from its own (seed, index): order and number of the
 others do not matter.
 """
@@ -43,13 +47,19 @@ _VARIATION = 0.2
 _WORD_NOISE = 0.3
 _SPEAKER = 0.3
 _NOISE = 1.0
+# Ours: the error of a rating, and how often there is none.
+_RATING_NOISE = 0.1
+_UNRATED = 0.05
 
 
 class World:
   """Holds what all utterances of a seed share."""
 
-  def __init__(self, preset: synthetic_presets.Preset, seed: int) -> None:
-    """Draws the vectors and maps of a seed."""
+  def __init__(
+    self, preset: synthetic_presets.Preset, seed: int, rated: bool = False
+  ) -> None:
+    """Draws the vectors and maps of a seed; takes whether there are ratings."""
+    self.rated = rated
     rng = np.random.default_rng([seed, 0])
     self.preset = preset
     self.seed = seed
@@ -81,13 +91,16 @@ def _orthonormal(rng: np.random.Generator, dim: int) -> np.ndarray:
   return np.linalg.qr(rng.normal(size=(dim, 3)))[0]
 
 
-def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
+def build(
+  preset_name: str, seed: int, num_examples: int, rated: bool = False
+) -> corpus.Corpus:
   """Builds the synthetic corpus.
 
   Args:
     preset_name: A key of `synthetic_presets.PRESETS`.
     seed: The seed of the world and of every utterance.
     num_examples: 0 for the preset's own; split sizes go in proportion.
+    rated: Whether utterances have ratings, too.
   """
   if preset_name not in synthetic_presets.PRESETS:
     raise UserError(
@@ -100,7 +113,7 @@ def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
     )
   preset = synthetic_presets.PRESETS[preset_name]
   count = num_examples or preset.num_examples
-  world = World(preset, seed)
+  world = World(preset, seed, rated)
   bounds = _bounds(preset, count)
 
   make = functools.partial(utterance, world, bounds=bounds)
@@ -119,13 +132,20 @@ def build(preset_name: str, seed: int, num_examples: int) -> corpus.Corpus:
     },
     examples=lambda: map(make, range(count)),
     total=count,
-    options={"preset": preset_name, "seed": seed, "num_examples": count},
+    options={
+      **{"preset": preset_name, "seed": seed, "num_examples": count},
+      **({"rated": True} if rated else {}),
+    },
     vectors=schema.EmotionVectors(
       preset.emotions, preset.emotions, world.vectors
     ),
     make=make,
     has_words=True,
     has_acoustic_word=True,
+    ratings=tuple(
+      corpus.Rating(name, low, high)
+      for name, low, high, _ in (preset.ratings if rated else ())
+    ),
   )
 
 
@@ -191,6 +211,7 @@ def utterance(
     split=split,
     acoustic_word=acoustic_word,
     words=words,
+    ratings=_rate(world, index, affect) if world.rated else None,
   )
 
 
@@ -226,6 +247,18 @@ def _mistake(world: World, index: int, labels: np.ndarray) -> np.ndarray:
     return labels
   others = np.flatnonzero(labels == 0)
   return np.eye(len(labels))[rng.choice(others)]
+
+
+def _rate(world: World, index: int, affect: np.ndarray) -> np.ndarray:
+  """Places an affect on the scales of a preset, as raters see it."""
+  rng = np.random.default_rng([world.seed, 4, index])
+  seen = np.clip(affect + _RATING_NOISE * rng.normal(size=3), -1, 1)
+  given = rng.random(3) >= _UNRATED
+  ratings = [
+    (low + high) / 2 + (high - low) / 2 * seen[axis] if given[axis] else np.nan
+    for _, low, high, axis in world.preset.ratings
+  ]
+  return np.array(ratings, np.float32)
 
 
 def _say(

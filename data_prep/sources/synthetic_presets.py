@@ -46,6 +46,8 @@ class Preset:
     expression: By modality, the error of the affect that it shows.
     informative: Probability that a word is about an emotion present.
     misleading: Probability that such a word is about any emotion instead.
+    ratings: Scales on which utterances are rated where that is asked for: name,
+      lowest and highest value, and the dimension of affect that they show.
   """
 
   places: dict[str, tuple[float, float, float]]
@@ -69,6 +71,11 @@ class Preset:
   )
   informative: float = 0.3
   misleading: float = 0.2
+  # As IEMOCAP's; where the places are in a plane, no emotion has a dominance.
+  ratings: tuple[tuple[str, float, float, int], ...] = (
+    ("valence", 1.0, 5.0, 0),
+    ("activation", 1.0, 5.0, 1),
+  )
 
   @property
   def emotions(self) -> tuple[str, ...]:
@@ -96,6 +103,7 @@ PRESETS = {
     silence=0.0,
     absent={"lexical": 0.0, "acoustic": 0.03, "visual": 0.05},
     num_examples=22777,
+    ratings=(("sentiment", -3.0, 3.0, 0),),
   ),
   # The usual four classes, excited merged into happy; the rest unlabelled.
   "iemocap": Preset(

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 import ml_collections
 import numpy as np
 
-from data_prep.corpus import corpus
+from data_prep.corpus import corpus, scales
 from data_prep.corpus import text as text_lib
 from data_prep.sources import spec as spec_lib
-from data_prep.sources import utterance_labels, utterance_tables
+from data_prep.sources import (
+  utterance_labels,
+  utterance_ratings,
+  utterance_tables,
+)
 from mmer_jax.base import errors
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import schema, table_files
@@ -22,6 +26,7 @@ class Rows:
     layout: The tables in words, for the manifest.
     total: Rows; None where only reading can tell.
     tally: How many rows were left out or cut, in words, in the latest pass.
+    ratings: The scales that rows are rated on.
   """
 
   def __init__(
@@ -35,6 +40,12 @@ class Rows:
     self._tables = tables
     self._features = _FeatureColumns(spec, tables)
     self._labels = utterance_labels.Labels(spec, positive_above)
+    self._ratings = utterance_ratings.Ratings(
+      utterance_ratings.of_spec(spec),
+      spec.get("off_scale", scales.ERROR),
+      tables.columns,
+    )
+    self.ratings = self._ratings.ratings
     self.tally: dict[str, int] = {}
     self._splits = {str(value): split for value, split in spec.split_values}
     self._wanted = self._require_columns()
@@ -60,6 +71,7 @@ class Rows:
       (column, f"spec.features.{modality} has it")
       for modality, column in self._features.columns
     ]
+    columns += self._ratings.columns
     for column, because in columns:
       self._tables.require(column, because)
     return list(dict.fromkeys(column for column, _ in columns))
@@ -109,6 +121,7 @@ class Rows:
           session=self._fill("session", row),
           dialogue=self._fill("dialogue", row),
           split=self._split(row),
+          ratings=self._ratings(row, self.tally),
         ),
         text,
       )

@@ -10,10 +10,15 @@ from typing import Any
 
 import ml_collections
 
-from data_prep.corpus import corpus
+from data_prep.corpus import corpus, scales
 from data_prep.features import text_features
 from data_prep.sources import spec as spec_lib
-from data_prep.sources import spec_defaults, utterance_rows, utterance_tables
+from data_prep.sources import (
+  spec_defaults,
+  utterance_ratings,
+  utterance_rows,
+  utterance_tables,
+)
 from mmer_jax.base.errors import UserError
 
 
@@ -22,6 +27,7 @@ def build(
   path: pathlib.Path,
   choice: text_features.Choice,
   positive_above: float | None = None,
+  ratings: scales.Wanted = scales.OF_LAYOUT,
 ) -> corpus.Corpus:
   """Builds the corpus that a spec describes.
 
@@ -32,12 +38,15 @@ def build(
       elsewhere only for the emotions' vectors.
     positive_above: What a value of `spec.label_columns` must exceed for the
       emotion to be present; None for 0.
+    ratings: Columns of ratings, where the spec names none.
 
   Raises:
     UserError: The spec or the tables are not as they should be.
   """
+  spec = utterance_ratings.into_spec(spec, ratings)
   spec_lib.check_spec(spec)
   tables = utterance_tables.Tables(path, tuple(spec.get("files", ())))
+  notes = spec_defaults.notes(spec)
   spec = spec_defaults.complete(spec, tables)
   rows = utterance_rows.Rows(spec, tables, positive_above)
   features = rows.modalities()
@@ -65,6 +74,8 @@ def build(
       "positive_above": positive_above,
     },
     tally=rows.tally,
+    notes=notes,
+    ratings=rows.ratings,
     **text.corpus_fields(),
   )
 

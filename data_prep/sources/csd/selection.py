@@ -37,7 +37,7 @@ class Choice(NamedTuple):
   text: text_features.Choice = text_features.Choice()
   name_columns: Sequence[str] = ()
   files: tuple[pathlib.Path, ...] = ()
-  ratings: scales.Wanted = scales.Wanted()
+  ratings: scales.Wanted = scales.OF_LAYOUT
 
 
 class Labelled(NamedTuple):

@@ -21,11 +21,13 @@ import ml_collections
 from absl import flags
 
 from data_prep.corpus import corpus as corpus_lib
+from data_prep.corpus import scales
 from data_prep.features import text_features
 from data_prep.sources import (
   column_names,
   label_names,
   spec_defaults,
+  utterance_ratings,
   utterance_rows,
   utterance_tables,
   utterances,
@@ -47,6 +49,7 @@ FLAGS = frozenset(
     *_COLUMNS.values(),
     "zero_rows",
     *text_features.FLAGS,
+    *scales.FLAGS,
   }
 )
 
@@ -103,11 +106,14 @@ def build(values: flags.FlagValues) -> corpus_lib.Corpus:
       " file with an array for each utterance"
     )
   path = source_lib.input_path(values)
+  ratings = scales.from_flags(values)
   if values.spec is not None:
     spec, tables, notes = _from_spec(values, path)
   else:
-    spec, tables, notes = _from_flags(values, path, choice, arrays)
+    spec, tables, notes = _from_flags(values, path, choice, arrays, ratings)
+  spec = utterance_ratings.into_spec(spec, ratings)
   spec_lib.check_spec(spec, has_arrays=True)
+  notes = (*notes, *spec_defaults.notes(spec))
   _check_modalities(spec, arrays)
   spec = spec_defaults.complete(spec, tables)
   return _corpus(spec, tables, arrays, choice, values, notes)
@@ -130,6 +136,7 @@ def _from_flags(
   path: pathlib.Path,
   choice: text_features.Choice,
   arrays: Mapping[str, arrays_lib.Arrays],
+  ratings: scales.Wanted,
 ) -> tuple[ml_collections.ConfigDict, utterance_tables.Tables, tuple[str, ...]]:
   tables = utterance_tables.Tables(path, (), table_lib.open_table)
   given = {role: values[flag].value for role, flag in _COLUMNS.items()}
@@ -144,12 +151,14 @@ def _from_flags(
     given,
     labels if labels is None else [name for name in labels if name],
     reads_text=not choice.is_none and "lexical" not in arrays,
+    ratings=[c.split(tables.columns)[0] for c in ratings.columns or ()],
   )
   spec = table_lib.make_spec(
     columns,
     tables,
     label_names.read(values.label_map or (), values.unlabelled or ()),
     tuple(values.emotions or ()),
+    rated=bool(ratings.columns),
   )
   return spec, tables, columns.notes
 
@@ -205,6 +214,7 @@ def _corpus(
     options=_options(spec, arrays, choice, values),
     tally=rows.tally,
     notes=(*notes, *matched.notes),
+    ratings=rows.ratings,
     **text.corpus_fields(),
   )
 

@@ -114,6 +114,7 @@ class Columns:
     given: Mapping[str, str | None],
     labels: Sequence[str] | None,
     reads_text: bool,
+    ratings: Sequence[str] = (),
   ) -> None:
     """Finds the columns.
 
@@ -124,11 +125,13 @@ class Columns:
       labels: The columns of the labels, one, or one for each emotion; None to
         look for one, empty for none.
       reads_text: Whether a text would be read.
+      ratings: Columns that are ratings; with them there need be no label.
 
     Raises:
       UserError: A column is not there, or none is found for the ids.
     """
     self._tables = tables
+    self._ratings = tuple(ratings)
     self.notes: tuple[str, ...] = ()
     named = dict(given)
     if not reads_text and named.get("text") is None:
@@ -152,11 +155,13 @@ class Columns:
       if column:
         self._tables.require(column, f"--{role}_column names it")
       elif column is None:
-        taken = [c for c in (*named.values(), *chosen.values()) if c]
+        known = (*named.values(), *chosen.values(), *self._ratings)
+        taken = [c for c in known if c]
         column = column_names.find(role, self._tables.columns, taken) or ""
         if column and column_names.plain(column) != role:
           guessed.append(f"{role} from {column!r}")
-        if not column and role in ("id", "label"):
+        needed = ("id",) if self._ratings else ("id", "label")
+        if not column and role in needed:
           self._refuse(role)
       chosen[role] = column
     if guessed:
@@ -182,6 +187,8 @@ def make_spec(
   tables: utterance_tables.Tables,
   names: label_names.Names,
   emotions: Sequence[str],
+  *,
+  rated: bool = False,
 ) -> ml_collections.ConfigDict:
   """Makes the spec of a table of which the columns are known.
 
@@ -190,6 +197,7 @@ def make_spec(
     tables: The table.
     names: What labels become.
     emotions: Their names in order; empty for those that the labels give.
+    rated: Whether rows have ratings, and may go without labels.
 
   Raises:
     UserError: A label is known to no row, or not among the emotions.
@@ -207,7 +215,7 @@ def make_spec(
         " as the model that will be used has them, or name another"
         " --label_column"
       )
-  elif not emotions:
+  elif not emotions and not rated:
     raise UserError(
       "without labels nothing names the emotions; pass --emotions=happy,sad, as"
       " the model that will be used has them"
