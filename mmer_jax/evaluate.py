@@ -21,7 +21,8 @@ from mmer_jax.robustness import noise, settings
 # A flag, the flag that it refines, and the values of that one that read it.
 _REFINES = (
   ("snr", "noise", ("gaussian",)),
-  ("noise_share", "noise", ("gaussian", "dropped")),
+  ("noise_share", "noise", noise.KINDS[1:]),
+  ("noise_strength", "noise", noise.STRENGTHS),
   ("score", "repair", ("check", "proxy")),
   ("tau", "repair", ("check", "proxy")),
   ("proxy", "repair", ("proxy",)),
@@ -64,6 +65,11 @@ def define_flags() -> None:
   )
   flags.DEFINE_float("snr", None, "Signal over noise, of powers.")
   flags.DEFINE_float("noise_share", None, "Share of noisy utterances.")
+  flags.DEFINE_float(
+    "noise_strength",
+    None,
+    "How much of a modality is stuck, gone (gaps), clipped or shifted, 0 to 1.",
+  )
   flags.DEFINE_enum(
     "repair",
     None,
@@ -101,6 +107,7 @@ def input_transform() -> dict[str, Any]:
     "noise.kind": flags.FLAGS.noise,
     "noise.snr": flags.FLAGS.snr,
     "noise.share": flags.FLAGS.noise_share,
+    "noise.strength": flags.FLAGS.noise_strength,
     "repair.inference": flags.FLAGS.repair,
     "repair.score": flags.FLAGS.score,
     "repair.proxy": flags.FLAGS.proxy,

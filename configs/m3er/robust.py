@@ -4,8 +4,10 @@ r"""Check and proxies in front of systems that know nothing of them.
     --config.data.dir=DIR --workdir=runs/robust
 
 Mittal et al. 2020 say that the method works on top of existing networks and
-show none. MTEE and DAE + MMD are trained on clean data as they are; then noise,
-the check and the proxies are put in front of their test rows. Of no table.
+show none. MTEE, DAE + MMD and the memory fusion network are trained on clean
+data as they are, and M3ER, also with beta 0 and as printed, behind its check;
+then noise, the check and the proxies are put in front of their test rows. Of no
+table.
 
 Variants: `full` (CMU-MOSEI), `utterances` (IEMOCAP's public utterance file),
 `synthetic` (preset `tiny_mosei`), `smoke`.
@@ -29,13 +31,20 @@ DENSE = {
   "synthetic": (64, 32),
   "smoke": (4, 3),
 }
+# Programs of M3ER's folder: what it is built on, and what stands beside it.
+SHOWN = {
+  "mfn": "MFN",
+  "m3er": "M3ER",
+  "beta_0": m3er_common.BETA_0,
+  "m3er_printed": m3er_common.PRINTED,
+}
 NOISY = {"noise.kind": "gaussian"}
-# Pearson's check is in the table of `ablation.py`.
-CHECKED = {**NOISY, "repair.inference": "check", "repair.score": "likelihood"}
-PROXIED = {**CHECKED, "repair.inference": "proxy"}
+UNCHECKED = {"repair.inference": "none"}
+CHECKED = {**NOISY, "repair.inference": "check"}
+PROXIED = {**NOISY, "repair.inference": "proxy"}
 CONDITIONS: dict[str, dict[str, Any]] = {
-  "clean": {},
-  "noisy": NOISY,
+  "clean": UNCHECKED,
+  "noisy": {**NOISY, **UNCHECKED},
   "noisy + check": CHECKED,
   "noisy + check + proxy": {**PROXIED, "repair.proxy": "linear"},
   "noisy + check + proxy of neighbours": {**PROXIED, "repair.proxy": "knn"},
@@ -68,7 +77,11 @@ def get_table(
   config: ml_collections.ConfigDict, variant: str = "full"
 ) -> published.Table:
   """Makes a table of systems by condition; DAE + MMD is sized by variant."""
-  programs = {"mtee": config, "dae_mmd": _dae_mmd(config, variant)}
+  programs = {
+    "mtee": config,
+    "dae_mmd": _dae_mmd(config, variant),
+    **_m3er(config, variant),
+  }
   rows = [
     published.Row(f"{name}: {condition}", name, input_transform=front)
     for name in programs
@@ -78,14 +91,14 @@ def get_table(
   return published.Table(
     title="The check and the proxies of Mittal et al. 2020 before any system",
     notes=(
-      "Trained on clean rows; noise on 75 % of the test rows. The check is by"
-      " likelihood; proxies are linear where a row says nothing else."
+      "Trained on clean rows; noise on 75 % of the test rows. Proxies are"
+      " linear where a row says nothing else." + m3er_common.about(variant)
     ),
     programs=programs,
     sections=(
       *(
         published.Section(
-          name,
+          f"{SHOWN.get(name, name)} ({m3er_common.split(variant)})",
           m3er_common.OVERALL,
           tuple(row for row in rows if row.program == name),
           against=f"{name}: noisy",
@@ -97,6 +110,22 @@ def get_table(
       ),
     ),
   )
+
+
+def _m3er(
+  config: ml_collections.ConfigDict, variant: str
+) -> dict[str, ml_collections.ConfigDict]:
+  """Makes M3ER and its comparators on a config's rows."""
+  own = m3er_common.get(variant).to_dict()
+  # What a command line may have changed of the corpus and of the runs.
+  for key in ("seeds", "protocol", "noise"):
+    own[key] = config.to_dict()[key]
+  own["data"] = {
+    **config.data.to_dict(),
+    "normalise": tuple(config.data.modalities),
+  }
+  programs = m3er_common.comparators(ml_collections.ConfigDict(own))
+  return {name: programs[name] for name in SHOWN}
 
 
 def _dae_mmd(

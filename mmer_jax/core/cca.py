@@ -56,6 +56,8 @@ def principal(
   Of fewer rows than columns the Gram matrix is taken in the place of the
   covariance.
 
+  The sign of a component is arbitrary: its largest loading is positive.
+
   Args:
     rows: Any finite values; those of masked rows do not matter.
     mask: Which rows count.
@@ -87,6 +89,7 @@ def principal(
     scaling.scale(jnp.maximum(values, 0.0), power), power
   )
   variance = jnp.minimum(variance, jnp.finfo(rows.dtype).max)
+  basis = basis * _signs(basis)[None, :]
   return Reduction(scaling.scale(mean, power), basis, variance)
 
 
@@ -109,7 +112,8 @@ def fit(
 
   Source: Mittal et al. 2020, section 3.3 (Hotelling 1936).
   Deviation: the covariances are regularised, and directions without variance
-    dropped, so that any rows will do.
+    dropped, so that any rows will do. The sign of a pair of components is
+    arbitrary: the largest loading of the first is positive.
 
   Args:
     first: Rows with a mean of about 0; their mean is not taken off.
@@ -131,9 +135,12 @@ def fit(
   cross = _product(_product(white_x.T, cross), white_y)
   left, correlations, right = jnp.linalg.svd(cross, full_matrices=False)
   kept = min(components, *cross.shape)
+  to_x = _product(white_x, left[:, :kept])
+  to_y = _product(white_y, right[:kept].T)
+  signs = _signs(to_x)[None, :]
   return Maps(
-    scaling.scale(_product(white_x, left[:, :kept]), -of_x),
-    scaling.scale(_product(white_y, right[:kept].T), -of_y),
+    scaling.scale(to_x * signs, -of_x),
+    scaling.scale(to_y * signs, -of_y),
     correlations[:kept],
   )
 
@@ -145,7 +152,8 @@ def pearson(
 
   Source: Mittal et al. 2020, section 3.3, rho(f_i', f_j').
   Deviation: none; the paper does not say over what covariance and deviations
-    are taken, and a sample has nothing else.
+    are taken, and a sample has nothing else. The mean that is taken off depends
+    on the signs of the components, which no analysis defines: see `cosine`.
 
   Args:
     first: The first mapped vector of each sample.
@@ -154,10 +162,31 @@ def pearson(
   Returns:
     From -1 to 1; 0 where a vector is constant.
   """
-  x = first - first.mean(axis=1, keepdims=True)
-  y = second - second.mean(axis=1, keepdims=True)
+  return cosine(
+    first - first.mean(axis=1, keepdims=True),
+    second - second.mean(axis=1, keepdims=True),
+  )
+
+
+def cosine(
+  first: Float[Array, "b c"], second: Float[Array, "b c"]
+) -> Float[Array, " b"]:
+  """Computes the cosine between the two mapped vectors of a sample.
+
+  Source: Mittal et al. 2020, section 3.3, rho(f_i', f_j').
+  Deviation: no mean is taken off, so that turning both signs of a pair of
+    components changes nothing. Mapped vectors have a mean of about 0 over
+    samples.
+
+  Args:
+    first: The first mapped vector of each sample.
+    second: The second.
+
+  Returns:
+    From -1 to 1; 0 where a vector is 0.
+  """
   # Any scale: noise may be large.
-  x, y = (z / jnp.maximum(_largest(z), 1e-30) for z in (x, y))
+  x, y = (z / jnp.maximum(_largest(z), 1e-30) for z in (first, second))
   lengths = jnp.square(x).sum(axis=1) * jnp.square(y).sum(axis=1)
   safe = jnp.where(lengths > 0, lengths, 1.0)
   return jnp.where(lengths > 0, (x * y).sum(axis=1) / jnp.sqrt(safe), 0.0)
@@ -309,70 +338,15 @@ def _centred_blocks(
   return rows.reshape(-1, size, bank.shape[1]), real, centre
 
 
-def coefficients(
-  basis: Float[Array, "b k p"],
-  valid: Bool[Array, "b k"],
-  vectors: Float[Array, "b p"],
-) -> Float[Array, "b k"]:
-  """Solves for each vector as a sum over its basis, by least squares.
-
-  Source: Mittal et al. 2020, section 3.4, step 2: f = sum_i a_i v_i.
-  Deviation: the closest that the basis comes to f, where it does not span it.
-
-  Args:
-    basis: k vectors for each sample; they may depend on each other.
-    valid: Which of them are; the others get 0.
-    vectors: One per sample.
-
-  Returns:
-    The a_i of the least norm.
-  """
-  basis = jnp.where(valid[..., None], basis, 0.0)
-  power = scaling.extreme_exponent(basis.reshape(len(basis), -1), axis=1)
-  basis = scaling.scale(basis, -power[..., None])
-  vectors = scaling.scale(vectors, -power)
-  high = jax.lax.Precision.HIGHEST
-  gram = jnp.einsum("bkp,blp->bkl", basis, basis, precision=high)
-  values, turn = jnp.linalg.eigh(gram)
-  large = values > _RANK * values[:, -1:]
-  inverse = jnp.where(large, 1 / jnp.where(large, values, 1.0), 0.0)
-  along = jnp.einsum("bkp,bp->bk", basis, vectors, precision=high)
-  turned = jnp.einsum("bkl,bk->bl", turn, along, precision=high)
-  return jnp.einsum("bkl,bl->bk", turn, inverse * turned, precision=high)
-
-
-def regress(
-  gram: Float[Array, "p p"], cross: Float[Array, "p q"], *, ridge: float
-) -> Float[Array, "p q"]:
-  """Solves for the linear map of least squares, from X'X and X'Y.
-
-  Args:
-    gram: X'X; it may be of any rank.
-    cross: X'Y.
-    ridge: Added to the diagonal, relative to its mean. With none, or too
-      little for float32, columns of X that depend on others are found by the
-      rank of X'X with columns of length 1.
-
-  Returns:
-    The map T with X T closest to Y; of several, that of the least norm, for
-    columns of length 1. Zeros where X is.
-  """
-  size = gram.shape[0]
-  total = jnp.trace(gram)
-  strength = jnp.where(total > 0, ridge * total / size, 1.0)
-  if ridge > 10 * jnp.finfo(gram.dtype).eps:
-    return jnp.linalg.solve(gram + strength * jnp.eye(size), cross)
-  squares = jnp.diagonal(gram)
-  lengths = jnp.sqrt(jnp.where(squares > 0, squares, 1.0))
-  values, vectors = jnp.linalg.eigh(gram / lengths[:, None] / lengths[None, :])
-  real = values > _RANK * values[-1]
-  inverse = jnp.where(real, 1 / jnp.where(real, values, 1.0), 0.0)
-  turned = _product(vectors.T, cross / lengths[:, None])
-  return _product(vectors, inverse[:, None] * turned) / lengths[:, None]
-
-
 def _product(x: Array, y: Array) -> Array:
   return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def _signs(columns: Float[Array, "n c"]) -> Float[Array, " c"]:
+  """Tells the sign of the largest entry of each column."""
+  at = jnp.argmax(jnp.abs(columns), axis=0)[None, :]
+  largest = jnp.take_along_axis(columns, at, axis=0)[0]
+  return jnp.where(largest < 0, -1.0, 1.0).astype(columns.dtype)
 
 
 def _largest(x: Array) -> Array:

@@ -43,7 +43,8 @@ def measure(
   Returns:
     For each run: a number by name, None where nothing defines it:
     `check_precision` and `check_recall` of "found ineffectual" against "fails",
-    over the modalities that are present; `check_flagged`, their share;
+    over the modalities that are present; `check_false_alarm`, the share of the
+    others that are found so too; `check_flagged`, the share of all;
     `check_none_effective`, the share of rows of which nothing is left;
     `check_lone_failure`, how often the last intact modality of three or more
     is found ineffectual too; for each modality `distance_<name>` of the proxies
@@ -127,12 +128,17 @@ def _observe_batch(
   def weights(batch: schema.Batch) -> dict[str, Array]:
     return experiment.system.predict(params, batch, run.vectors).weights
 
-  noisy = noise_lib.corrupt(noise, run.seed, clean)
+  noisy = noise_lib.corrupt(
+    noise, run.seed, clean, input_repair.other_utterances(source, run)
+  )
   after = repaired(noisy)
   weights_after = weights_before = weights(after.batch)
   fails = {name: jnp.zeros_like(here) for name, here in clean.present.items()}
   if noise.kind != "none":
-    fails = noise_lib.failing(noise, run.seed, clean)
+    # A fault may leave a modality as it was.
+    different = noise_lib.changed(clean, noisy)
+    drawn = noise_lib.failing(noise, run.seed, clean)
+    fails = {name: drawn[name] & different[name] for name in drawn}
     weights_before = weights(repaired(clean).batch)
   observed = {
     "real": clean.example_mask,
@@ -198,6 +204,7 @@ def _summarise(observed: dict[str, np.ndarray]) -> dict[str, float | None]:
   numbers: dict[str, float | None] = {
     "check_precision": share(flagged & fails, flagged),
     "check_recall": share(flagged & fails, fails),
+    "check_false_alarm": share(flagged & intact, intact),
     "check_flagged": share(flagged, present),
     "check_none_effective": share(observed["none_effective"] & real, real),
     "check_lone_failure": share(flagged & lone, lone),

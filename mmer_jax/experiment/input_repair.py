@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.serialization
@@ -36,7 +36,9 @@ def make_input_transform(
   def transform(
     source: Any, run: interface.RunSettings, batch: schema.Batch, trained: bool
   ) -> schema.Batch:
-    batch = noise_lib.corrupt(noise, run.seed, batch)
+    batch = noise_lib.corrupt(
+      noise, run.seed, batch, other_utterances(source, run)
+    )
     method = settings.training if trained else settings.inference
     if method == "none":
       return batch
@@ -57,6 +59,15 @@ def bank_lookup(
     return normalise.normalise(batch, run.mean, run.scale)
 
   return lookup
+
+
+def other_utterances(
+  source: Any, run: interface.RunSettings
+) -> noise_lib.Others | None:
+  """Makes what reads any utterance, normalised; None for a streamed corpus."""
+  if not isinstance(source, schema.Batch):
+    return None
+  return noise_lib.Others(bank_lookup(source, run), source.labels.shape[0])
 
 
 def attach_repair(
@@ -95,7 +106,48 @@ def attach_repair(
     fitted = _fit(experiment)
     if jax.process_index() == 0:
       _write(path, fitted)
+  for sentence in remarks(settings, experiment.config.data.modalities, fitted):
+    logging.warning("%s", sentence)
   return experiment._replace(runs=experiment.runs.replace(repair=fitted))
+
+
+def remarks(
+  settings: settings_lib.RepairSettings,
+  modalities: Sequence[str],
+  fitted: settings_lib.FittedRepair,
+) -> list[str]:
+  """Says what a check cannot do, a line each; nothing where it can.
+
+  Args:
+    settings: The settings of the check.
+    modalities: The modalities that it compares.
+    fitted: What was fitted for all runs.
+  """
+  said = []
+  taus = np.atleast_1d(fitted.tau)
+  blind = int(np.isneginf(taus).sum())
+  if blind:
+    said.append(
+      f"the modality check discards nothing in {blind} of {len(taus)} runs: on"
+      " validation no threshold that loses at most"
+      f" {100 * settings.max_false_alarm:g} % of the intact modalities tells"
+      " those that fail from them with a balanced accuracy above"
+      f" {settings.min_balanced_accuracy:g}"
+    )
+  if len(modalities) == 2 and settings.score in settings_lib.SYMMETRIC:
+    said.append(
+      f"the modality check has one pair, {' and '.join(sorted(modalities))}, and"
+      f" config.repair.score={settings.score!r} gives a pair one score: it can"
+      " tell that the two disagree, not which of them fails, and discards both"
+      " or neither"
+    )
+  elif len(modalities) == 2:
+    said.append(
+      f"the modality check has one pair, {' and '.join(sorted(modalities))}: it"
+      " finds what is unusually large, and cannot tell which of two usual"
+      " streams is of another utterance"
+    )
+  return said
 
 
 def _fit(experiment: build.Experiment) -> settings_lib.FittedRepair:
@@ -138,7 +190,8 @@ def _fit(experiment: build.Experiment) -> settings_lib.FittedRepair:
 
 def _digest(experiment: build.Experiment) -> str:
   """Digests all that a fit depends on."""
-  settings, noise = experiment.repair, experiment.noise
+  settings = experiment.repair
+  noise = settings.tuning_noise(experiment.noise)
   content = {
     "fingerprint": experiment.corpus.manifest["fingerprint"],
     "settings": {
@@ -149,6 +202,13 @@ def _digest(experiment: build.Experiment) -> str:
     "seeds": np.asarray(experiment.runs.seed).tolist(),
     "shapes": experiment.corpus.shapes,
   }
+  # Bounds that came later; without, the digest is that of before.
+  bounds = {
+    key: getattr(settings, key)
+    for key in ("max_false_alarm", "min_balanced_accuracy")
+  }
+  if bounds != {"max_false_alarm": 1.0, "min_balanced_accuracy": 0.0}:
+    content["settings"] |= bounds
   whole = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
   for record in experiment.records:
     whole.update(np.asarray(record.fold.train).tobytes())

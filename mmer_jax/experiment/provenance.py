@@ -210,12 +210,25 @@ def check_workdir(
     return
   before = comparable(workdir.read_config(folder).to_dict())
   now = comparable(config.to_dict())
+  # Its defaults may be another version's.
+  if all(_without_repair(each) for each in (before, now)):
+    before.pop("repair")
+    now.pop("repair")
   changed = sorted(differing_keys("config", before, now))
   if changed:
     raise errors.UserError(
       f"{folder} was begun with another config ({'; '.join(changed)}); use"
       " the same config to resume it, or another --workdir"
     )
+
+
+def _without_repair(config: Mapping[str, Any]) -> bool:
+  """Tells whether a training has neither modality check nor proxies."""
+  methods = ("training", "inference")
+  repair = config.get("repair")
+  return isinstance(repair, dict) and all(
+    repair.get(key) == "none" for key in methods
+  )
 
 
 def _check_empty(folder: pathlib.Path) -> None:

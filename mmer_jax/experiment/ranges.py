@@ -42,6 +42,7 @@ _AT_LEAST_1 = Range(
 )
 _SHARE = Range("a share above 0, at most 1", 0, 1, open_low=True)
 _DROPOUT = Range("a share of at least 0, below 1", 0, 1, open_high=True)
+_FROM_0_TO_1 = Range("a share from 0 to 1", 0, 1)
 _BETWEEN_0_AND_1 = Range(
   "a number above 0 and below 1", 0, 1, open_low=True, open_high=True
 )
@@ -80,9 +81,13 @@ _RANGES = {
     whole=True,
   ),
   "noise.snr": _ABOVE_0,
-  "noise.share": Range("a share from 0 to 1", 0, 1),
+  "noise.share": _FROM_0_TO_1,
+  "noise.strength": _FROM_0_TO_1,
   "repair.tau": _FINITE,
   "repair.ridge": _AT_LEAST_0,
+  "repair.max_false_alarm": _FROM_0_TO_1,
+  "repair.min_balanced_accuracy": _FROM_0_TO_1,
+  "repair.tau_snr": _AT_LEAST_0,
   "repair.components": _AT_LEAST_1,
   "repair.neighbours": _AT_LEAST_1,
   "mesh.runs": _COUNT,
@@ -94,6 +99,8 @@ _RANGES = {
 # Of `config.model`, by the last part of a key. Other numbers are sizes.
 _MODEL_RANGES = {
   "dropout": _DROPOUT,
+  "lexical_dropout": _DROPOUT,
+  "output_dropout": _DROPOUT,
   "temperature": _ABOVE_0,
   "sigma": _ABOVE_0,
   "beta": _AT_LEAST_0,

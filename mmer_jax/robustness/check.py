@@ -31,8 +31,8 @@ def scores(
     pair = f"{a}|{b}"
     x = jnp.matmul(reduced[a], fitted.first[pair])
     y = jnp.matmul(reduced[b], fitted.second[pair])
-    if settings.score == "pearson":
-      scored[a, b] = scored[b, a] = cca.pearson(x, y)
+    if settings.score in settings_lib.SYMMETRIC:
+      scored[a, b] = scored[b, a] = getattr(cca, settings.score)(x, y)
     else:
       rho = fitted.correlations[pair]
       scored[a, b] = cca.likelihood(x, y, rho)
@@ -40,16 +40,26 @@ def scores(
   return scored
 
 
-def threshold(best: np.ndarray, fails: np.ndarray) -> float:
+def threshold(
+  best: np.ndarray,
+  fails: np.ndarray,
+  *,
+  max_false_alarm: float = 1.0,
+  min_balanced_accuracy: float = 0.0,
+) -> float:
   """Chooses the score from which a modality is taken for effective.
 
   Args:
     best: Best score of each modality of each row with another one.
     fails: Whether the modality is one that fails.
+    max_false_alarm: Most of the modalities that do not fail, as a share of
+      them, that may be taken for ineffectual.
+    min_balanced_accuracy: What a threshold must be better than.
 
   Returns:
-    The threshold with the best balanced accuracy, of equally good ones the
-    lowest; -inf where nothing fails.
+    The threshold with the best balanced accuracy within the bound, of equally
+    good ones the lowest; -inf, from which everything is effective, where
+    nothing fails or no threshold is good enough.
   """
   order = np.argsort(best, kind="stable")
   best, fails = best[order], fails[order]
@@ -60,7 +70,11 @@ def threshold(best: np.ndarray, fails: np.ndarray) -> float:
   lost = np.concatenate([[0], np.cumsum(~fails)]) / (~fails).sum()
   edges = np.concatenate([[-np.inf], best[1:], [np.inf]])
   allowed = np.concatenate([[True], best[1:] > best[:-1], [True]])
-  return float(edges[np.argmax(np.where(allowed, caught - lost, -np.inf))])
+  allowed &= lost <= max_false_alarm
+  balanced = np.where(allowed, (1 + caught - lost) / 2, -np.inf)
+  if balanced.max() <= min_balanced_accuracy:
+    return -np.inf
+  return float(edges[np.argmax(balanced)])
 
 
 def _best_scores(

@@ -28,7 +28,8 @@ def fit(
   """Fits check and proxies on the training rows of one run.
 
   tau is the threshold with the best balanced accuracy in telling the modalities
-  that fail from the others, on the validation rows under noise.
+  that fail from the others, on the validation rows under white noise, within
+  the bounds of the settings.
 
   Args:
     settings: The settings of check and proxies.
@@ -39,7 +40,7 @@ def fit(
     mean: Means of the run's normalisation.
     scale: Scales of the run's normalisation.
     keep: The modalities that the run sees; empty for all.
-    noise: The noise that tau is chosen under; white noise for none.
+    noise: That of the config, see `RepairSettings.tuning_noise`.
     seed: The seed of the run.
 
   Returns:
@@ -55,15 +56,19 @@ def fit(
   fitted = _fit(settings, take(rows), rows)
   if settings.tau_from == "config":
     return fitted.replace(tau=np.float32(settings.tau))
-  if noise.kind != "gaussian":
-    noise = noise._replace(kind="gaussian")
+  noise = settings.tuning_noise(noise)
   best, fails = [], []
   for part in batches.in_batches(validation, settings_lib.BLOCK_ROWS):
     scored = check.score_block(settings, noise, fitted, take(part), seed)
     values, failed, counted = jax.device_get(scored)
     best.append(values[counted])
     fails.append(failed[counted])
-  tau = check.threshold(np.concatenate(best), np.concatenate(fails))
+  tau = check.threshold(
+    np.concatenate(best),
+    np.concatenate(fails),
+    max_false_alarm=settings.max_false_alarm,
+    min_balanced_accuracy=settings.min_balanced_accuracy,
+  )
   return fitted.replace(tau=np.float32(tau))
 
 

@@ -1,4 +1,4 @@
-"""Noise: corrupts or drops modalities of some utterances, by seed.
+"""Noise and faults: corrupts modalities of some utterances, by seed.
 
 Which modalities of an utterance fail, and the noise itself, depend on the run's
 seed and on the utterance alone: not on the batch, the epoch or the program.
@@ -6,6 +6,7 @@ seed and on the utterance alone: not on the batch, the epoch or the program.
 
 import itertools
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -17,8 +18,11 @@ from jaxtyping import Array, Bool, Float, Int
 from mmer_jax.base import errors
 from mmer_jax.core import scaling
 from mmer_jax.data import schema
+from mmer_jax.robustness import faults
 
-KINDS = ("none", "gaussian", "dropped")
+# What a stream can be made of; those of `STRENGTHS` come in strengths.
+STRENGTHS = ("stuck", "gaps", "clipped", "shifted")
+KINDS = ("none", "gaussian", "dropped", *STRENGTHS, "swapped")
 
 
 class Noise(NamedTuple):
@@ -26,14 +30,18 @@ class Noise(NamedTuple):
 
   Attributes:
     kind: `gaussian` adds white noise to the features that the systems see;
-      `dropped` takes the modality away.
+      `dropped` takes the modality away; `swapped` puts another utterance's in
+      its place; `stuck`, `clipped`, `shifted` and `gaps` are `faults.stick`,
+      `faults.clip`, `faults.shift` and `faults.drop_frames`.
     snr: Power of a modality's features over that of the noise.
     share: Share of the utterances of which some modality fails.
+    strength: How much of a modality a fault of `STRENGTHS` takes, from 0 to 1.
   """
 
   kind: str
   snr: float
   share: float
+  strength: float = 0.5
 
   @classmethod
   def from_config(cls, config: ml_collections.ConfigDict) -> "Noise":
@@ -41,8 +49,24 @@ class Noise(NamedTuple):
     return cls(**{key: config.noise[key] for key in cls._fields})
 
 
-def check(noise: Noise) -> None:
+class Others(NamedTuple):
+  """Holds the utterances that `swapped` takes features from.
+
+  Attributes:
+    take: Row numbers to a normalised batch of them.
+    count: How many rows there are.
+  """
+
+  take: Callable[[Array], schema.Batch]
+  count: int
+
+
+def check(noise: Noise, *, resident: bool = True) -> None:
   """Refuses noise that cannot be drawn.
+
+  Args:
+    noise: The noise.
+    resident: Whether all utterances are on the device.
 
   Raises:
     UserError: A value is out of its range.
@@ -55,6 +79,15 @@ def check(noise: Noise) -> None:
   if not 0 <= noise.share <= 1:
     raise errors.UserError(
       f"config.noise.share is {noise.share}, expected a share from 0 to 1"
+    )
+  if not 0 <= noise.strength <= 1:
+    raise errors.UserError(
+      f"config.noise.strength is {noise.strength}, expected a share from 0 to 1"
+    )
+  if noise.kind == "swapped" and not resident:
+    raise errors.UserError(
+      'config.noise.kind="swapped" reads other utterances on the device, but'
+      " config.data.resident is False; set config.data.resident=True"
     )
 
 
@@ -97,32 +130,91 @@ def failing(
 
 
 def corrupt(
-  noise: Noise, seed: Int[Array, ""], batch: schema.Batch
+  noise: Noise,
+  seed: Int[Array, ""],
+  batch: schema.Batch,
+  others: Others | None = None,
 ) -> schema.Batch:
   """Corrupts the modalities drawn by `failing`.
 
   Source: Mittal et al. 2020, section 5.4: white Gaussian noise at a
     signal-to-noise ratio of 0.01.
   Deviation: a ratio of powers; the signal's is the mean square of the real
-    frames of the utterance, normalised as the systems see them.
+    frames of the utterance, normalised as the systems see them. The other kinds
+    are ours.
 
   Args:
     noise: The noise.
     seed: The seed of the run.
     batch: A normalised batch with row numbers.
+    others: All utterances; needed by `swapped`.
   """
   if noise.kind == "none":
     return batch
   fails = failing(noise, seed, batch)
   streams, present = dict(batch.streams), dict(batch.present)
   for name, failed in fails.items():
+    stream = streams[name]
     if noise.kind == "dropped":
-      streams[name] = _drop(streams[name], ~failed)
+      streams[name] = _drop(stream, ~failed)
       present[name] = present[name] & ~failed
-      continue
-    white = _white_noise(seed, name, batch.row, streams[name])
-    streams[name] = _add_noise(streams[name], failed, white, noise.snr)
+    elif noise.kind == "swapped":
+      other = _of_another(seed, name, batch, others)
+      streams[name] = faults.choose(failed, other, stream)
+      present[name] = streams[name].mask.any(axis=1)
+    elif noise.kind == "gaussian":
+      white = _white_noise(seed, name, batch.row, stream)
+      streams[name] = _add_noise(stream, failed, white, noise.snr)
+    else:
+      broken = _break(noise, seed, name, batch.row, stream)
+      streams[name] = faults.choose(failed, broken, stream)
   return batch.replace(streams=streams, present=present)
+
+
+def changed(
+  before: schema.Batch, after: schema.Batch
+) -> dict[str, Bool[Array, " b"]]:
+  """Tells of which modalities noise or a fault has left anything changed.
+
+  Args:
+    before: A batch.
+    after: The same after `corrupt`.
+  """
+  different = {}
+  for name, stream in before.streams.items():
+    other = after.streams[name]
+    values = (stream.features != other.features).any(axis=(1, 2))
+    different[name] = values | (stream.mask != other.mask).any(axis=1)
+  return different
+
+
+def _break(
+  noise: Noise,
+  seed: Int[Array, ""],
+  name: str,
+  rows: Int[Array, " b"],
+  stream: schema.Stream,
+) -> schema.Stream:
+  """Puts a fault of `STRENGTHS` on every row of a modality."""
+  if noise.kind in faults.BY_FEATURES:
+    return faults.BY_FEATURES[noise.kind](stream, noise.strength)
+  steps = stream.mask.shape[1]
+  order = jax.vmap(
+    lambda row: jax.random.uniform(_key(seed, f"gaps {name}", row), (steps,))
+  )(rows)
+  return faults.drop_frames(stream, noise.strength, order)
+
+
+def _of_another(
+  seed: Int[Array, ""], name: str, batch: schema.Batch, others: Others
+) -> schema.Stream:
+  """Draws, for each row, the modality of another utterance, or its lack."""
+  ahead = jax.vmap(
+    lambda row: jax.random.randint(
+      _key(seed, f"swapped {name}", row), (), 1, max(others.count, 2)
+    )
+  )(batch.row)
+  return others.take((batch.row + ahead) % others.count).streams[name]
 
 
 def _drop(stream: schema.Stream, kept: Bool[Array, " b"]) -> schema.Stream:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from mmer_jax.core import cca, scaling
+from mmer_jax.core import cca, least_squares, scaling
 from mmer_jax.data import schema
 from mmer_jax.robustness import check
 from mmer_jax.robustness import settings as settings_lib
@@ -65,7 +65,7 @@ def neighbour_proxies(
 def _coefficients(
   problems: Sequence[tuple[Array, Array, Array]],
 ) -> Float[Array, "n k"]:
-  """Solves `cca.coefficients` of all problems together, one after another.
+  """Solves `least_squares.coefficients` of all problems, one after another.
 
   On a CPU an eigendecomposition waits on a thread of XLA's pool for others of
   that pool: two at once stopped a machine of two cores for good.
@@ -77,7 +77,7 @@ def _coefficients(
     return jnp.pad(x, more)
 
   near, valid, query = zip(*problems, strict=True)
-  return cca.coefficients(
+  return least_squares.coefficients(
     jnp.concatenate([widen(each) for each in near]),
     jnp.concatenate(valid),
     jnp.concatenate([widen(each) for each in query]),
@@ -182,7 +182,7 @@ def _scaled(stream: schema.Stream) -> tuple[schema.Stream, Int[Array, ""]]:
 
 
 def _sums(source: schema.Stream, target: schema.Stream) -> tuple[Array, Array]:
-  """Computes the X'X and X'Y of a block, for `cca.regress`."""
+  """Computes the X'X and X'Y of a block, for `least_squares.regress`."""
   x = _predictors(source, target.mask.shape[1])
   real = target.mask & source.mask.any(axis=1, keepdims=True)
   x = jnp.where(real[..., None], x, 0.0)
@@ -191,4 +191,4 @@ def _sums(source: schema.Stream, target: schema.Stream) -> tuple[Array, Array]:
 
 
 _products = jax.jit(_sums)
-_map = jax.jit(cca.regress, static_argnames="ridge")
+_map = jax.jit(least_squares.regress, static_argnames="ridge")

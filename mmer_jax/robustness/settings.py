@@ -7,13 +7,19 @@ import ml_collections
 from jaxtyping import Array, Bool, Float, Int
 
 from mmer_jax.base import errors
+from mmer_jax.robustness import noise as noise_lib
 
 METHODS = ("none", "check", "proxy")
-SCORES = ("pearson", "likelihood")
+SCORES = ("pearson", "cosine", "likelihood")
+# Scores that are the same for both modalities of a pair.
+SYMMETRIC = ("pearson", "cosine")
 PROXIES = ("knn", "linear")
 
 # Rows that are fitted on or scored at a time.
 BLOCK_ROWS = 1024
+
+# Mittal et al. 2020, section 5.4.
+TUNED_SHARE = 0.75
 
 
 class RepairSettings(NamedTuple):
@@ -24,7 +30,7 @@ class RepairSettings(NamedTuple):
       ineffectual modalities are made absent; `proxy`, and are regenerated
       then, as are those that were absent.
     inference: What is done to all other rows: one of the same.
-    score: `pearson` or `likelihood`, see `core.cca`.
+    score: `pearson`, `cosine` or `likelihood`, see `core.cca`.
     tau_from: `validation`, or `config` for `tau`.
     tau: The threshold of Eq. 1.
     proxy: `knn` or `linear`.
@@ -32,6 +38,12 @@ class RepairSettings(NamedTuple):
     ridge: Added to the diagonal of covariances and of X'X, relative to its
       mean.
     neighbours: How many `knn` takes.
+    max_false_alarm: Most intact modalities, as a share of them on validation,
+      that a tau chosen there may lose; 1 for no bound.
+    min_balanced_accuracy: A check that tells failed modalities from intact ones
+      on validation no better than so discards nothing; 0 for none.
+    tau_snr: Ratio of powers of the white noise that tau is chosen under, on
+      `TUNED_SHARE` of the utterances; 0 for that of `config.noise`.
   """
 
   training: str
@@ -43,6 +55,10 @@ class RepairSettings(NamedTuple):
   components: int
   ridge: float
   neighbours: int
+  # The last three came later: what was trained and exported before has none.
+  max_false_alarm: float = 1.0
+  min_balanced_accuracy: float = 0.0
+  tau_snr: float = 0.0
 
   @classmethod
   def from_config(cls, config: ml_collections.ConfigDict) -> "RepairSettings":
@@ -66,10 +82,18 @@ class RepairSettings(NamedTuple):
           f"config.repair.{key} is {getattr(settings, key)}, expected at least"
           " 1"
         )
-    if not settings.ridge >= 0:
-      raise errors.UserError(
-        f"config.repair.ridge is {settings.ridge}, expected at least 0"
-      )
+    for key in ("ridge", "tau_snr"):
+      if not getattr(settings, key) >= 0:
+        raise errors.UserError(
+          f"config.repair.{key} is {getattr(settings, key)}, expected at least"
+          " 0"
+        )
+    for key in ("max_false_alarm", "min_balanced_accuracy"):
+      if not 0 <= getattr(settings, key) <= 1:
+        raise errors.UserError(
+          f"config.repair.{key} is {getattr(settings, key)}, expected a share"
+          " from 0 to 1"
+        )
     if not settings.used:
       return settings
     if len(config.data.modalities) < 2:
@@ -89,6 +113,16 @@ class RepairSettings(NamedTuple):
   def used(self) -> bool:
     """Whether the check or the proxies are used at all."""
     return self.training != "none" or self.inference != "none"
+
+  def tuning_noise(self, noise: noise_lib.Noise) -> noise_lib.Noise:
+    """Returns the noise that tau is chosen under: white, of whatever kind.
+
+    Args:
+      noise: That of the config.
+    """
+    if self.tau_snr > 0:
+      return noise_lib.Noise("gaussian", self.tau_snr, TUNED_SHARE)
+    return noise_lib.Noise("gaussian", noise.snr, noise.share)
 
 
 @flax.struct.dataclass

@@ -29,6 +29,7 @@ MODULES = (
   "multiview.taught",
   "m3er.ablation",
   "m3er.comparison",
+  "m3er.faults",
   "m3er.mfn",
   "m3er.noise",
   "m3er.robust",
@@ -42,6 +43,8 @@ MODULES = (
   "baselines.ef_lstm_iemocap",
   "baselines.lf_lstm_mosei",
   "baselines.lf_lstm_iemocap",
+  "baselines.mult_mosei",
+  "baselines.mult_iemocap",
 )
 CASES = [
   (name, variant)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmer_jax.core import cca
+from mmer_jax.core import cca, least_squares
 
 
 @pytest.fixture
@@ -142,6 +142,50 @@ def test_a_sample_correlates_as_numpy_says():
   np.testing.assert_array_equal(flat, 0)
 
 
+def test_turning_a_pair_of_components_changes_no_cosine_and_no_likelihood():
+  """No analysis defines the sign; Pearson's mean over components needs it."""
+  rng = np.random.default_rng(2)
+  first, second = rng.normal(1.0, 2.0, size=(2, 9, 5)).astype(np.float32)
+  turn = np.array([1, -1, -1, 1, -1], np.float32)
+  rho = jnp.asarray([0.9, 0.8, 0.5, 0.2, 0.0])
+  for score in (cca.cosine, lambda x, y: cca.likelihood(x, y, rho)):
+    np.testing.assert_array_equal(
+      score(first * turn, second * turn), score(first, second)
+    )
+  pearson = np.asarray(cca.pearson(first, second))
+  assert np.abs(cca.pearson(first * turn, second * turn) - pearson).max() > 0.1
+  expected = (first * second).sum(axis=1)
+  expected /= np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+  np.testing.assert_allclose(cca.cosine(first, second), expected, rtol=1e-5)
+  assert cca.cosine(jnp.zeros((1, 5)), second[:1]) == 0
+
+
+def test_the_signs_of_components_are_not_the_solvers(float64, monkeypatch):
+  """So that Pearson's reading is the same wherever it is computed."""
+  x, y = paired()
+  mask = jnp.ones(len(x), bool)
+  maps, reduced = fitted(x, y), cca.principal(jnp.asarray(x), mask, 3)
+  svd, eigh = jnp.linalg.svd, jnp.linalg.eigh
+
+  def turned_svd(matrix, **options):
+    left, values, right = svd(matrix, **options)
+    turn = jnp.where(jnp.arange(len(values)) % 2 == 0, -1.0, 1.0)
+    return left * turn[None, :], values, right * turn[:, None]
+
+  def turned_eigh(matrix):
+    values, vectors = eigh(matrix)
+    return values, -vectors
+
+  monkeypatch.setattr(jnp.linalg, "svd", turned_svd)
+  monkeypatch.setattr(jnp.linalg, "eigh", turned_eigh)
+  for before, after in (
+    (maps.first, fitted(x, y).first),
+    (maps.second, fitted(x, y).second),
+    (reduced.basis, cca.principal(jnp.asarray(x), mask, 3).basis),
+  ):
+    np.testing.assert_allclose(after, before, atol=1e-10)
+
+
 def test_likelihood_by_hand():
   # One component: N(1; 0.6 * 2, 1 - 0.36), (1 - 1.2)^2 / 0.64 = 0.0625.
   got = cca.likelihood(jnp.array([[1.0]]), jnp.array([[2.0]]), jnp.array([0.6]))
@@ -209,7 +253,7 @@ def test_coefficients_are_the_minimum_norm_solution(float64, k):
   vectors = rng.normal(size=(3, 4))
   valid = np.ones((3, k), bool)
   valid[2, 0] = False
-  got = cca.coefficients(
+  got = least_squares.coefficients(
     jnp.asarray(basis), jnp.asarray(valid), jnp.asarray(vectors)
   )
   for row in range(3):
@@ -221,13 +265,17 @@ def test_coefficients_are_the_minimum_norm_solution(float64, k):
 def test_regression_equals_numpy(float64):
   rng = np.random.default_rng(0)
   x, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 2))
-  got = cca.regress(jnp.asarray(x.T @ x), jnp.asarray(x.T @ y), ridge=0.0)
+  got = least_squares.regress(
+    jnp.asarray(x.T @ x), jnp.asarray(x.T @ y), ridge=0.0
+  )
   np.testing.assert_allclose(
     got, np.linalg.lstsq(x, y, rcond=None)[0], rtol=1e-10
   )
   # A column that is always zero needs the ridge.
   x[:, 1] = 0
-  got = cca.regress(jnp.asarray(x.T @ x), jnp.asarray(x.T @ y), ridge=1e-6)
+  got = least_squares.regress(
+    jnp.asarray(x.T @ x), jnp.asarray(x.T @ y), ridge=1e-6
+  )
   assert np.isfinite(got).all()
 
 
@@ -241,7 +289,7 @@ def test_regression_without_a_ridge_is_least_squares_of_any_rank():
   expected, _, rank, _ = np.linalg.lstsq(x, y, rcond=1e-6)
   assert rank == 4
   for ridge in (0.0, 1e-9):
-    got = cca.regress(gram, cross, ridge=ridge)
+    got = least_squares.regress(gram, cross, ridge=ridge)
     np.testing.assert_allclose(got, expected, atol=1e-4)
   # Half of each of two columns that are one.
   np.testing.assert_allclose(got[:3], got[3:6], atol=1e-4)
@@ -253,19 +301,21 @@ def test_columns_of_any_scale_and_combination_are_fitted():
   x = np.concatenate([1e4 * z[:, :2], 1e-3 * z, z[:, 1:3] - z[:, :2]], axis=1)
   y = z @ rng.normal(size=(4, 2))
   gram, cross = (jnp.asarray(v, jnp.float32) for v in (x.T @ x, x.T @ y))
-  got = cca.regress(gram, cross, ridge=0.0)
+  got = least_squares.regress(gram, cross, ridge=0.0)
   np.testing.assert_allclose(x @ got, y, atol=1e-2)
 
 
 def test_regression_on_nothing_is_zero():
   ones = jnp.ones((3, 3))
   np.testing.assert_allclose(
-    cca.regress(ones, jnp.ones((3, 2)), ridge=0.0), 1 / 3, rtol=1e-5
+    least_squares.regress(ones, jnp.ones((3, 2)), ridge=0.0), 1 / 3, rtol=1e-5
   )
   for ridge in (0.0, 1e-3):
-    got = cca.regress(0 * ones, jnp.zeros((3, 2)), ridge=ridge)
+    got = least_squares.regress(0 * ones, jnp.zeros((3, 2)), ridge=ridge)
     np.testing.assert_array_equal(got, 0)
   # A column of zeros beside others.
   x = np.array([[1.0, 0.0], [2.0, 0.0]], np.float32)
-  got = cca.regress(jnp.asarray(x.T @ x), jnp.asarray(x.T @ x), ridge=0.0)
+  got = least_squares.regress(
+    jnp.asarray(x.T @ x), jnp.asarray(x.T @ x), ridge=0.0
+  )
   np.testing.assert_allclose(got, [[1.0, 0.0], [0.0, 0.0]], atol=1e-6)

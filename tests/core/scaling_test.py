@@ -9,6 +9,7 @@ from mmer_jax.core import (
   cca,
   contrastive,
   fusion,
+  least_squares,
   scaling,
 )
 
@@ -91,7 +92,7 @@ def test_noise_of_any_size_has_a_score_and_neighbours(size):
   bank, noise = rows(40, 4), rows(3, 4, seed=1) * np.float32(size)
   index, found = cca.nearest(bank, jnp.ones(40, bool), noise, neighbours=5)
   assert found.all()
-  amounts = cca.coefficients(bank[index], found, noise)
+  amounts = least_squares.coefficients(bank[index], found, noise)
   assert_finite(amounts)
   correlations = jnp.asarray([0.9, 0.5, 0.2, 0.0])
   scores = cca.likelihood(noise, bank[:3], correlations)
@@ -110,9 +111,12 @@ def test_neighbours_in_a_bank_of_any_size_are_the_same(size):
   )
   assert found.all()
   np.testing.assert_array_equal(index, expected)
-  made = cca.coefficients(bank[index] * scale, found, queries * scale)
+  made = least_squares.coefficients(bank[index] * scale, found, queries * scale)
   np.testing.assert_allclose(
-    made, cca.coefficients(bank[index], found, queries), rtol=1e-3, atol=1e-5
+    made,
+    least_squares.coefficients(bank[index], found, queries),
+    rtol=1e-3,
+    atol=1e-5,
   )
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmer_jax.core import cca
+from mmer_jax.core import least_squares
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -174,9 +174,9 @@ def test_without_a_ridge_it_is_least_squares_of_any_rank():
   x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
   wide = jnp.concatenate([x, x, np.ones((40, 1), np.float32)], axis=1)
   target = jnp.asarray(x[:, :2])
-  weights = cca.regress(wide.T @ wide, wide.T @ target, ridge=0.0)
+  weights = least_squares.regress(wide.T @ wide, wide.T @ target, ridge=0.0)
   np.testing.assert_allclose(wide @ weights, target, atol=1e-4)
-  ones = cca.regress(jnp.ones((3, 3)), jnp.ones((3, 2)), ridge=0.0)
+  ones = least_squares.regress(jnp.ones((3, 3)), jnp.ones((3, 2)), ridge=0.0)
   np.testing.assert_allclose(ones, np.full((3, 2), 1 / 3), atol=1e-5)
 
 

@@ -22,6 +22,7 @@ TABLES = (
   "multiview.taught",
   "m3er.ablation",
   "m3er.comparison",
+  "m3er.faults",
   "m3er.noise",
   "m3er.robust",
 )

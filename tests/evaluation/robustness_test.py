@@ -71,9 +71,8 @@ def plain(shards, tmp_path_factory):
 @pytest.fixture(scope="module")
 def m3er(shards, tmp_path_factory):
   folder = tmp_path_factory.mktemp("m3er")
-  config = make(
-    ablation, shards, seeds=(0,), **LIKELY, **{"repair.proxy": "linear"}
-  )
+  proxies = {"repair.inference": "proxy", "repair.proxy": "linear"}
+  config = make(ablation, shards, seeds=(0,), **LIKELY, **proxies)
   train_and_evaluate.train_and_evaluate(config, folder, console=QUIET)
   return folder
 
@@ -103,6 +102,12 @@ def test_a_check_in_front_of_a_baseline_finds_what_fails(proxied):
   assert found["check_precision"]["mean"] > 0.8
   assert found["check_recall"]["mean"] > 0.8
   assert found["check_recall"]["n"] == 2
+  for run in proxied["runs"]:
+    numbers = run["robustness"]
+    caught = numbers["check_precision"] * numbers["check_flagged"]
+    failing = caught / numbers["check_recall"]
+    lost = (numbers["check_flagged"] - caught) / (1 - failing)
+    np.testing.assert_allclose(numbers["check_false_alarm"], lost, atol=1e-9)
   # Noise is ten times as long as what it hides; a proxy about as long.
   assert 8 < found["noise_distance_visual"]["mean"] < 12
   assert 0.5 < found["distance_visual"]["mean"] < 1.5
@@ -203,7 +208,11 @@ def test_a_served_model_checks_and_regenerates_too(plain, tmp_path):
   config = workdir.read_config(folder)
   with config.unlocked():
     config.repair.update(
-      inference="proxy", proxy="linear", tau_from="config", tau=0.2
+      inference="proxy",
+      score="pearson",
+      proxy="linear",
+      tau_from="config",
+      tau=0.2,
     )
   toy_workdir.write_config(folder, config.to_dict())
   served = workdir_lib.from_workdir(folder, run=0)

@@ -33,6 +33,32 @@ def test_a_new_an_empty_and_a_begun_folder_are(tmp_path):
     provenance.check_workdir(config, tmp_path)
 
 
+def test_defaults_of_a_check_that_is_not_used_may_be_another_versions(tmp_path):
+  """They were without bounds and by Pearson once."""
+  config = quickstart.get_config("smoke")
+  older = config.to_dict()
+  older["repair"] = {
+    key: value
+    for key, value in {**older["repair"], "score": "pearson"}.items()
+    if key not in ("max_false_alarm", "min_balanced_accuracy", "tau_snr")
+  }
+  older["noise"].pop("strength")
+  workdir.write_json(tmp_path / "config.json", older)
+  provenance.check_workdir(config, tmp_path)
+  # What was computed without the keys is computed as it was.
+  read = workdir.read_config(tmp_path)
+  assert read.repair.max_false_alarm == 1.0
+  assert read.repair.min_balanced_accuracy == read.repair.tau_snr == 0.0
+  with config.unlocked():
+    config.repair.inference = "check"
+  with pytest.raises(errors.UserError, match="config.repair.inference was"):
+    provenance.check_workdir(config, tmp_path)
+  older["repair"]["inference"] = "check"
+  workdir.write_json(tmp_path / "config.json", older)
+  with pytest.raises(errors.UserError, match="repair.score was 'pearson'"):
+    provenance.check_workdir(config, tmp_path)
+
+
 def test_where_files_lie_and_on_which_devices_changes_no_digest(tmp_path):
   config = quickstart.get_config("smoke")
   before = provenance.config_digest(config)

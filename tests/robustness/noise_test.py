@@ -118,11 +118,11 @@ def test_a_modality_that_is_dropped_is_absent(batch, drawn):
 
 def test_bad_values_are_refused_in_one_line():
   for changes, message in (
-    ({"noise.kind": "loud"}, "none, gaussian, dropped"),
+    ({"noise.kind": "loud"}, "none, gaussian, dropped, stuck"),
     ({"noise.snr": 0.0}, "above 0"),
     ({"noise.share": 1.5}, "from 0 to 1"),
     ({"repair.inference": "fix"}, "none, check, proxy"),
-    ({"repair.score": "cosine"}, "pearson, likelihood"),
+    ({"repair.score": "angle"}, "pearson, cosine, likelihood"),
     ({"repair.neighbours": 0}, "at least 1"),
     ({"repair.ridge": -0.1}, "at least 0"),
     (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmer_jax.data import normalise, schema, tables
+from mmer_jax.experiment import input_repair
 from mmer_jax.robustness import check as check_lib
 from mmer_jax.robustness import fit, noise, proxies, repair
 from mmer_jax.robustness import settings as settings_lib
@@ -354,6 +355,97 @@ def test_tau_by_hand():
   # Equal scores are never divided.
   same = np.array([1.0, 1.0, 1.0, 2.0])
   assert check_lib.threshold(same, np.array([True, False, True, False])) == 2.0
+
+
+def test_tau_loses_no_more_of_what_is_intact_than_it_may():
+  # As above: at 2 one of four intact ones is lost and both are caught, at 0
+  # none is lost and one of two caught: 0.875 and 0.75.
+  best = np.array([0.0, 2.0, -3.0, 3.0, 1.0, 4.0])
+  fails = np.array([False, False, True, False, True, False])
+  for bound, accuracy, expected in (
+    (0.25, 0.0, 2.0),
+    (0.24, 0.0, 0.0),
+    (0.0, 0.74, 0.0),
+    (0.0, 0.75, -np.inf),
+    (1.0, 0.87, 2.0),
+    (1.0, 0.875, -np.inf),
+  ):
+    got = check_lib.threshold(
+      best, fails, max_false_alarm=bound, min_balanced_accuracy=accuracy
+    )
+    assert got == expected, (bound, accuracy)
+
+
+def test_a_tau_within_the_bound_on_random_scores_is_the_best_such():
+  rng = np.random.default_rng(0)
+  fails = rng.random(300) < 0.4
+  best = np.round(rng.normal(size=300) - fails, 1)
+  tau = check_lib.threshold(best, fails, max_false_alarm=0.1)
+
+  def outcome(at):
+    return (best < at)[fails].mean(), (best < at)[~fails].mean()
+
+  caught, lost = outcome(tau)
+  assert lost <= 0.1
+  rates = [outcome(at) for at in [-np.inf, *best, np.inf]]
+  assert caught - lost == max(c - f for c, f in rates if f <= 0.1)
+  free = check_lib.threshold(best, fails)
+  assert outcome(free)[1] > 0.1
+
+
+@pytest.mark.parametrize("score", ["cosine", "likelihood"])
+def test_turning_a_canonical_pair_changes_nothing(score):
+  """The signs of both maps of a pair of modalities, of every second one."""
+  learnt = fitted(score)
+  turn = np.where(np.arange(12) % 2, -1, 1).astype(np.float32)
+
+  def turned(maps):
+    return {pair: each * turn[: each.shape[1]] for pair, each in maps.items()}
+
+  other = learnt.replace(
+    first=turned(learnt.first), second=turned(learnt.second)
+  )
+  batch = noise.corrupt(LOUD, np.uint32(5), held_out())
+  settings = SETTINGS._replace(score=score)
+  check = jax.jit(
+    lambda each: repair.apply(settings, "check", each, batch).effective
+  )
+  before, after = check(learnt), check(other)
+  flags = np.stack([before[name] for name in WIDTHS])
+  assert 0.1 < flags.mean() < 0.95
+  for name in WIDTHS:
+    np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_a_check_that_tells_nothing_apart_discards_nothing_and_says_so():
+  """White noise that nobody hears: no threshold is better than chance."""
+  bounded = {"max_false_alarm": 0.05, "min_balanced_accuracy": 0.6}
+  learnt = fit_to(table(), tau_snr=1e6, **bounded)
+  assert learnt.tau == -np.inf
+  noisy = noise.corrupt(LOUD, np.uint32(1), held_out())
+  out = repair.apply(SETTINGS._replace(**bounded), "check", learnt, noisy)
+  for name in WIDTHS:
+    np.testing.assert_array_equal(out.effective[name], noisy.present[name])
+  settings = SETTINGS._replace(**bounded)
+  (line,) = input_repair.remarks(settings, sorted(WIDTHS), learnt)
+  assert "discards nothing in 1 of 1 runs" in line and "above 0.6" in line
+  assert "\n" not in line
+  loud = fit_to(table(), tau_snr=0.01, **bounded)
+  assert np.isfinite(loud.tau)
+  assert not input_repair.remarks(settings, sorted(WIDTHS), loud)
+  # tau follows `tau_snr` and not the noise of the evaluation.
+  assert settings._replace(tau_snr=0.1).tuning_noise(QUIET).snr == 0.1
+  assert settings.tuning_noise(LOUD) == LOUD
+
+
+@pytest.mark.parametrize(
+  ("score", "match"),
+  [("cosine", "discards both or neither"), ("likelihood", "unusually large")],
+)
+def test_two_modalities_are_compared_with_a_word_of_warning(score, match):
+  settings = SETTINGS._replace(score=score)
+  (line,) = input_repair.remarks(settings, ("visual", "acoustic"), fitted())
+  assert "one pair, acoustic and visual" in line and match in line
 
 
 def test_tau_is_of_validation_or_of_the_config():

@@ -228,7 +228,7 @@ def test_a_beta_that_teaches_the_wrong_thing_is_refused_or_named(caplog):
 
   # M = 3, K = 4: (M - 1) / ln K = 1.443.
   with pytest.raises(errors.UserError, match=r"beta is 1\.45, from 1\.443"):
-    start(beta=1.45)
+    start(beta=1.45, detach_weight=False)
   start(beta=1.45, detach_weight=True)
   start(beta=1.45, detach_weight=False, form="suppress")
   logger = logging.get_absl_logger()
