@@ -12,10 +12,12 @@ LIGHT = {
   "line": "#d9d9e0",
   "band": "#f4f5f8",
   "accent": "#1f5fbf",
-  "fill": "#5f97e6",
+  "fill": "#5a92e2",
   "mark": "#12305f",
-  "heat": "#5b97e8",
+  "heat": "#5a92e2",
   "failed": "#b3261e",
+  "shadow": "#b9b9c4",
+  "attention": "#f2a33a",
 }
 DARK = {
   "page": "#15161a",
@@ -28,10 +30,16 @@ DARK = {
   "mark": "#e6efff",
   "heat": "#2d67b8",
   "failed": "#ff9d94",
+  "shadow": "#6a6c78",
+  "attention": "#9a5b0c",
 }
 
 # Lines, in their order.
 SERIES = ("#3b7dd8", "#c96a12", "#2f9e62", "#b5539c", "#8a7a1f", "#7a6fd0")
+# Lines that have an order: from the first to the last.
+ORDER = (SERIES[0], SERIES[5], SERIES[3], SERIES[1])
+# The cells of a matrix in a file: from none to all.
+MATRIX = (LIGHT["page"], LIGHT["heat"], "#1d4f94")
 MODALITIES = {"acoustic": SERIES[0], "lexical": SERIES[1], "visual": SERIES[2]}
 
 

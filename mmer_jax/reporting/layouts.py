@@ -87,7 +87,8 @@ def _threshold_curves(content: dict[str, Any]) -> Layout:
     axis.legend(title="threshold", loc="center left", bbox_to_anchor=(1, 0.5))
 
   return Layout(
-    f"Means over {max(content['runs'])} runs while they train",
+    f"Validation split: means over {max(content['runs'])} runs while they"
+    " train",
     tuple(
       Panel(
         metric_names.METRICS[name].label,
@@ -105,17 +106,10 @@ def _distances(content: dict[str, Any]) -> Layout:
   emotions = content["emotions"]
 
   def draw(axis: Any, matrix: np.ndarray) -> None:
-    image = axis.imshow(matrix, cmap="viridis")
+    _draw_matrix(axis, matrix, matrix.max() or 1.0, "{:.2f}")
     _label_classes(axis, emotions, emotions)
-    middle = matrix.max() / 2
-    for (i, j), value in np.ndenumerate(matrix):
-      colour = "black" if value > middle else "white"
-      axis.text(
-        j, i, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=7
-      )
-    axis.figure.colorbar(
-      image, ax=axis, shrink=0.7, label="Euclidean distance (no unit)"
-    )
+    axis.set_xlabel("emotion")
+    axis.set_ylabel("emotion")
 
   panels = []
   for name, matrix in content["spaces"].items():
@@ -123,17 +117,18 @@ def _distances(content: dict[str, Any]) -> Layout:
     if name in content["rank_correlation"]:
       summary = content["rank_correlation"][name]
       title += (
-        "\nSpearman's correlation with\nthe lexical distances"
-        f" {correlation(summary) or '-'}"
+        "\nSpearman's correlation\nwith the lexical distances\n"
+        f"{correlation(summary) or '-'}"
       )
     panels.append(
       Panel(title, functools.partial(draw, matrix=np.asarray(matrix)))
     )
   return Layout(
-    f"Distances between emotions, mean of {content['runs']} runs",
+    "Euclidean distances between emotions (no unit), mean of"
+    f" {content['runs']} runs",
     tuple(panels),
     len(panels),
-    (3.9, 3.8),
+    (0.5 * len(emotions) + 2, 0.5 * len(emotions) + 1.9),
   )
 
 
@@ -170,7 +165,7 @@ def _confusion(content: dict[str, Any]) -> Layout:
       Panel(_wrap_setting(entry, 30), functools.partial(draw, entry=entry))
       for entry in content["settings"]
     ),
-    len(content["settings"]),
+    min(3, len(content["settings"])),
     (0.55 * len(emotions) + 2, 0.55 * len(emotions) + 1.4),
   )
 
@@ -199,20 +194,47 @@ def _decisions(content: dict[str, Any]) -> Layout:
         emotions, entry["shares"], entry["counts"], strict=True
       )
     ),
-    len(emotions),
-    (2.2, 2.3),
+    min(4, len(emotions)),
+    (2.4, 2.4),
+  )
+
+
+def _ratings(content: dict[str, Any]) -> Layout:
+  """Lays out one matrix of rated and predicted for each target and setting."""
+  layouts = {
+    name: _confusion(
+      {
+        "split": content["split"],
+        "emotions": [f"{place:g}" for place in target["places"]],
+        "settings": target["settings"],
+      }
+    )
+    for name, target in content["targets"].items()
+  }
+  (first, *_) = layouts.values()
+  return first._replace(
+    title=f"{_split(content)}: percent of each rating, at the nearest places",
+    columns=min(3, len(layouts)),
+    panels=tuple(
+      panel._replace(title="\n".join(filter(None, (name, panel.title))))
+      for name, layout in layouts.items()
+      for panel in layout.panels
+    ),
   )
 
 
 def _sweep(content: dict[str, Any]) -> Layout:
   """Lays out one panel with a line and its interval for each metric."""
   values = content["values"]
+  shares = all(metric_names.METRICS[name].share for name in content["metrics"])
+  factor = 1 if shares else 0.01
 
   def draw(axis: Any) -> None:
     for name, entries in content["metrics"].items():
-      means = [_percent(entry["mean"]) for entry in entries]
+      means = [factor * _percent(entry["mean"]) for entry in entries]
       low, high = (
-        [_percent(entry["ci95"][side]) for entry in entries] for side in (0, 1)
+        [factor * _percent(entry["ci95"][side]) for entry in entries]
+        for side in (0, 1)
       )
       label = metric_names.METRICS[name].label
       axis.plot(values, means, marker="o", label=label)
@@ -220,7 +242,7 @@ def _sweep(content: dict[str, Any]) -> Layout:
     if min(values) > 0 and max(values) >= 50 * min(values):
       axis.set_xscale("log")
     axis.set_xlabel(content["key"].replace("_", " "))
-    axis.set_ylabel("percent")
+    axis.set_ylabel("percent" if shares else "correlation")
     axis.grid(True)
     axis.legend()
 
@@ -306,12 +328,23 @@ def _regenerated(content: dict[str, Any]) -> Layout:
 
 def _draw_shares(axis: Any, shares: np.ndarray) -> None:
   """Draws a matrix of shares as percent, darker where they are larger."""
-  axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-  for (i, j), value in np.ndenumerate(shares):
-    colour = "white" if value > 0.5 else "black"
+  _draw_matrix(axis, 100 * shares, 100.0, "{:.1f}")
+
+
+def _draw_matrix(
+  axis: Any, matrix: np.ndarray, largest: float, text: str
+) -> Any:
+  """Draws the numbers of a matrix, darker where they are larger."""
+  image = axis.imshow(matrix, cmap=_scale(colours.MATRIX), vmin=0, vmax=largest)
+  for (i, j), value in np.ndenumerate(matrix):
     axis.text(
-      j, i, f"{100 * value:.1f}", ha="center", va="center", color=colour
+      *(j, i, text.format(value)),
+      ha="center",
+      va="center",
+      fontsize=8,
+      color=colours.LIGHT["text" if value < 0.65 * largest else "page"],
     )
+  return image
 
 
 def _label_classes(
@@ -329,8 +362,13 @@ def _label_epochs(axis: Any) -> None:
 
 def _shades(count: int) -> np.ndarray:
   """Picks ordered colours that can be told from a light and a dark page."""
-  mpl = errors.require("matplotlib", "report", "a figure")
-  return mpl.colormaps["plasma"](np.linspace(0.15, 0.8, count))
+  return _scale(colours.ORDER)(np.linspace(0, 1, count))
+
+
+def _scale(stops: Sequence[str]) -> Any:
+  """Makes a scale of colours between a few of them."""
+  mpl = errors.require("matplotlib.colors", "report", "a figure")
+  return mpl.LinearSegmentedColormap.from_list("scale", stops)
 
 
 def _wrap_setting(entry: dict[str, Any], width: int) -> str:
@@ -352,6 +390,7 @@ def _percent(value: float | None) -> float:
 LAYOUTS: dict[str, Callable[[dict[str, Any]], Layout]] = {
   "confusion": _confusion,
   "decisions": _decisions,
+  "ratings": _ratings,
   "distances": _distances,
   "lengths": _lengths,
   "losses": _losses,

@@ -19,10 +19,12 @@ from mmer_jax.reporting import (
   page_figures,
   page_overview,
   page_provenance,
+  page_runs,
   page_tables,
   plots,
   reading,
 )
+from mmer_jax.systems import registry
 
 
 @progress.doing("writing the page")
@@ -59,13 +61,22 @@ def write(folders: Sequence[pathlib.Path], out: pathlib.Path) -> pathlib.Path:
     title="Multimodal emotion recognition: results",
     style=colours.style_sheet(),
     overview=page_overview.overview_tables(systems),
-    metrics=[metric_names.METRICS[name] for name in metric_names.SHOWN],
+    metrics=_metrics([system["result"] for system in systems]),
     tables=tables,
     systems=systems,
     environment=environment_lib.environment(),
   )
   workdir.write_text(out / "index.html", page)
   return out / "index.html"
+
+
+def _metrics(
+  results: Sequence[dict[str, Any]],
+) -> list[metric_names.Metric]:
+  """Lists the metrics that the results of a page are shown by."""
+  shown = [metric_names.shown(result) for result in results]
+  names = dict.fromkeys(name for each in shown for name in each)
+  return [metric_names.METRICS[name] for name in names or metric_names.SHOWN]
 
 
 def _template() -> Any:
@@ -117,12 +128,13 @@ def _read_system(
     "emotions": page_tables.emotion_table(result),
     "confusion": page_figures.confusion_matrix(contents, result),
     "decisions": page_figures.decision_table(contents, result),
+    "ratings": page_figures.rating_matrices(contents, result),
     "modalities": page_tables.modality_table(folder, result),
     "settings": page_tables.settings_table(result),
     "pictures": page_figures.pictures(contents),
     "distances": page_figures.distance_matrices(contents),
     "missing": missing,
-    "runs": page_tables.run_table(result),
+    "runs": page_runs.run_table(result, *page_runs.selected_epochs(folder)),
     "provenance": page_provenance.provenance(description, result),
     "commands": page_provenance.commands(folder, description),
     "config": (folder / "config.json").read_text(encoding="utf-8"),
@@ -133,6 +145,8 @@ def _figures(
   folder: pathlib.Path, result: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], str]:
   """Computes the figures; also says which could not be, without the shards."""
+  if result["system"] in registry.FITTED:
+    return figures.of_result(result), ""
   # Of a sweep, the runs of the setting that the page is of: another setting may
   # have been too bold, and its loss would be all that a mean shows.
   runs = [run["run"] for run in page_tables.chosen_runs(result)]

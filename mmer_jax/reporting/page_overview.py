@@ -25,8 +25,11 @@ def overview_tables(systems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
       for system in systems
       if split in system["results"]
     ]
-    if entries:
-      overviews.append({"split": split, "table": _overview(split, entries)})
+    # Metrics of emotions and of ratings have no column in common.
+    kinds = dict.fromkeys(metric_names.shown(result) for _, result in entries)
+    for shown in kinds:
+      alike = [each for each in entries if metric_names.shown(each[1]) == shown]
+      overviews.append({"split": split, "table": _overview(split, alike)})
   return overviews
 
 
@@ -35,30 +38,30 @@ def _overview(
 ) -> dict[str, Any]:
   """Makes the overview's table of one split."""
   best = _best([result for _, result in entries])
-  rows = []
+  first = entries[0][1]
+  rated = first["protocol"]["decision"] == "regression"
+  rows, above = [], 0
   for index, (system, result) in enumerate(entries):
     stands_out = {name for at, name in best if at == index}
     rows.append(
       {
         "name": system["name"],
         "link": system["id"],
+        "note": f"{result['system']} on {result['dataset']['name']},"
+        f" {page_tables.seen_modalities(result)}",
         "cells": _overview_cells(result, stands_out),
       }
     )
-    baseline = [
-      page_tables.percent_cell(result["majority_baseline"][name])
-      for name in metric_names.SHOWN
-    ]
-    rows.append(
-      {
-        "name": "majority class",
-        "kind": "baseline",
-        "cells": [*baseline, "", "", "", ""],
-      }
-    )
+    above += 1
+    following = entries[index + 1 :]
+    if following and _same_baseline(result, following[0][1]):
+      continue
+    rows.append(_baseline_row(result, above))
+    above = 0
   caption = (
-    f"Percent on the {split} split. Below each workdir, what always answering"
-    " with the most frequent class of its training rows would reach."
+    f"{tables.units(first)}, on the {split} split. Below the workdirs, what"
+    f" always answering with the {'mean' if rated else 'most frequent class'}"
+    " of their training rows would reach."
   )
   if best:
     caption += (
@@ -66,17 +69,36 @@ def _overview(
       " emotions."
     )
   return {
+    "kind": "wide",
     "label": f"All workdirs, {split} split",
     "caption": caption,
     "columns": [
       page_tables.column("workdir"),
-      *page_tables.metric_columns(),
+      *page_tables.shown_columns(first),
       page_tables.column("runs", "Folds x seeds that finished."),
-      page_tables.column("system", kind="text"),
-      page_tables.column("data", kind="text"),
-      page_tables.column("modalities", kind="text"),
     ],
     "rows": rows,
+  }
+
+
+def _same_baseline(one: dict[str, Any], other: dict[str, Any]) -> bool:
+  """Tells whether one row of the majority class stands for two results."""
+  keys = ("dataset", "majority_baseline")
+  return all(one[key] == other[key] for key in keys)
+
+
+def _baseline_row(result: dict[str, Any], count: int) -> dict[str, Any]:
+  """Makes the row of the majority class below the workdirs that it is of."""
+  cells = [
+    page_tables.cell(name, result["majority_baseline"][name])
+    for name in metric_names.shown(result)
+  ]
+  rated = result["protocol"]["decision"] == "regression"
+  return {
+    "name": "mean rating" if rated else "majority class",
+    "kind": "baseline",
+    "note": f"of the {count} workdirs above" if count > 1 else "",
+    "cells": [*cells, ""],
   }
 
 
@@ -84,19 +106,13 @@ def _overview_cells(
   result: dict[str, Any], best: Collection[str]
 ) -> list[dict[str, Any] | str]:
   """Formats a result for the overview; `best` names what stands out."""
-  summary = result["summary"]
-  texts = (
-    result["system"],
-    result["dataset"]["name"],
-    page_tables.seen_modalities(result),
-  )
+  summary, shown = result["summary"], metric_names.shown(result)
   return [
     *(
-      {"text": tables.percent(summary[name]), "best": name in best}
-      for name in metric_names.SHOWN
+      {"text": tables.show(name, summary[name]), "best": name in best}
+      for name in shown
     ),
-    _runs_text(summary["accuracy"]["n"], len(page_tables.chosen_runs(result))),
-    *({"text": text, "kind": "text"} for text in texts),
+    _runs_text(summary[shown[0]]["n"], len(page_tables.chosen_runs(result))),
   ]
 
 
@@ -132,7 +148,7 @@ def _best(results: Sequence[dict[str, Any]]) -> set[tuple[int, str]]:
   for members in groups.values():
     if len(members) < 2:
       continue
-    for name in metric_names.SHOWN:
+    for name in metric_names.shown(results[members[0]]):
       means = {
         index: results[index]["summary"][name]["mean"] for index in members
       }
@@ -150,29 +166,7 @@ def paper_table(content: dict[str, Any]) -> dict[str, Any]:
   Args:
     content: The content of a `table.json`.
   """
-  sections = []
   with_paper = paper_tables.is_comparable(content)
-  for section in content["sections"]:
-    printed = [
-      with_paper
-      and any(row["paper"][at] is not None for row in section["rows"])
-      for at in range(len(section["columns"]))
-    ]
-    differences = None
-    if any("difference" in row for row in section["rows"]):
-      differences = _difference_table(section)
-    sections.append(
-      {
-        "title": section["title"],
-        "columns": section["columns"],
-        "printed": printed,
-        "rows": [
-          {"name": row["name"], "cells": _paper_cells(row)}
-          for row in section["rows"]
-        ],
-        "differences": differences,
-      }
-    )
   return {
     "title": content["title"],
     "notes": content["notes"],
@@ -180,29 +174,66 @@ def paper_table(content: dict[str, Any]) -> dict[str, Any]:
     "with_paper": with_paper,
     "dataset": content["dataset"],
     "failed": paper_tables.failures(content),
-    "sections": sections,
+    "sections": [
+      _section(section, with_paper) for section in content["sections"]
+    ],
   }
 
 
-def _paper_cells(row: dict[str, Any]) -> list[dict[str, str]]:
+def _section(section: dict[str, Any], with_paper: bool) -> dict[str, Any]:
+  """Sets our numbers beside the paper's in one section of a table.
+
+  A section with more columns than rows is turned: a page is narrow, and long.
+  """
+  names = [row["name"] for row in section["rows"]]
+  cells = [_paper_cells(row, with_paper) for row in section["rows"]]
+  columns = section["columns"]
+  turned = len(columns) > len(names)
+  if turned:
+    names, columns = columns, names
+    cells = [list(line) for line in zip(*cells, strict=True)]
+  return {
+    "title": section["title"],
+    "corner": "column" if turned else "row",
+    "columns": columns,
+    "printed": [
+      any(line[at]["paper"] for line in cells) for at in range(len(columns))
+    ],
+    "rows": [
+      {"name": name, "cells": line}
+      for name, line in zip(names, cells, strict=True)
+    ],
+    "differences": _difference_table(section, turned),
+  }
+
+
+def _paper_cells(row: dict[str, Any], with_paper: bool) -> list[dict[str, str]]:
   ours = row["ours"] or [None] * len(row["paper"])
   return [
     {
       "ours": "" if entry is None else tables.percent(entry),
-      "paper": "" if paper is None else page_tables.percent_cell(paper),
+      "paper": page_tables.percent_cell(paper)
+      if with_paper and paper is not None
+      else "",
     }
     for entry, paper in zip(ours, row["paper"], strict=True)
   ]
 
 
-def _difference_table(section: dict[str, Any]) -> dict[str, Any]:
+def _difference_table(
+  section: dict[str, Any], turned: bool
+) -> dict[str, Any] | None:
+  """Makes the table of paired differences; None where there are none."""
   heading, rows = paper_tables.cells(section, "difference")
+  if not rows:
+    return None
+  heading[0] = "row"
+  if turned:
+    heading, *rows = [list(line) for line in zip(heading, *rows, strict=True)]
+    heading[0] = "column"
   return {
     "caption": f"Difference to {section['against']} in percentage points, run"
     " by run: same seed, fold and left-out emotions",
-    "columns": [
-      page_tables.column("row"),
-      *map(page_tables.column, heading[1:]),
-    ],
+    "columns": list(map(page_tables.column, heading)),
     "rows": [{"name": row[0], "cells": row[1:]} for row in rows],
   }

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mmer_jax.evaluation import tables
+
 
 def failed_runs(result: dict[str, Any]) -> list[str]:
   """Names the runs that failed and have no numbers."""
@@ -41,6 +43,8 @@ def provenance(
       ),
     ),
     ("failed runs", ", ".join(failed_runs(result)) or "none"),
+    *(("texts", sentence) for sentence in tables.about_texts(result)),
+    *(("intervals", sentence) for sentence in tables.about_intervals(result)),
   ]
 
 

@@ -13,14 +13,19 @@ from mmer_jax.evaluation import metric_names, statistics, tables
 from mmer_jax.experiment import records
 from mmer_jax.reporting import reading
 
-_METRICS = tuple(metric_names.METRICS[name] for name in metric_names.SHOWN)
-
 
 def metric_columns(
-  metrics: Sequence[metric_names.Metric] = _METRICS,
+  metrics: Sequence[metric_names.Metric],
 ) -> list[dict[str, str]]:
   """Makes the headings of metrics, explained when pointed at."""
   return [column(metric.label, metric.explanation) for metric in metrics]
+
+
+def shown_columns(result: dict[str, Any]) -> list[dict[str, str]]:
+  """Makes the headings of the metrics that a result is shown by."""
+  return metric_columns(
+    [metric_names.METRICS[name] for name in metric_names.shown(result)]
+  )
 
 
 def column(label: str, title: str = "", kind: str = "") -> dict[str, str]:
@@ -56,28 +61,41 @@ def emotion_table(result: dict[str, Any]) -> dict[str, Any]:
     scores = [run["per_emotion"][emotion] for run in chosen_runs(result)]
     support = statistics.summarise([s["support"] for s in scores])["mean"]
     bars = [
-      _bar(statistics.summarise_shares([s[metric.name] for s in scores]))
+      _bar(
+        metric.name,
+        metric_names.summarise(metric.name, [s[metric.name] for s in scores]),
+      )
       for metric in metrics
     ]
     cells = [*bars, "-" if support is None else f"{support:.0f}"]
     rows.append({"name": emotion, "cells": cells})
+  rated = result["protocol"]["decision"] == "regression"
   return {
     "kind": "bars",
-    "caption": "Each emotion against the rest, percent; the thin line in a bar"
+    "caption": f"{tables.units(result)}, 95 % intervals of the mean"
+    if rated
+    else "Each emotion against the rest, percent; the thin line in a bar"
     " is the 95 % interval of the mean",
     "columns": [
-      column("emotion"),
+      column("rating" if rated else "emotion"),
       *metric_columns(metrics),
       column(
-        "utterances a run", "Utterances with the emotion, mean over runs."
+        "utterances a run",
+        f"Utterances with the {'rating' if rated else 'emotion'}, mean over"
+        " runs.",
       ),
     ],
     "rows": rows,
   }
 
 
-def _bar(entry: dict[str, Any]) -> dict[str, Any]:
-  """Makes the text, length and interval of a bar, in percent of its track."""
+def _bar(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+  """Makes the text, length and interval of a bar, in percent of its track.
+
+  A metric that is no share has no bar.
+  """
+  if not metric_names.METRICS[name].share:
+    return {"text": tables.show(name, entry)}
   low, high = (
     None if side is None else min(max(100 * side, 0), 100)
     for side in entry["ci95"]
@@ -105,7 +123,9 @@ def modality_table(
   for file in sorted((folder / "results").glob(f"{result['split']}*.json")):
     other = reading.read_result(file)
     if _differ_in_modalities_alone(other, result):
-      rows.append(_seen(other["protocol"]["modalities"], "at inference", other))
+      shown = metric_names.shown(other)
+      seen = other["protocol"]["modalities"]
+      rows.append(_seen(seen, "at inference", other, shown))
   # The result of a sweep over modalities is of the setting that was chosen: it
   # has its row below.
   if "modalities" in result["setting"]:
@@ -113,14 +133,19 @@ def modality_table(
   for entry in result.get("settings", []):
     if set(entry["setting"]) == {"modalities"}:
       seen = entry["setting"]["modalities"].split("+")
-      rows.append(_seen(seen, "in training too", entry))
+      shown = metric_names.shown(result)
+      rows.append(_seen(seen, "in training too", entry, shown))
   if len(rows) < 2:
     return None
   return {
     "kind": "bars",
-    "caption": "What is left when the model sees some modalities only, percent"
-    f" on the {result['split']} split",
-    "columns": [column("seen"), *metric_columns(), column("when", kind="text")],
+    "caption": "What is left when the model sees some modalities only, on the"
+    f" {result['split']} split. {tables.units(result)}",
+    "columns": [
+      column("seen"),
+      *shown_columns(result),
+      column("when", kind="text"),
+    ],
     "rows": sorted(rows, key=lambda row: (row["when"], -row["count"])),
   }
 
@@ -139,9 +164,12 @@ def _differ_in_modalities_alone(
 
 
 def _seen(
-  modalities: Sequence[str], when: str, entry: dict[str, Any]
+  modalities: Sequence[str],
+  when: str,
+  entry: dict[str, Any],
+  shown: Sequence[str],
 ) -> dict[str, Any]:
-  bars = [_bar(entry["summary"][name]) for name in metric_names.SHOWN]
+  bars = [_bar(name, entry["summary"][name]) for name in shown]
   return {
     "name": " + ".join(modalities),
     "count": len(modalities),
@@ -161,59 +189,24 @@ def settings_table(result: dict[str, Any]) -> dict[str, Any] | None:
         "name": f"{name} (chosen)" if chosen else name,
         "kind": "chosen" if chosen else "",
         "cells": [
-          tables.percent(entry["summary"][metric])
-          for metric in metric_names.SHOWN
+          tables.show(metric, entry["summary"][metric])
+          for metric in metric_names.shown(result)
         ],
       }
     )
   if not rows:
     return None
   return {
-    "caption": f"Every setting of the sweep, percent on the {result['split']}"
-    " split; the one that validation chose stands out",
-    "columns": [column("setting"), *metric_columns()],
+    "caption": f"Every setting of the sweep on the {result['split']} split; the"
+    f" one that validation chose stands out. {tables.units(result)}",
+    "columns": [column("setting"), *shown_columns(result)],
     "rows": rows,
   }
 
 
-def run_table(result: dict[str, Any]) -> dict[str, Any]:
-  """Makes a row for every run; one that failed has no numbers."""
-  swept = any(run["setting"] for run in result["runs"])
-  unseen = any(run["unseen"] for run in result["runs"])
-  rows = []
-  for run in result["runs"]:
-    failed = run["failed_step"] is not None
-    details = [run["fold"], str(run["seed"])]
-    details += [records.show(run["setting"])] * swept
-    details += [", ".join(run["unseen"])] * unseen
-    rows.append(
-      {
-        "name": f"{run['run']}" + (" (failed)" if failed else ""),
-        "kind": "failed" if failed else "",
-        "cells": [
-          *(
-            "-" if failed else percent_cell(run["metrics"][name])
-            for name in metric_names.SHOWN
-          ),
-          str(run["examples"]),
-          *({"text": text, "kind": "text"} for text in details),
-        ],
-      }
-    )
-  return {
-    "caption": f"Every run, percent on the {result['split']} split",
-    "columns": [
-      column("run"),
-      *metric_columns(),
-      column("utterances", "Utterances that were scored."),
-      column("fold", kind="text"),
-      column("seed", kind="text"),
-      *[column("setting", kind="text")] * swept,
-      *[column("left out", "Emotions that its training did not see.", "text")]
-      * unseen,
-    ],
-    "rows": rows,
-  }
+def cell(name: str, value: float | None) -> str:
+  """Formats a number of a metric, `-` where there is none."""
+  return tables.show(name, {"mean": value, "ci95": [None, None]})
 
 
 def percent_cell(value: float | None) -> str:

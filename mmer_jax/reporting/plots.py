@@ -77,6 +77,7 @@ def _pyplot() -> Any:
       "figure.titlesize": 10,
       "legend.fontsize": 7,
       "legend.framealpha": 0.0,
+      "axes.axisbelow": True,
       "axes.spines.top": False,
       "axes.spines.right": False,
       "axes.prop_cycle": mpl.cycler(color=colours.SERIES),

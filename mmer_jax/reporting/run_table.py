@@ -11,6 +11,7 @@ import rich.console
 from mmer_jax.base import environment, errors, progress, user_code, workdir
 from mmer_jax.evaluation import evaluate, published, train_and_evaluate
 from mmer_jax.evaluation import load as load_lib
+from mmer_jax.evaluation import tables as result_tables
 from mmer_jax.reporting import tables
 
 
@@ -91,6 +92,7 @@ def _content(
     "notes": table.notes,
     "split": split,
     "dataset": next(iter(results.values()))["dataset"],
+    "texts": _about_texts(results),
     "failed": {
       name: result["failed"]
       for (name, *_), result in results.items()
@@ -117,6 +119,20 @@ def _content(
     ],
     "environment": environment.environment(),
   }
+
+
+def _about_texts(
+  results: dict[tuple[Any, ...], dict[str, Any]],
+) -> list[str]:
+  """Says what the training rows of the programs know of the scored texts."""
+  sentences: dict[str, list[str]] = {}
+  for (name, *_), result in results.items():
+    for sentence in result_tables.about_texts(result):
+      names = sentences.setdefault(sentence, [])
+      names.extend({name} - set(names))
+  if len(sentences) == 1:
+    return list(sentences)
+  return [f"{', '.join(names)}: {each}" for each, names in sentences.items()]
 
 
 def every_run_failed(content: dict[str, Any]) -> bool:

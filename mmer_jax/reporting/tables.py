@@ -23,7 +23,7 @@ def markdown(content: dict[str, Any]) -> str:
     " interval of the mean, or (from to) where 0 or 100 cuts it;"
     f" {about_paper(content)}."
   )
-  parts += failures(content)
+  parts += [*failures(content), *content.get("texts", ())]
   for section in content["sections"]:
     parts.append(f"## {section['title']}")
     lines = cells(section, "ours", with_paper=is_comparable(content))

@@ -15,8 +15,6 @@ from mmer_jax.reporting import colours
 _DOUBLINGS = 3
 _BAR = 22
 _STYLE = """
-:root { --attention: #f2a33a; }
-@media (prefers-color-scheme: dark) { :root { --attention: #9a5b0c; } }
 * { box-sizing: border-box; }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
   max-width: 60rem; background: var(--page); color: var(--text);

@@ -41,19 +41,19 @@ def evaluated():
   }
 
 
-def result(failed=None, sweep=False):
+def result(failed=None, sweep=False, emotions=EMOTIONS):
   """A result of four runs, of two settings if swept; `failed` may be "all"."""
   rng = np.random.default_rng(0)
   runs, baselines = [], []
   for run in range(4):
-    labels = np.eye(3)[rng.integers(3, size=20)]
+    labels = np.eye(len(emotions))[rng.integers(len(emotions), size=20)]
     labels[:, 2] = 0 if run == 3 else labels[:, 2]
-    probs = rng.dirichlet(np.ones(3), size=20)
+    probs = rng.dirichlet(np.ones(len(emotions)), size=20)
     setting = {"learning_rate": 0.1 * (run // 2)} if sweep else {}
     runs.append(
       results.run_result(
         record(run, seed=run % 2, setting=setting),
-        run_scores(probs, labels),
+        run_scores(probs, labels, emotions),
         decision="softmax",
         select="accuracy",
         failure=FAILURE if failed in (run, "all") else None,

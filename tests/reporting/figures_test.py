@@ -211,14 +211,13 @@ def test_axes_have_labels_and_a_split_is_named(name):
   for panel in layout.panels:
     axis = figure.Figure().subplots()
     panel.draw(axis)
-    if name != "distances":
-      assert axis.get_xlabel() and axis.get_ylabel()
-    else:
+    assert axis.get_xlabel() and axis.get_ylabel()
+    if name == "distances":
       assert [t.get_text() for t in axis.get_yticklabels()] == ["sad", "happy"]
   if "split" in CONTENTS[name]:
     assert layout.title.startswith("Validation split")
   if name == "distances":
-    assert "with\nthe lexical distances 0.50 ± 0.10" in layout.panels[1].title
+    assert "with the lexical distances\n0.50 ± 0.10" in layout.panels[1].title
 
 
 def test_an_interval_of_correlations_is_cut_where_they_end():

@@ -8,7 +8,8 @@ def result(split="test", **changes):
   """A result of four runs, with all that a results file holds."""
   content = made_up.result(**changes)
   content["split"] = split
-  content["protocol"] |= {"emotions": list(made_up.EMOTIONS), "threshold": 0.5}
+  emotions = list(changes.get("emotions", made_up.EMOTIONS))
+  content["protocol"] |= {"emotions": emotions, "threshold": 0.5}
   return workdir.finite(content)
 
 

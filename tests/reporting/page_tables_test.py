@@ -2,7 +2,7 @@
 
 from mmer_jax.base import workdir
 from mmer_jax.evaluation import metric_names
-from mmer_jax.reporting import page_tables
+from mmer_jax.reporting import page_runs, page_tables
 from tests.reporting import made_up
 
 
@@ -15,20 +15,12 @@ def seen_alone(content, modality, **protocol):
   return {**content, "protocol": changed}
 
 
-def test_a_failed_run_is_named_without_numbers():
-  table = page_tables.run_table(made_up.result(failed=2))
-  assert [row["name"] for row in table["rows"]] == ["0", "1", "2 (failed)", "3"]
-  shown = len(metric_names.SHOWN)
-  assert set(table["rows"][2]["cells"][:shown]) == {"-"}
-  assert "-" not in table["rows"][0]["cells"][:shown]
-
-
 def test_every_row_has_a_cell_for_every_column(tmp_path):
   content = made_up.result(sweep=True)
   write(tmp_path, "test", content)
   write(tmp_path, "test-acoustic", seen_alone(content, "acoustic"))
   for table in (
-    page_tables.run_table(content),
+    page_runs.run_table(content, "auc", {0: 2}),
     page_tables.settings_table(content),
     page_tables.emotion_table(content),
     page_tables.modality_table(tmp_path, content),
