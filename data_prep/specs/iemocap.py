@@ -9,6 +9,8 @@ Variants: 4 (excited merged into happy, as in most papers), 6, all, and
 are played in every session: with a session left out, a third of the scripted
 test utterances stand word for word in the training rows, so that what reads
 the text may know the script. Report lexical results on 4_improvised too.
+4_vad, 6_vad and all_vad add the raters' means of valence, activation and
+dominance, from 1 to 5; seven that are off that scale count as not given.
 
 Rows whose label is not among the variant's are unlabelled. IEMOCAP has no
 official split: the protocols hold out sessions or speakers.
@@ -47,13 +49,22 @@ _EMOTIONS = {
 }
 # Names of dialogues: Ses01F_impro01, Ses01F_script01_1.
 _KINDS = {"improvised": "*_impro*", "scripted": "*_script*"}
-_VARIANTS = (*_EMOTIONS, *(f"4_{kind}" for kind in _KINDS))
+_RATED = "vad"
+_VARIANTS = (
+  *_EMOTIONS,
+  *(f"4_{kind}" for kind in _KINDS),
+  *(f"{classes}_{_RATED}" for classes in _EMOTIONS),
+)
 # No agreement between the annotators, and "other".
 _NO_EMOTION = ("xxx", "oth")
 
 
 def get_config(variant: str = "4") -> ml_collections.ConfigDict:
-  """Returns the spec of a variant: 4, 6, all, 4_improvised, 4_scripted."""
+  """Returns the spec of a variant: 4, 6, all, 4_improvised, 4_scripted.
+
+  Args:
+    variant: One of these; 4, 6 and all with ratings as 4_vad.
+  """
   if variant not in _VARIANTS:
     raise ValueError(
       f"unknown variant {variant!r} of specs/iemocap.py, expected one of"
@@ -72,6 +83,12 @@ def get_config(variant: str = "4") -> ml_collections.ConfigDict:
   config.label_values = label_values
   config.unlabelled = (*others, *_NO_EMOTION)
   config.features = {"acoustic": ("audio_egemaps47",)}
-  if kind:
+  if kind == _RATED:
+    config.rating_columns = tuple(
+      (name, f"vad[{place}]", 1.0, 5.0)
+      for place, name in enumerate(("valence", "activation", "dominance"))
+    )
+    config.off_scale = "unrated"
+  elif kind:
     config.rows = (("{dialog_id}", _KINDS[kind]),)
   return config.lock()
