@@ -118,15 +118,17 @@ def main(argv: Sequence[str]) -> None:
       model, values.text, values.wav, out, request
     )
     count = len(found)
-    for row in found if out is None else ():
-      console.print(terminal.table(model.spec, row))
+    for number, row in enumerate(found if out is None else ()):
+      given = [each[number] for each in (values.text, values.wav) if each]
+      title = " + ".join(given)
+      console.print(terminal.table(model.spec, row, title))
   if out is not None:
     console.print(f"{out}: {count} utterances")
 
 
 def _check_flags(values: flags.FlagValues) -> None:
   """Refuses flags that do not say what is to be predicted, and where to."""
-  items = [name for name in ("text", "wav") if values[name].value]
+  items = [name for name in ("text", "wav") if getattr(values, name)]
   if values.input and items:
     raise errors.UserError(
       f"--input and --{items[0]} are both given; predict them one by one"

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmer_jax.evaluation import metric_names, statistics, tables
 from mmer_jax.experiment import records
+from mmer_jax.serving import files, origin
 
 # What the front matter's `model-index` lists.
 _INDEXED = (
@@ -89,6 +90,8 @@ def model_card(
     _decisions(spec, result),
     "## Data",
     _data(spec, workdir_files["run"]),
+    "## Text and sound",
+    origin.describe(spec),
     "## Intended use and limits",
     _LIMITS,
     "## Files",
@@ -190,6 +193,11 @@ def _files(spec: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
       "modalities, columns, statistics, lengths, emotions, vectors, thresholds",
     ],
     ["`config.json`", "the config that it was trained with"],
+    *(
+      [[f"`{files.WORD_VECTORS}`", "vectors of words, see above"]]
+      if files.WORD_VECTORS in spec["files"]
+      else []
+    ),
   ]
 
 

@@ -22,6 +22,7 @@ from data_prep.writing import manifest as manifest_writer
 from mmer_jax.base import errors
 from mmer_jax.data import identity as identity_lib
 from mmer_jax.serving import files, inputs
+from mmer_jax.serving import origin as origin_lib
 from mmer_jax.serving import utterances as utterances_lib
 from mmer_jax.serving import words as words_lib
 
@@ -135,7 +136,8 @@ class Maker:
     """
     if _is_there(utterance):
       return
-    shown = repr(texts[0])[:60] if texts and texts[0] else "an empty text"
+    written = (texts[0] or "").strip() if texts else ""
+    shown = repr(written)[:60] if written else "an empty text"
     raise errors.UserError(
       f"{shown} has no word that the model knows, so that there is nothing to"
       f" predict from; --word_vectors=FILE, {words_lib.which_file(self._spec)},"
@@ -164,13 +166,19 @@ class Maker:
       UserError: It lacks them, or what features are made with is missing.
     """
     origin = self._require_origin()
-    reads_text = "lexical" in self._spec["modalities"] and origin["text"]
+    known = self._spec["modalities"]
+    reads_text = "lexical" in known and origin["text"]
     choice = self._choice() if reads_text else text_features.Choice()
-    if "acoustic" not in self._spec["modalities"]:
+    if "acoustic" not in known or not origin_lib.can_hear(self._spec):
       origin = {**origin, "sound": None}
-    elif origin["sound"]:
-      self._require_sound()
     made = self._made(request.of_table(origin, choice, path))
+    absent = [name for name in known if name not in made.modalities]
+    if absent:
+      logging.warning(
+        "%s has no %s features; all its utterances are predicted without",
+        path.name,
+        " and no ".join(absent),
+      )
     return made._replace(has_given=bool(request.features(origin)))
 
   def _made(self, corpus: corpus_lib.Corpus) -> Made:
@@ -264,10 +272,9 @@ class Maker:
   def _require_sound(self) -> None:
     """Refuses recordings that the model does not read, or not so."""
     self._require_modality("audio", "acoustic")
-    sound = self._require_origin()["sound"]
-    if not sound:
+    if not self._require_origin()["sound"]:
       raise errors.UserError(_foreign(self._origin, "sound", "acoustic"))
-    if sound["rows"] != "frames" or self._spec["acoustic_word"]:
+    if not origin_lib.can_hear(self._spec):
       raise errors.UserError(
         "audio: the model reads which word each acoustic frame is in, and a"
         " recording alone does not say that; give features, or text alone"

@@ -7,14 +7,15 @@ import rich.table
 from mmer_jax.serving import rows
 
 
-def table(spec: dict[str, Any], row: rows.Row) -> rich.table.Table:
+def table(spec: dict[str, Any], row: rows.Row, title: str) -> rich.table.Table:
   """Makes the table of an utterance: the most probable emotion first.
 
   Args:
     spec: The content of `feature_spec.json`.
     row: From `rows.make_row`.
+    title: What was predicted.
   """
-  made = rich.table.Table(title=row["id"], title_justify="left")
+  made = rich.table.Table(title=title, title_justify="left")
   if "values" in row:
     made.add_column("rating")
     made.add_column("value", justify="right")
