@@ -36,19 +36,13 @@ Example:
     --output=shards/tiny
 """
 
-import pathlib
 from collections.abc import Sequence
 
 import rich.console
 from absl import flags
 
-from data_prep.corpus import classes, columns
-from data_prep.features import alignment
-from data_prep.readers import other_formats
+from data_prep.api import prepare
 from data_prep.sources import flags as source_flags
-from data_prep.sources import registry
-from data_prep.sources import source as source_lib
-from data_prep.writing import beam, closing, identity, options, workspace, write
 from mmer_jax.base import cli
 
 
@@ -59,41 +53,13 @@ def main(argv: Sequence[str]) -> None:
 
 
 def convert(values: flags.FlagValues) -> None:
-  """Converts the corpus that some flags name."""
-  source = source_lib.required(values, "source")
-  output = pathlib.Path(source_lib.required(values, "output"))
-  registry.refuse_foreign(values)
-  for path in (values.input, values.word_vectors):
-    other_formats.refuse(pathlib.Path(path or "."))
-  if source != "pickle":
-    other_formats.refuse_pickle(pathlib.Path(values.input or "."))
-  workspace.refuse_existing(output)
-  corpus = registry.build(values)
-  if values.acoustic_rows == alignment.WORDS:
-    corpus = alignment.by_word(corpus)
-  if source != "synthetic":
-    corpus = columns.drop(corpus, values.drop_columns or [], values.drop_preset)
+  """Converts the corpus that some flags name, and says what became of it."""
   errors = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)
-  manifest = write.write(
-    corpus,
-    output,
-    options.Options(
-      values.nonfinite,
-      values.num_shards,
-      values.file_format,
-      values.workers,
-      beam.Beam(values.runner, values.beam_options or ())
-      if values.runner
-      else None,
-    ),
-    errors,
-    identity=identity.of(values, corpus),
-    accept=classes.require_two if source != "synthetic" else None,
-  )
+  done = prepare.run(values, errors)
   rich.console.Console(soft_wrap=True, highlight=False, markup=False).print(
-    closing.summarise(output, corpus, manifest)
+    done.summary
   )
-  for warning in closing.warnings(corpus, manifest):
+  for warning in done.warnings:
     errors.print(f"warning: {warning}", markup=False)
 
 

@@ -22,7 +22,7 @@ from data_prep.corpus import text
 from data_prep.features import encoded_texts, encoders, text_features
 from data_prep.sources import flags as source_flags
 from data_prep.sources import source as source_lib
-from mmer_jax.base import cli
+from mmer_jax.base import cli, progress
 from mmer_jax.base.errors import UserError
 from mmer_jax.data import word_vectors
 
@@ -45,9 +45,11 @@ def encode(values: flags.FlagValues) -> None:
       f"--words={','.join(words)}, expected words with commas between them"
     )
   usual = itertools.chain.from_iterable(text.EMOTION_WORDS.values())
-  encoder = encoders.Encoder(text_features.encoder_choice(values))
+  with progress.doing("loading the encoder"):
+    encoder = encoders.Encoder(text_features.encoder_choice(values))
   vectors = {}
-  for word in dict.fromkeys((*words, *usual)):
+  wanted = list(dict.fromkeys((*words, *usual)))
+  for word in progress.each(wanted, "encoding", len(wanted), "words"):
     vector = encoded_texts.word_vector(encoder, word)
     if vector is None:
       raise UserError(

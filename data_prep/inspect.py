@@ -25,7 +25,7 @@ import rich.table
 from absl import flags
 
 from data_prep.readers import compare, describe, describe_tables, suggest_spec
-from mmer_jax.base import cli
+from mmer_jax.base import cli, progress
 from mmer_jax.base.errors import UserError
 
 _WIDEST = 10_000
@@ -57,7 +57,8 @@ def main(argv: Sequence[str]) -> None:
 def _show_difference(
   a: pathlib.Path, b: pathlib.Path, *, as_json: bool
 ) -> None:
-  facts = compare.compare(a, b)
+  with progress.doing("comparing"):
+    facts = compare.compare(a, b)
   if as_json:
     sys.stdout.write(json.dumps(facts, indent=1) + "\n")
   else:
@@ -65,7 +66,8 @@ def _show_difference(
 
 
 def _show_description(path: pathlib.Path, *, as_json: bool) -> None:
-  description = describe.describe(path)
+  with progress.doing(f"reading {path}"):
+    description = describe.describe(path)
   if as_json:
     sys.stdout.write(json.dumps(description, indent=1) + "\n")
   else:

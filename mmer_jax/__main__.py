@@ -6,7 +6,7 @@ Example:
   mmer configs               # lists the configs, to train with by name
   mmer quickstart            # synthetic corpus -> training -> table -> report
 
-Completion of the commands in bash or zsh: eval "$(mmer completion)".
+Completion of commands and configs in bash or zsh: eval "$(mmer completion)".
 """
 
 import ast
@@ -16,7 +16,9 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from mmer_jax.base import errors, version
+import rich.console
+
+from mmer_jax.base import errors, progress, shipped, version
 
 # Command to its module, in the order in which people need them.
 COMMANDS = {
@@ -38,12 +40,18 @@ COMMANDS = {
   "import_torch": "mmer_jax.import_torch",
 }
 
-# For bash, and for zsh through its emulation.
+# For bash, and for zsh through its emulation. Bash takes = for a word's end.
 _COMPLETION = """\
 [ -n "$ZSH_VERSION" ] && autoload -Uz bashcompinit && bashcompinit
 _mmer() {{
+  local word="${{COMP_WORDS[COMP_CWORD]}}" configs="{configs}" before=""
+  [ "$COMP_CWORD" -gt 2 ] && before="${{COMP_WORDS[*]:COMP_CWORD-2:2}}"
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "{words}" -- "${{COMP_WORDS[1]}}"))
+    COMPREPLY=($(compgen -W "{words}" -- "$word"))
+  elif [[ "$before" == "--config =" || "${{COMP_WORDS[1]}}" == configs ]]; then
+    COMPREPLY=($(compgen -W "$configs" -- "$word"))
+  elif [[ "$word" == --config=* ]]; then
+    COMPREPLY=($(compgen -P --config= -W "$configs" -- "${{word#*=}}"))
   fi
 }}
 complete -o default -F _mmer mmer"""
@@ -68,7 +76,9 @@ def run(words: Sequence[str]) -> int:
     sys.stdout.write(f"mmer_jax {version.__version__}\n")
     return 0
   if name == "completion":
-    sys.stdout.write(_COMPLETION.format(words=" ".join(COMMANDS)) + "\n")
+    configs = " ".join(shipped.names("config"))
+    script = _COMPLETION.format(words=" ".join(COMMANDS), configs=configs)
+    sys.stdout.write(script + "\n")
     return 0
   name = name.replace("-", "_")
   if name not in COMMANDS:
@@ -79,8 +89,11 @@ def run(words: Sequence[str]) -> int:
     )
     return 2
   sys.argv = [f"mmer {name}", *rest]
-  # As `python -m` would: the command reads its flags and ends the process.
-  runpy.run_module(COMMANDS[name], run_name="__main__", alter_sys=True)
+  console = rich.console.Console(stderr=True)
+  # Until the command begins, which ends it: JAX takes seconds to be imported.
+  with progress.shown(console), progress.doing(f"starting mmer {name}"):
+    # As `python -m` would: the command reads its flags and ends the process.
+    runpy.run_module(COMMANDS[name], run_name="__main__", alter_sys=True)
   return 0
 
 

@@ -29,6 +29,17 @@ _REFINES = (
 )
 
 
+# What the numbers of a split mean.
+_MEANING = {
+  "train": "Each run was scored on the rows that it was trained on, so that the"
+  " numbers say what it remembers.",
+  "validation": "Each run was scored on the rows that chose its epoch, so that"
+  " the numbers are too good.",
+  "test": "Each run was scored on rows that neither its training nor the choice"
+  " of its epoch saw.",
+}
+
+
 def define_flags() -> None:
   """Defines the command line; importing this module does not."""
   flags.DEFINE_string("workdir", None, "A workdir of `mmer_jax.train`.")
@@ -140,7 +151,13 @@ def main(argv: Sequence[str]) -> int | None:
   console.print(tables.to_rich(result))
   for line in tables.failures(result):
     console.print(line, markup=False)
-  console.print(f"results: {folder / 'results'}", markup=False)
+  console.print(
+    f"{_MEANING[flags.FLAGS.split]} Where an interval reaches what stands under"
+    f" majority, it may be guessing. Every emotion and run: {folder}/results;"
+    f" as a page: mmer report --workdirs={folder} --out=report",
+    markup=False,
+    soft_wrap=True,
+  )
   return cli.ALL_RUNS_FAILED if results.every_run_failed(result) else None
 
 

@@ -4,8 +4,9 @@ Example:
   python -m mmer_jax.list_configs
   python -m mmer_jax.list_configs mtee/mosei:readme
 
-The first shows every config with its table and row, the second the size of one
-and every key with its value. Also: mmer configs.
+The first shows every config with its table and row, and of every variant the
+corpus and what training it costs; the second the size of one and every key with
+its value. Also: mmer configs.
 
 A config is trained by its name, `mmer train --config=mtee/mosei:readme`; every
 key can be overridden, `--config.optimizer.learning_rate=3e-4`. One's own is a
@@ -33,21 +34,33 @@ def main(argv: Sequence[str]) -> None:
     for name in argv[1:]:
       console.print(config_list.describe(name))
     return
-  table = rich.table.Table("config", "what", "seeds", "epochs", "programs")
+  table = rich.table.Table("config", "what, corpus")
+  for heading in ("cost", "measured"):
+    table.add_column(heading, no_wrap=True)
   for entry in config_list.entries():
-    table.add_row(
-      "\n".join((entry.name, *(f"  :{v}" for v in entry.variants))),
-      entry.title,
-      str(entry.seeds),
-      str(entry.epochs),
-      str(entry.programs or "-"),
-    )
+    table.add_row(entry.name, entry.title, style="bold")
+    for variant in entry.variants:
+      name = f"  :{variant.name}" if variant.name else ""
+      table.add_row(name, variant.corpus, _cost(variant), variant.measured)
   rich.console.Console(markup=False, highlight=False).print(table)
   console.print(
+    "cost: the runs of a program, all trained together, and the most epochs of"
+    " each; a table has several programs. measured: on two CPU cores, where"
+    " that was done.\n"
     "mmer configs NAME[:VARIANT] shows its size and every key; mmer train"
     " --config=NAME:VARIANT trains it, mmer table fills a table of several"
     f" programs. The files are in {pathlib.Path(__file__).parent / 'configs'}"
   )
+
+
+def _cost(variant: config_list.Variant) -> str:
+  """Says what training a variant costs."""
+  runs = "seeds x folds"
+  if variant.runs is not None:
+    runs = f"{variant.runs} {'run' if variant.runs == 1 else 'runs'}"
+  programs = f"{variant.programs} x " if variant.programs > 1 else ""
+  epochs = "1 epoch" if variant.epochs == 1 else f"{variant.epochs} epochs"
+  return f"{programs}{runs}, {epochs}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from mmer_jax.base import cli, shipped
-from mmer_jax.evaluation import evaluate
+from mmer_jax.evaluation import baseline_rows, evaluate
 from mmer_jax.reporting import figures, plots, run_table, tables
 
 
@@ -32,6 +32,12 @@ def define_flags() -> None:
     "workdir", None, "The folder where everything is written."
   )
   flags.DEFINE_enum("split", "test", evaluate.SPLITS, "The split to score.")
+  flags.DEFINE_bool(
+    "baselines",
+    True,
+    "Add the majority and linear models of TF-IDF and of functionals, on the"
+    " same folds (extra `baselines`).",
+  )
   flags.mark_flags_as_required(["config", "workdir"])
 
 
@@ -44,6 +50,8 @@ def main(argv: Sequence[str]) -> int | None:
   table = run_table.load(
     shipped.find(file, "config"), flags.FLAGS.config, variant
   )
+  if flags.FLAGS.baselines:
+    table = baseline_rows.add(table)
   content = run_table.run_table(
     table,
     folder,
@@ -59,8 +67,12 @@ def main(argv: Sequence[str]) -> int | None:
   out.soft_wrap = True
   for line in tables.failures(content):
     out.print(line)
-  out.print(f"table: {folder / 'table.md'}")
-  out.print(f"next: python -m mmer_jax.report --workdirs={folder} --out=report")
+  out.print(
+    "The mean over the runs of a row, on rows that training did not see, beside"
+    " what the paper printed of one run; where intervals overlap, rows may be"
+    f" equally good. The table: {folder / 'table.md'}; as a page: mmer report"
+    f" --workdirs={folder} --out=report"
+  )
   for name in table.figures:
     contents = figures.of_workdir(folder / name)
     for drawn in plots.save_all(contents, folder / "figures" / name):

@@ -78,8 +78,17 @@ def main(argv: Sequence[str]) -> int | None:
       log_to=flags.FLAGS.log_to,
       first_stage=pathlib.Path(first_stage) if first_stage else None,
     )
-  if result is not None and results.every_run_failed(result):
+  if result is None:
+    return None
+  if results.every_run_failed(result):
     return cli.ALL_RUNS_FAILED
+  console.print(
+    "These rows chose the epochs. On rows that nothing has seen: mmer evaluate"
+    f" --workdir={flags.FLAGS.workdir} --split=test",
+    markup=False,
+    highlight=False,
+    soft_wrap=True,
+  )
   return None
 
 

@@ -164,9 +164,10 @@ class _Conversion:
     # Of a conversion that was killed while it wrote them.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    builder.write_folder(
-      corpus, self._shards, folder, self._options.file_format
-    )
+    with progress.doing(f"writing {corpus.name}"):
+      builder.write_folder(
+        corpus, self._shards, folder, self._options.file_format
+      )
     if corpus.vectors is not None:
       _write_emotions(corpus.vectors, folder / manifest_lib.EMOTIONS)
     manifest = manifest_writer.make_manifest(

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
+import rich.console
 
 from mmer_jax.api import results, table
+from mmer_jax.base import progress as progress_lib
 from mmer_jax.base import workdir
 from mmer_jax.evaluation import evaluate, load
 from mmer_jax.experiment import provenance
@@ -24,13 +26,18 @@ class Run:
     workdir: The folder.
   """
 
-  def __init__(self, folder: str | pathlib.Path):
+  def __init__(self, folder: str | pathlib.Path, *, progress: bool = True):
     """Opens a workdir.
+
+    Args:
+      folder: The workdir.
+      progress: Whether to show what is done where that takes long.
 
     Raises:
       UserError: The folder is none.
     """
     self.workdir = pathlib.Path(folder)
+    self._console = rich.console.Console(stderr=True, quiet=not progress)
     self._description = provenance.read_description(self.workdir)
 
   @functools.cached_property
@@ -66,9 +73,10 @@ class Run:
       split, tuple(modalities), tuple(emotions), thresholds
     )
     inputs = load.Inputs(data_dir=str(data), word_vectors=str(word_vectors))
-    return results.Results(
-      evaluate.evaluate_workdir(self.workdir, request, inputs)
-    )
+    with progress_lib.shown(self._console):
+      return results.Results(
+        evaluate.evaluate_workdir(self.workdir, request, inputs)
+      )
 
   @property
   def history(self) -> table.Table:
@@ -79,7 +87,8 @@ class Run:
   @functools.cached_property
   def model(self) -> model_lib.Model:
     """The model of the run that is best on validation."""
-    return load_lib.load(self.workdir)
+    with progress_lib.shown(self._console):
+      return load_lib.load(self.workdir)
 
   def predict(self, *args: Any, **options: Any) -> model_lib.Prediction:
     """Predicts with `model`; see `Model.predict`."""
@@ -130,11 +139,13 @@ class Run:
       The pictures.
     """
     folder = pathlib.Path(out) if out else self.workdir / "figures"
-    return plots.save_all(figures.of_workdir(self.workdir), folder)
+    with progress_lib.shown(self._console):
+      return plots.save_all(figures.of_workdir(self.workdir), folder)
 
   def report(self, out: str | pathlib.Path) -> pathlib.Path:
     """Writes one HTML page of the results into a folder; returns the page."""
-    return page.write([self.workdir], pathlib.Path(out))
+    with progress_lib.shown(self._console):
+      return page.write([self.workdir], pathlib.Path(out))
 
   def __repr__(self) -> str:
     runs = self._description["runs"]

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import rich.table
+import rich.text
 
-from mmer_jax.base import errors
+from mmer_jax.base import drawn, errors
 from mmer_jax.evaluation import tables
 
 
@@ -53,15 +54,20 @@ class Table:
     return len(self.rows)
 
   def __repr__(self) -> str:
-    parts = [self.title, self.markdown(), self.note]
-    return "\n\n".join(part for part in parts if part)
+    return drawn.text(self)
 
   def __rich__(self) -> rich.table.Table:
-    table = rich.table.Table(title=self.title, caption=self.note or None)
+    # Names of folders and emotions may hold brackets.
+    table = rich.table.Table(
+      title=rich.text.Text(self.title),
+      caption=rich.text.Text(self.note) if self.note else None,
+    )
     for index, name in enumerate(self.heading):
-      table.add_column(name, justify="left" if index == 0 else "right")
+      table.add_column(
+        rich.text.Text(name), justify="left" if index == 0 else "right"
+      )
     for row in self.rows:
-      table.add_row(*row)
+      table.add_row(*map(rich.text.Text, row))
     return table
 
   def _repr_html_(self) -> str:

@@ -73,7 +73,7 @@ def train(
     raise errors.UserError(
       f"every run of {folder} failed. {' '.join(tables.failures(result))}"
     )
-  return run_lib.Run(folder)
+  return run_lib.Run(folder, progress=progress)
 
 
 def read_config(

@@ -17,7 +17,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections.config_flags import config_flags
 
-from mmer_jax.base import config_file, errors, progress
+from mmer_jax.base import compile_cache, config_file, errors, progress
 
 USER_ERROR = 2
 ALL_RUNS_FAILED = 3
@@ -58,6 +58,7 @@ def run(
     arguments: What may stand beside the flags, in words; empty for nothing.
   """
   progress.clear()
+  compile_cache.define_flag()
   handler = absl_logging.get_absl_handler()
   handler.addFilter(_is_ours)
   handler.setFormatter(_Voice())
@@ -76,6 +77,7 @@ def _call(
       raise errors.UserError(
         f"unexpected argument {argv[1]!r}, expected flags only; see --help"
       )
+    compile_cache.enable(flags.FLAGS[compile_cache.FLAG].value)
     with progress.shown(rich.console.Console(stderr=True)):
       return main(argv)
   except KeyboardInterrupt:

@@ -80,6 +80,7 @@ def evaluate_workdir(
   return evaluate(load.load_workdir(folder, request.emotions, inputs), request)
 
 
+@progress.doing("evaluating")
 def evaluate(trained: load.TrainedWorkdir, request: Request) -> dict[str, Any]:
   """Scores every run of a loaded workdir and writes the result.
 

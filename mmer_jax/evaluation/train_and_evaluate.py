@@ -68,11 +68,10 @@ def train_and_evaluate(
     )
     return None
   # All processes: the prediction is a program of the whole mesh.
-  with progress.doing("evaluating on the validation split"):
-    result = evaluate.evaluate(
-      load.TrainedWorkdir(folder, provenance.read_description(folder), session),
-      evaluate.Request("validation"),
-    )
+  result = evaluate.evaluate(
+    load.TrainedWorkdir(folder, provenance.read_description(folder), session),
+    evaluate.Request("validation"),
+  )
   if jax.process_index() == 0:
     _describe(session, folder, result, notes, time.time() - started)
     console.print(tables.to_rich(result))

@@ -87,11 +87,22 @@ def test_a_config_by_name_and_the_completion_run_as_a_user_calls_them():
   assert not done.returncode, done.stderr
   assert "\noptimizer.learning_rate = 0.001\n" in done.stdout
   assert "Parameters: 4,886,303" in done.stdout
+  # Bash splits at =, zsh does not.
   script = (
     'eval "$(python -m mmer_jax completion)"; COMP_WORDS=(mmer ev);'
-    ' COMP_CWORD=1; _mmer; echo "${COMPREPLY[@]}"'
+    ' COMP_CWORD=1; _mmer; echo "${COMPREPLY[@]}";'
+    " COMP_WORDS=(mmer train --config = own/mt); COMP_CWORD=4;"
+    ' _mmer; echo "${COMPREPLY[@]}"; COMP_WORDS=(mmer configs m3er/n);'
+    ' COMP_CWORD=2; _mmer; echo "${COMPREPLY[@]}";'
+    " COMP_WORDS=(mmer train --config=own/mt); COMP_CWORD=2;"
+    ' _mmer; echo "${COMPREPLY[@]}"'
   ).replace("python", sys.executable)
   done = subprocess.run(
     ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
   )
-  assert done.stdout.strip() == "evaluate"
+  assert done.stdout.split() == [
+    "evaluate",
+    "own/mtee",
+    "m3er/noise",
+    "--config=own/mtee",
+  ]

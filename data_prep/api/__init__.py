@@ -1,0 +1,1 @@
+"""Converts and inspects from Python and notebooks."""
