@@ -25,6 +25,7 @@ class Found(NamedTuple):
     remarks: What a reader should know of the whole.
     unread: Columns that nothing reads, and what they hold.
     options: Flags that the conversion needs.
+    ratings: Column to the scale that its values may be on.
   """
 
   rows: int
@@ -33,6 +34,7 @@ class Found(NamedTuple):
   remarks: list[str]
   unread: dict[str, str]
   options: list[str]
+  ratings: dict[str, tuple[float, float]]
 
 
 def write(path: pathlib.Path, found: Found) -> str:
@@ -67,6 +69,19 @@ def write(path: pathlib.Path, found: Found) -> str:
       value, reason = found.keys[key]
       lines += [f"  # {line}" for line in _wrapped(f"Guess: {reason}.")]
       lines += _assignment(key, value, found)
+  if found.ratings:
+    text = (
+      "Guess: these are ratings, numbers on a scale; look at the scales, and"
+      " take the # away to read them."
+    )
+    lines += [f"  # {line}" for line in _wrapped(text)]
+    entries = tuple(
+      (name, name, low, high) for name, (low, high) in found.ratings.items()
+    )
+    lines += [
+      line.replace("  ", "  # ", 1)
+      for line in _assignment("rating_columns", entries, found)
+    ]
   if found.unread:
     columns = ", ".join(
       f"{_quoted(c)} ({what})" for c, what in found.unread.items()

@@ -11,6 +11,7 @@ from data_prep.corpus import text
 from data_prep.readers import (
   other_formats,
   spec_text,
+  suggest_ratings,
   table_profile,
   vendor_tables,
 )
@@ -84,7 +85,7 @@ def suggest(path: pathlib.Path) -> str:
 def guess(path: pathlib.Path) -> spec_text.Found:
   """Guesses what the columns of a table are."""
   rows, columns = table_profile.profile(path)
-  found = spec_text.Found(rows, columns, {}, [], {}, [])
+  found = spec_text.Found(rows, columns, {}, [], {}, [], {})
   usable = {
     name: column
     for name, column in columns.items()
@@ -101,6 +102,8 @@ def guess(path: pathlib.Path) -> spec_text.Found:
     taken.append(written)
   taken += _people_and_places(found, usable, taken)
   taken += _id(found, path, usable, taken)
+  found.ratings.update(suggest_ratings.guess(usable, taken))
+  taken += [*found.ratings]
   taken += _features(found, usable, taken)
   if not {"text", "features"} & set(found.keys):
     commas = any(

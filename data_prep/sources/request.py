@@ -159,10 +159,11 @@ def _of_spec(
       f"{tables.path} has the columns {', '.join(tables.columns)}, expected"
       f" {', '.join(columns(origin))}"
     )
-  spec |= {"label": "", **dict.fromkeys(("split", "speaker"), "")}
+  spec |= dict.fromkeys(("label", "split", "speaker"), "")
   spec |= dict.fromkeys(("session", "dialogue"), "")
-  # A spec needs one.
-  spec["emotions"] = ("none",)
+  # Nothing of the labels is read; a spec needs one emotion.
+  spec |= dict.fromkeys(("label_values", "label_columns", "emotion_words"), ())
+  spec |= {"emotions": ("none",), "label_type": "single", "rating_columns": ()}
   corpus = utterances.build(ml_collections.ConfigDict(spec), path, choice)
   return _without_dropped(origin, corpus)
 

@@ -22,8 +22,9 @@ def suggested(tmp_path):
     file = tmp_path / "spec.py"
     file.write_text(suggest_spec.suggest(path), encoding="utf-8")
     for line in file.read_text(encoding="utf-8").splitlines():
-      # Every key has its reason in front.
-      assert "config." not in line or "#" not in line
+      # Every key has its reason in front; ratings are for the user to take.
+      if not line.startswith("  # config.rating_columns"):
+        assert "config." not in line or "#" not in line
     return user_code.load(file, "suggested").get_config()
 
   return suggest
@@ -225,3 +226,35 @@ def test_iemocap_converts_as_suggested(data_dir, converted):
   assert sum(e.labels is not None for e in found.values()) == 7529
   assert list(corpus.modalities) == ["lexical", "acoustic"]
   assert len({e.speaker for e in found.values()}) == 10
+
+
+def test_ratings_are_a_guess_to_take_the_mark_from(converted, tmp_path):
+  path = tmp_path / "rated.csv"
+  path.write_text(
+    "id,emotion,f_0,Valence,arousal_mean,sentiment,dominance\n"
+    "a,happy,1,1.5,0.5,-2.5,3\n"
+    "b,sad,2,4.5,-0.5,1.5,3\n"
+    "c,sad,3,,0.25,12,3\n"
+  )
+  spec, corpus, _ = converted(path)
+  # Commented out; and no feature, which would be the label.
+  assert corpus.ratings == () and "rating_columns" not in spec
+  assert spec.features.to_dict() == {"acoustic": ("f_0",)}
+  text = suggest_spec.suggest(path)
+  start = "  # config.rating_columns = ("
+  head, _, tail = text.partition(start)
+  lines = f"{start}{tail}".splitlines()[:5]
+  assert lines == [
+    start,
+    '  #   ("Valence", "Valence", 1, 5),',
+    '  #   ("arousal_mean", "arousal_mean", -1, 1),',
+    '  #   ("sentiment", "sentiment", -2.5, 12.0),',
+    "  # )",
+  ]
+  own = text.replace("# config.r", "config.r")
+  for line in lines[1:]:
+    own = own.replace(line, line.replace("# ", "", 1))
+  (tmp_path / "own.py").write_text(own)
+  taken = user_code.load(tmp_path / "own.py", "own").get_config()
+  rated = utterances.build(taken, path, text_features.Choice())
+  assert [e.ratings.tolist() for e in rated.examples()][1] == [4.5, -0.5, 1.5]

@@ -13,6 +13,7 @@ from data_prep.sources import (
   recipes,
   recording_list,
   registry,
+  request,
   spec_defaults,
   synthetic,
   utterances,
@@ -310,3 +311,25 @@ def test_the_ratings_of_the_real_iemocap(data_dir):
     "whose valence is off its scale: unrated": 4,
     "whose dominance is off its scale: unrated": 3,
   }
+
+
+@pytest.mark.parametrize(
+  "labels",
+  [
+    {},
+    {
+      **{"label": "", "label_values": (), "unlabelled": ()},
+      **{"label_columns": (("happy", "val"), ("sad", "arousal"))},
+      "label_type": "multi",
+    },
+  ],
+)
+def test_what_is_predicted_needs_neither_labels_nor_ratings(table, labels):
+  corpus = build(spec_of(**labels), table())
+  origin = {
+    **{"table": {"spec": corpus.options["spec"]}, "text": None, "sound": None},
+    **{"dropped": {}, "nonfinite": "zero"},
+  }
+  path = table("id,x,y\na,1,2\nb,3,4\n", "new.csv")
+  made = request.of_table(origin, text_features.Choice(), path)
+  assert made.ratings == () and [e.id for e in made.examples()] == ["a", "b"]
