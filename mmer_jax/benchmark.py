@@ -27,7 +27,7 @@ import rich.table
 from absl import flags
 from ml_collections import config_flags
 
-from mmer_jax.base import cli, workdir
+from mmer_jax.base import cli, compile_cache, workdir
 from mmer_jax.training import benchmark, topology
 from mmer_jax.training import mesh as mesh_lib
 
@@ -72,6 +72,8 @@ def main(argv: Sequence[str]) -> None:
   values = flags.FLAGS
   out = pathlib.Path(values.out)
   workdir.check_writable(out)
+  # What it takes to compile is one of the measures.
+  compile_cache.enable(compile_cache.OFF)
   config = values.config
   if values.mesh:
     mesh_lib.set_mesh(config, values.mesh)
