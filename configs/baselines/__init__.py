@@ -1,1 +1,1 @@
-"""The LSTM baselines of Dai et al. 2020."""
+"""What Dai et al. 2020 compare MTEE with: LSTMs, systems of other papers."""

@@ -8,7 +8,8 @@ mean AUC 63.0 % over the emotions, one seed in the paper; the features are not
 public, so it is not checked here. The paper gives no hyper-parameters for its
 baselines: those of MTEE's Table 3 stand in.
 
-Variants: `full`, `smoke`.
+Variants: `full`, `synthetic` (preset `tiny_mosei` of the synthetic corpus),
+`smoke`.
 """
 
 import ml_collections

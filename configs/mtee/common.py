@@ -70,10 +70,15 @@ def utterance_model(config: ml_collections.ConfigDict) -> None:
 
 
 def synthetic(config: ml_collections.ConfigDict) -> None:
+  """Sets the synthetic corpus of preset `tiny_mosei`, and MTEE for it."""
+  synthetic_corpus(config)
+  config.model.hidden.update(lexical=25, acoustic=16, visual=12)
+
+
+def synthetic_corpus(config: ml_collections.ConfigDict) -> None:
   """Sets the synthetic corpus of preset `tiny_mosei`: six emotions."""
   common.synthetic_shapes(config)
   config.seeds = (0, 1, 2, 3, 4)
-  config.model.hidden.update(lexical=25, acoustic=16, visual=12)
   config.optimizer.learning_rate = 1e-3
   config.optimizer.weight_decay = 1e-3
   config.optimizer.clip_norm = 1.0

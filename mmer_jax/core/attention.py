@@ -16,6 +16,8 @@ def attend(
   keys: Float[Array, "b s h c"],
   values: Float[Array, "b s h c"],
   mask: Bool[Array, "b t s"],
+  dropout: float = 0.0,
+  key: PRNGKeyArray | None = None,
 ) -> Float[Array, "b t h c"]:
   """Averages values, weighted by how well their keys fit each query.
 
@@ -27,6 +29,8 @@ def attend(
     keys: Keys of the steps that are attended to.
     values: Values of the same steps.
     mask: Which steps each query may see. One that may see none gets zeros.
+    dropout: Rate of the dropout of the weights.
+    key: Of the dropout; None for none.
 
   Returns:
     One row a query and head.
@@ -36,6 +40,7 @@ def attend(
   weights = jax.nn.softmax(
     scores * queries.shape[-1] ** -0.5, axis=-1, where=mask[:, None]
   )
+  weights = layers.dropout(weights, dropout, key)
   return jnp.einsum("bhts,bshc->bthc", weights.astype(values.dtype), values)
 
 
@@ -61,10 +66,12 @@ class MultiHeadAttention(nn.Module):
   Attributes:
     heads: Number of heads, h.
     dtype: Dtype of the matmuls.
+    dropout: Rate of the dropout of the weights.
   """
 
   heads: int
   dtype: str
+  dropout: float = 0.0
 
   @nn.compact
   def __call__(
@@ -72,6 +79,8 @@ class MultiHeadAttention(nn.Module):
     queries: Float[Array, "b t e"],
     memory: Float[Array, "b s e"],
     mask: Bool[Array, "b t s"],
+    *,
+    key: PRNGKeyArray | None = None,
   ) -> Float[Array, "b t e"]:
     """Reads, for every query, the steps of the memory that its mask allows."""
     width = max(queries.shape[-1] // self.heads, 1)
@@ -88,6 +97,8 @@ class MultiHeadAttention(nn.Module):
       project("key", memory, False),
       project("value", memory, True),
       mask,
+      self.dropout,
+      key,
     )
     joined = attended.reshape(*attended.shape[:2], -1).astype(queries.dtype)
     out = layers.Linear(queries.shape[-1], dtype=self.dtype, name="out")

@@ -57,3 +57,10 @@ def dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:
     return x
   kept = jax.random.bernoulli(key, 1.0 - rate, x.shape)
   return jnp.where(kept, x / (1.0 - rate), 0.0)
+
+
+def split_key(
+  key: PRNGKeyArray | None, count: int
+) -> list[PRNGKeyArray | None]:
+  """Makes keys of one; as many times None where there is none."""
+  return [None] * count if key is None else list(jax.random.split(key, count))

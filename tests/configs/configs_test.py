@@ -43,6 +43,8 @@ MODULES = (
   "baselines.ef_lstm_iemocap",
   "baselines.lf_lstm_mosei",
   "baselines.lf_lstm_iemocap",
+  "baselines.graph_mfn_mosei",
+  "baselines.graph_mfn_iemocap",
   "baselines.mult_mosei",
   "baselines.mult_iemocap",
 )

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from configs.baselines import ef_lstm_mosei, lf_lstm_mosei
+from configs.baselines import (
+  ef_lstm_mosei,
+  graph_mfn_mosei,
+  lf_lstm_mosei,
+  mult_mosei,
+)
 from configs.dae_mmd import fully
 from configs.m3er import ablation, mfn
 from configs.multiview import multimodal
@@ -20,11 +25,13 @@ STEPS, ROWS, EMOTIONS = 6, 7, 4
 
 CONFIGS = {
   "dae_mmd": fully,
+  "graph_mfn": graph_mfn_mosei,
   "m3er": ablation,
   "mfn": mfn,
   "mtee": quickstart,
   "ef_lstm": ef_lstm_mosei,
   "lf_lstm": lf_lstm_mosei,
+  "mult": mult_mosei,
   "multiview": multimodal,
 }
 # Of the systems that do not read all modalities.

@@ -17,6 +17,7 @@ from mmer_jax.data import schema
 from mmer_jax.systems import (
   continual,
   interface,
+  memory_fusion,
   multiplicative,
   network,
   supervised,
@@ -66,7 +67,7 @@ def build_mfn(config: ml_collections.ConfigDict) -> interface.System:
   parts = config.model.to_dict()
   classifier = parts.pop("classifier")
   encoder = model.MemoryFusion(**parts, dtype=config.compute_dtype)
-  module = model.Mfn(encoder=encoder, classifier=classifier)
+  module = memory_fusion.Mfn(encoder=encoder, classifier=classifier)
   return _build(config, network.Network(module), lambda *_: {}, regression=True)
 
 

@@ -1,0 +1,1 @@
+"""Graph-MFN (Zadeh et al. 2018b)."""
