@@ -73,12 +73,12 @@ def _threshold_curves(content: dict[str, Any]) -> Layout:
   thresholds = content["thresholds"]
 
   def draw(axis: Any, values: Sequence[Sequence[float]]) -> None:
-    shades = _shades(len(thresholds))
+    lines = shades(len(thresholds))
     for column, threshold in enumerate(thresholds):
       axis.plot(
         content["epochs"],
         [100 * row[column] for row in values],
-        color=shades[column],
+        color=lines[column],
         label=f"{threshold:g}",
       )
     _label_epochs(axis)
@@ -360,7 +360,7 @@ def _label_epochs(axis: Any) -> None:
   axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _shades(count: int) -> np.ndarray:
+def shades(count: int) -> np.ndarray:
   """Picks ordered colours that can be told from a light and a dark page."""
   return _scale(colours.ORDER)(np.linspace(0, 1, count))
 

@@ -33,7 +33,8 @@ def word_maps(
   Returns:
     For JSON: the utterances, each with `id`, `true`, `chosen`, `probabilities`
     by emotion, `words`, `attention` and `acoustic`, an entry for every word
-    (`acoustic` is None where the model does not weigh modalities).
+    (`acoustic` is None where the model does not weigh modalities), and `cut`,
+    how many words after them the model did not read.
 
   Raises:
     UserError: The workdir's system reads no words, or has no such run, or the
@@ -69,6 +70,7 @@ def word_maps(
           zip(emotions, probabilities[place].tolist(), strict=True)
         ),
         "words": words,
+        "cut": len(texts[name]) - len(words),
         "attention": maps.attention[place, : len(words)].tolist(),
         "acoustic": shares,
       }

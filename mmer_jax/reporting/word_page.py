@@ -7,6 +7,7 @@ however few the words are.
 
 import html
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from mmer_jax.reporting import colours
@@ -23,6 +24,13 @@ h1 { font-size: 1.5rem; line-height: 1.2; }
 h2 { font-size: 1.2rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 .utterance { margin: 1.4rem 0; }
 .about { color: var(--soft); font-size: .85rem; }
+summary { color: var(--accent); cursor: pointer; font-size: .85rem; }
+table { border-collapse: collapse; font-size: .85rem; margin: .3rem 0;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .4rem; text-align: right; vertical-align: bottom;
+  border-bottom: 1px solid var(--line); font-weight: 400; }
+th:first-child { text-align: left; min-width: 5rem; }
+th[scope=col] { color: var(--soft); overflow-wrap: normal; }
 .word { display: inline-block; margin: .1rem; padding: 0 .25rem;
   border-radius: 3px; text-align: center; vertical-align: bottom;
   background: color-mix(in srgb, var(--attention) var(--share), transparent); }
@@ -80,7 +88,7 @@ def _legend(with_shares: bool) -> str:
       " <span class='key acoustic'></span> sound and from its"
       " <span class='key lexical'></span> text; together 100 %."
     )
-  return text + " Point at a word for its numbers.</p>"
+  return text + " The numbers are below each utterance.</p>"
 
 
 def paint(weight: float, equal: float) -> float:
@@ -96,15 +104,16 @@ def paint(weight: float, equal: float) -> float:
 
 
 def _utterance(entry: dict[str, Any]) -> str:
-  """Writes an utterance: its words, and below what was predicted."""
+  """Writes an utterance: its words, what was predicted, and the numbers."""
   shares = entry["acoustic"] or [None] * len(entry["words"])
   equal = 1 / max(len(entry["words"]), 1)
-  words = [
-    _word(word, weight, equal, share)
-    for word, weight, share in zip(
-      entry["words"], entry["attention"], shares, strict=True
+  weighed = list(zip(entry["words"], entry["attention"], shares, strict=True))
+  words = [_word(word, weight, equal, share) for word, weight, share in weighed]
+  if entry.get("cut"):
+    words.append(
+      f" <span class='about'>and {entry['cut']} more, which the model did not"
+      " read (config.data.max_length)</span>"
     )
-  ]
   ranked = sorted(entry["probabilities"].items(), key=lambda item: -item[1])
   classes = ", ".join(
     f"{html.escape(name)} {100 * value:.0f} %" for name, value in ranked
@@ -112,7 +121,32 @@ def _utterance(entry: dict[str, Any]) -> str:
   return (
     f"<div class='utterance'><div>{''.join(words)}</div><div class='about'>"
     f"{html.escape(entry['id'])}: true {html.escape(entry['true'])}, predicted"
-    f" <b>{html.escape(entry['chosen'])}</b> ({classes})</div></div>"
+    f" <b>{html.escape(entry['chosen'])}</b> ({classes})</div>"
+    f"{_numbers(weighed, equal)}</div>"
+  )
+
+
+def _numbers(
+  weighed: Sequence[tuple[str, float, float | None]], equal: float
+) -> str:
+  """Writes a table of the weights of words, for whoever points at nothing."""
+  heading = ["word", "attention", "x equal share"]
+  if any(share is not None for _, _, share in weighed):
+    heading += ["sound, %", "text, %"]
+  lines = [
+    "".join(f"<th scope='col'>{each}</th>" for each in heading),
+  ]
+  for word, weight, share in weighed:
+    cells = [f"{weight:.3f}", f"{weight / equal:.1f}"]
+    if share is not None:
+      cells += [f"{100 * share:.0f}", f"{100 - 100 * share:.0f}"]
+    lines.append(
+      f"<th scope='row'>{html.escape(word)}</th>"
+      + "".join(f"<td>{cell}</td>" for cell in cells)
+    )
+  rows = "".join(f"<tr>{line}</tr>" for line in lines)
+  return (
+    f"<details><summary>The numbers</summary><table>{rows}</table></details>"
   )
 
 

@@ -24,6 +24,7 @@ def test_a_page_shows_what_counted(both, tmp_path):
   for entry in content["utterances"]:
     example = examples[entry["id"]]
     assert entry["words"] == [word.decode() for word in example["words"]]
+    assert entry["cut"] == 0
     np.testing.assert_allclose(sum(entry["attention"]), 1, rtol=1e-5)
     assert all(0 < share < 1 for share in entry["acoustic"])
     probabilities = entry["probabilities"]
@@ -47,6 +48,7 @@ def utterance(**changes):
     "words": ["<b>", "no"],
     "attention": [0.2, 0.8],
     "acoustic": None,
+    "cut": 0,
     **changes,
   }
 
@@ -68,6 +70,18 @@ def test_a_page_escapes_and_sorts():
   assert "happy 75 %, sad 20 %, angry 5 %" in wrong
   for part in ('lang="en"', "viewport", "prefers-color-scheme: dark"):
     assert part in page
+
+
+def test_the_numbers_stand_below_for_who_points_at_nothing():
+  page = page_of(utterance(acoustic=[0.25, 1.0]), utterance(cut=3))
+  weighed, plain = page.split("<h2>")[2].split("<div class='utterance'>")[1:]
+  # Two words: an equal share is a half.
+  row = "<td>0.800</td><td>1.6</td>"
+  assert f"no</th>{row}<td>100</td><td>0</td>" in weighed
+  assert f"no</th>{row}</tr>" in plain and "sound" not in plain
+  assert "&lt;b&gt;</th>" in plain
+  assert "and 3 more, which the model did not" in plain
+  assert "more, which" not in weighed
 
 
 def test_uniform_attention_is_not_painted_as_certainty():
