@@ -15,6 +15,8 @@ from jaxtyping import Array
 
 from mmer_jax.base import errors
 
+_OVER_RUNS = PartitionSpec("runs")
+
 
 def make_mesh(
   runs: int,
@@ -124,6 +126,16 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
+def fetched(mesh: Mesh) -> NamedSharding:
+  """Gives the layout of arrays over runs that `fetch` copies to the host.
+
+  One process reaches all devices: each keeps its runs, and none waits for
+  another. Of several processes each needs the whole.
+  """
+  several = jax.process_count() > 1
+  return replicated(mesh) if several else NamedSharding(mesh, _OVER_RUNS)
+
+
 def fetch(tree: Any) -> Any:
-  """Copies replicated arrays to the host."""
+  """Copies arrays laid out by `fetched` to the host."""
   return jax.tree.map(np.asarray, jax.device_get(tree))

@@ -75,7 +75,7 @@ def build_program(
     The functions, over all runs.
   """
   over_runs = NamedSharding(mesh, PartitionSpec("runs"))
-  everywhere = mesh_lib.replicated(mesh)
+  fetched = mesh_lib.fetched(mesh)
   stage = _Stage(
     system=system,
     number=number,
@@ -101,12 +101,10 @@ def build_program(
     ),
     end_epoch=jax.jit(
       over(stage.end_epoch, 0, 0, None, 0),
-      out_shardings=(over_runs, everywhere),
+      out_shardings=(over_runs, fetched),
       donate_argnums=0,
     ),
-    predict=jax.jit(
-      over(stage.predict, 0, 0, None, 0), out_shardings=everywhere
-    ),
+    predict=jax.jit(over(stage.predict, 0, 0, None, 0), out_shardings=fetched),
   )
 
 

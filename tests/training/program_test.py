@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mmer_jax.data import batches, tables
+from mmer_jax.training import hlo, program
 from mmer_jax.training import mesh as mesh_lib
-from mmer_jax.training import program
 from tests import toy
 
 TABLE = toy.table(60)
@@ -99,6 +99,24 @@ def test_any_mesh_gives_the_same_result(shape):
   expected, _ = train(toy.runs(seeds), rows, mesh_of(4, 1, 1))
   got, _ = train(toy.runs(seeds), rows, mesh_of(4, *shape))
   close(got, expected, 1e-5)
+
+
+def test_runs_over_devices_never_wait_for_each_other():
+  runs, mesh = toy.runs([0, 1, 2, 3]), mesh_of(4, 4, 1)
+  compiled = build(mesh)
+  placed = mesh_lib.abstract(runs, mesh, "runs")
+  source = mesh_lib.abstract(TABLE, mesh)
+  rows = mesh_lib.abstract(order([0, 1, 2, 3], 0), mesh, "runs", None, "data")
+  state = program.abstract_state(
+    compiled, runs, tables.take(TABLE, np.arange(BATCH))
+  )
+  for lowered in (
+    compiled.train.lower(state, placed, source, rows),
+    compiled.end_epoch.lower(state, placed, source, rows),
+    compiled.predict.lower(state.train.params, placed, source, rows),
+  ):
+    counts = hlo.count(hlo.parse(lowered.compile().as_text()))
+    assert counts.loops > 0 and counts.collectives == {}
 
 
 def test_streaming_trains_as_resident_does():
