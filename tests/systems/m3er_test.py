@@ -45,7 +45,14 @@ def gate(params, name, x):
   return sigmoid(out + params[f"{name}_out_bias"])
 
 
-def numpy_mfn(params, batch):
+def attended(params, before, now):
+  """Every cell times a softmax over all of them."""
+  both = np.concatenate([*before, *now])
+  scores = layers(params, "attention", both)
+  return np.exp(scores) / np.exp(scores).sum() * both
+
+
+def numpy_mfn(params, batch, look=attended):
   """Zadeh et al. 2018a, one utterance and one step at a time."""
   names = sorted(batch.streams)
   steps = max(stream.mask.shape[1] for stream in batch.streams.values())
@@ -57,7 +64,7 @@ def numpy_mfn(params, batch):
     c = {name: np.zeros(HIDDEN) for name in names}
     u = np.zeros(MEMORY)
     for t in range(steps):
-      before = np.concatenate([c[name] for name in names])
+      before = [c[name] for name in names]
       anything = False
       for name in names:
         stream = batch.streams[name]
@@ -69,12 +76,9 @@ def numpy_mfn(params, batch):
         i, f, g, o = np.split(z + h[name] @ own["w_h"] + own["b"], 4)
         c[name] = sigmoid(f) * c[name] + sigmoid(i) * np.tanh(g)
         h[name] = sigmoid(o) * np.tanh(c[name])
-      both = np.concatenate([before, *(c[name] for name in names)])
-      scores = layers(params, "attention", both)
-      weights = np.exp(scores) / np.exp(scores).sum()
-      attended = weights * both
-      new = np.tanh(layers(params, "proposal", attended))
-      joined = np.concatenate([attended, u])
+      seen = look(params, before, [c[name] for name in names])
+      new = np.tanh(layers(params, "proposal", seen))
+      joined = np.concatenate([seen, u])
       if anything:
         u = gate(params, "retain", joined) * u
         u = u + gate(params, "update", joined) * new

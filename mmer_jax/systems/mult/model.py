@@ -71,14 +71,12 @@ class Reading(NamedTuple):
     mask: Its real steps.
     source: The sequence that is read; None for x itself.
     source_mask: Its real steps.
-    key: Of the dropout; None for none.
   """
 
   x: Float[Array, "b t e"]
   mask: Bool[Array, "b t"]
   source: Float[Array, "b s e"] | None
   source_mask: Bool[Array, "b s"]
-  key: PRNGKeyArray | None
 
 
 class Transformers(nn.Module):
@@ -110,7 +108,7 @@ class Transformers(nn.Module):
 
   @nn.compact
   def __call__(
-    self, readings: dict[str, Reading]
+    self, readings: dict[str, Reading], *, key: PRNGKeyArray | None
   ) -> dict[str, Float[Array, "b _t e"]]:
     """Transforms a sequence by each name; padding comes out as zeros."""
     stack = self.param("stack", self._draw)
@@ -119,19 +117,23 @@ class Transformers(nn.Module):
       shapes = tuple(leaf.shape for leaf in jax.tree.leaves(reading))
       alike.setdefault(shapes, []).append(name)
     done = {}
-    for names in alike.values():
+    keys = layers.split_key(key, len(alike))
+    for names, each in zip(alike.values(), keys, strict=True):
       at = np.array([self.names.index(name) for name in names])
       params = jax.tree.map(lambda leaf, at=at: leaf[at], stack)
       several = jax.tree.map(
         lambda *leaves: jnp.stack(leaves), *(readings[name] for name in names)
       )
-      out = jax.vmap(self._run)(params, several)
+      own = None if each is None else jax.random.split(each, len(names))
+      out = jax.vmap(self._run)(params, several, own)
       done.update({name: out[i] for i, name in enumerate(names)})
     return done
 
-  def _run(self, params: Any, reading: Reading) -> Float[Array, "b t e"]:
+  def _run(
+    self, params: Any, reading: Reading, key: PRNGKeyArray | None
+  ) -> Float[Array, "b t e"]:
     """Runs one transformer, block by block."""
-    x, mask, source, source_mask, key = reading
+    x, mask, source, source_mask = reading
     for index, each in enumerate(layers.split_key(key, self.blocks)):
       own = jax.tree.map(lambda leaf, i=index: leaf[i], params)
       x = self._block().apply(
@@ -239,15 +241,16 @@ class MulT(nn.Module):
   ) -> list[Float[Array, "b f"]]:
     """Reads the others from each modality, and gives its last real step."""
     pairs = {f"{a}_to_{b}": (a, b) for b in low for a in low if a != b}
-    keys = layers.split_key(key, len(pairs) + len(low))
+    keys = layers.split_key(key, 2)
     read = {}
     if pairs:
       crossmodal = self._transformers("crossmodal", tuple(pairs), self.blocks)
       read = crossmodal(
         {
-          name: Reading(low[b], masks[b], low[a], masks[a], keys.pop())
+          name: Reading(low[b], masks[b], low[a], masks[a])
           for name, (a, b) in pairs.items()
-        }
+        },
+        key=keys[0],
       )
     parts = {
       target: [read[name] for name, pair in pairs.items() if pair[1] == target]
@@ -260,9 +263,10 @@ class MulT(nn.Module):
     wide = max(len(low) - 1, 1)
     steps = self._transformers("memory", tuple(low), self.memory_blocks, wide)(
       {
-        name: Reading(joined[name], mask, None, mask, keys.pop())
+        name: Reading(joined[name], mask, None, mask)
         for name, mask in masks.items()
-      }
+      },
+      key=keys[1],
     )
     return [
       lstm.last_real(jnp.swapaxes(steps[name], 0, 1), mask.T)
