@@ -145,8 +145,9 @@ def test_a_sample_correlates_as_numpy_says():
 def test_turning_a_pair_of_components_changes_no_cosine_and_no_likelihood():
   """No analysis defines the sign; Pearson's mean over components needs it."""
   rng = np.random.default_rng(2)
-  first, second = rng.normal(1.0, 2.0, size=(2, 9, 5)).astype(np.float32)
-  turn = np.array([1, -1, -1, 1, -1], np.float32)
+  drawn = rng.normal(1.0, 2.0, size=(2, 9, 5)).astype(np.float32)
+  first, second = jnp.asarray(drawn[0]), jnp.asarray(drawn[1])
+  turn = jnp.array([[1, -1, -1, 1, -1]], jnp.float32)
   rho = jnp.asarray([0.9, 0.8, 0.5, 0.2, 0.0])
   for score in (cca.cosine, lambda x, y: cca.likelihood(x, y, rho)):
     np.testing.assert_array_equal(
@@ -154,8 +155,8 @@ def test_turning_a_pair_of_components_changes_no_cosine_and_no_likelihood():
     )
   pearson = np.asarray(cca.pearson(first, second))
   assert np.abs(cca.pearson(first * turn, second * turn) - pearson).max() > 0.1
-  expected = (first * second).sum(axis=1)
-  expected /= np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+  expected = (drawn[0] * drawn[1]).sum(axis=1)
+  expected /= np.linalg.norm(drawn, axis=2).prod(axis=0)
   np.testing.assert_allclose(cca.cosine(first, second), expected, rtol=1e-5)
   assert cca.cosine(jnp.zeros((1, 5)), second[:1]) == 0
 

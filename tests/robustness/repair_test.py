@@ -408,9 +408,9 @@ def test_turning_a_canonical_pair_changes_nothing(score):
   batch = noise.corrupt(LOUD, np.uint32(5), held_out())
   settings = SETTINGS._replace(score=score)
   check = jax.jit(
-    lambda each: repair.apply(settings, "check", each, batch).effective
+    lambda each, rows: repair.apply(settings, "check", each, rows).effective
   )
-  before, after = check(learnt), check(other)
+  before, after = check(learnt, batch), check(other, batch)
   flags = np.stack([before[name] for name in WIDTHS])
   assert 0.1 < flags.mean() < 0.95
   for name in WIDTHS:
@@ -423,10 +423,13 @@ def test_a_check_that_tells_nothing_apart_discards_nothing_and_says_so():
   learnt = fit_to(table(), tau_snr=1e6, **bounded)
   assert learnt.tau == -np.inf
   noisy = noise.corrupt(LOUD, np.uint32(1), held_out())
-  out = repair.apply(SETTINGS._replace(**bounded), "check", learnt, noisy)
-  for name in WIDTHS:
-    np.testing.assert_array_equal(out.effective[name], noisy.present[name])
   settings = SETTINGS._replace(**bounded)
+  check = jax.jit(
+    lambda each, rows: repair.apply(settings, "check", each, rows).effective
+  )
+  effective = check(learnt, noisy)
+  for name in WIDTHS:
+    np.testing.assert_array_equal(effective[name], noisy.present[name])
   (line,) = input_repair.remarks(settings, sorted(WIDTHS), learnt)
   assert "discards nothing in 1 of 1 runs" in line and "above 0.6" in line
   assert "\n" not in line
