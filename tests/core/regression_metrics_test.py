@@ -155,11 +155,9 @@ def test_what_is_not_finite_is_refused_or_the_worst():
   values[np.flatnonzero(mask)[0], 0] = np.nan
   with pytest.raises(errors.UserError, match="not finite"):
     regression_metrics.compute(values, truth, mask, (SEVEN, FIVE))
-  compiled = regression_metrics.compute(
-    *(jnp.asarray(each, jnp.float32) for each in (values, truth)),
-    jnp.asarray(mask),
-    (SEVEN, FIVE),
-  )
+  compiled = jax.jit(
+    lambda *arrays: regression_metrics.compute(*arrays, (SEVEN, FIVE))
+  )(*(jnp.asarray(each, jnp.float32) for each in (values, truth)), mask)
   assert compiled["mae"] == np.inf and compiled["ccc"] == 0
 
 
@@ -187,11 +185,9 @@ def test_the_losses_are_means_over_the_targets():
 def test_the_gradient_of_the_concordance_is_that_of_differences():
   values, truth, mask = drawn(rows=9)
   with jax.enable_x64(True):
-    gradient = jax.grad(
-      lambda v: regression_metrics.concordance(
-        v, jnp.asarray(truth), jnp.asarray(mask)
-      ).sum()
-    )(jnp.asarray(values))
+    gradient = jax.jit(
+      jax.grad(lambda *each: regression_metrics.concordance(*each).sum())
+    )(values, truth, mask)
   step = 1e-6
   for row in range(9):
     for column in range(2):

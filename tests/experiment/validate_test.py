@@ -39,3 +39,39 @@ def test_a_choice_that_does_not_exist_or_fit_is_refused(key, value, message):
   with pytest.raises(errors.UserError, match=message) as caught:
     validate.make_rules(made(**{key: value}))
   assert "\n" not in str(caught.value)
+
+
+def rated(**changes):
+  return made(
+    **{"protocol.decision": "regression", "training.select": "mae", **changes}
+  )
+
+
+@pytest.mark.parametrize(
+  ("key", "value", "message"),
+  [
+    ("training.select", "f1", "a metric of emotions.*training.select=mae"),
+    ("training.select", "test_mae", "expected one of loss, mae"),
+    ("loss.ratings", "huber", "'huber', expected one of l1, l2, ccc"),
+    ("few_shot.method", "gem", "learns new emotions"),
+    ("protocol.unseen", (("sad",),), "needs one decision per emotion"),
+    ("training.curve_thresholds", (0.5,), "are of binary decisions"),
+    ("unlabelled.per_class", 3, "set it to 0"),
+    ("data.words", ("sad=sadly",), "are words for emotions"),
+  ],
+)
+def test_what_is_of_emotions_is_refused_where_ratings_are_learnt(
+  key, value, message
+):
+  validate.make_rules(rated())
+  with pytest.raises(errors.UserError, match=message) as caught:
+    validate.make_rules(rated(**{key: value}))
+  assert "\n" not in str(caught.value)
+
+
+def test_a_metric_that_no_rating_has_cannot_select():
+  rules = validate.make_rules(rated(**{"training.select": "acc7"}))
+  seven, five = (-3.0, 3.0), (1.0, 5.0)
+  assert validate.rate(rules, (five, seven)).rating_ranges == (five, seven)
+  with pytest.raises(errors.UserError, match="'acc7'.*1 to 5 do not define"):
+    validate.rate(rules, (five,))

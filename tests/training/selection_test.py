@@ -126,3 +126,36 @@ def test_a_prediction_that_is_not_finite_is_never_selected(row, selected):
   )
   state, _ = selection.end_epoch(toy.RULES, state, validation)
   assert int(state.progress.best_epoch) == selected
+
+
+@pytest.mark.parametrize(
+  ("select", "best"), [("mae", 2), ("ccc", 2), ("pearson", 1), ("loss", 3)]
+)
+def test_of_ratings_the_smallest_error_is_selected(select, best):
+  rules = toy.RULES._replace(
+    decision="regression", select=select, rating_ranges=((-3.0, 3.0),) * 3
+  )
+  run = one(toy.runs([0]))
+  state = start(run, normalised(toy.table(4), np.arange(4), run))
+  truth = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+  rough = np.random.default_rng(1).normal(size=(12, 3)).astype(np.float32)
+  # Far off but exactly in line; then near; then neither.
+  for values, loss in (
+    (3 * truth + 2, 3),
+    (truth + 0.1 * rough, 2),
+    (rough, 1),
+  ):
+    state, log = selection.end_epoch(
+      rules,
+      state,
+      selection.Validation(
+        jnp.asarray(values),
+        jnp.asarray(truth),
+        jnp.ones(12, bool),
+        jnp.ones(3, bool),
+        jnp.float32(loss),
+      ),
+    )
+    error = np.abs(values - truth).mean()
+    np.testing.assert_allclose(log["validation_mae"], error, rtol=1e-5)
+  assert int(state.progress.best_epoch) == best
