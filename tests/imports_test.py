@@ -21,7 +21,7 @@ ORDER = (
   ("data",),
   ("systems", "robustness"),
   ("experiment",),
-  ("training",),
+  ("training", "linear"),
   ("evaluation",),
   ("serving", "reporting"),
   ("api",),

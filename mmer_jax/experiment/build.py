@@ -268,6 +268,12 @@ def build_system(config: ml_collections.ConfigDict) -> interface.System:
     UserError: There is none of that name, or its section of the config does
       not fit it.
   """
+  if config.system in registry.FITTED:
+    raise errors.UserError(
+      f"config.system is {config.system!r}, which scikit-learn fits: there is"
+      " no network to benchmark, export, predict with or draw; train, evaluate,"
+      " table and report know it"
+    )
   errors.check_choices("system", config.system, sorted(registry.SYSTEMS))
   for modality in config.data.modalities:
     if modality not in schema.MODALITIES:

@@ -43,6 +43,20 @@ _FITTED = interface.System(
 )
 
 
+def model(features: tuple[str, ...]) -> dict[str, Any]:
+  """Gives `config.model` of configs/baselines/linear.py.
+
+  Args:
+    features: Some of `FEATURES`; none for the majority.
+  """
+  return {
+    "features": features,
+    "c": (0.1, 1.0, 10.0, 100.0),
+    "ngrams": 2,
+    "min_count": 2,
+  }
+
+
 def build_linear(config: ml_collections.ConfigDict) -> build.Experiment:
   """Reads the shards and lays out the runs of a linear baseline.
 

@@ -5,6 +5,7 @@ from mmer_jax.systems.dae_mmd import system as dae_mmd
 from mmer_jax.systems.graph_mfn import system as graph_mfn
 from mmer_jax.systems.m3er import system as m3er
 from mmer_jax.systems.mtee import system as mtee
+from mmer_jax.systems.mtl import system as mtl
 from mmer_jax.systems.mult import system as mult
 from mmer_jax.systems.multiview import system as multiview
 
@@ -17,6 +18,7 @@ SYSTEMS = {
   "m3er": m3er.build,
   "mfn": m3er.build_mfn,
   "mtee": mtee.build,
+  "mtl": mtl.build,
   "mult": mult.build,
   "multiview": multiview.build,
 }
@@ -28,6 +30,7 @@ REGRESSION = (
   "graph_mfn",
   "lf_lstm",
   "mfn",
+  "mtl",
   "mult",
   "multiview",
 )
