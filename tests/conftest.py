@@ -43,6 +43,7 @@ jaxtyping.install_import_hook(
     "mmer_jax.systems.m3er",
     "mmer_jax.systems.memory_fusion",
     "mmer_jax.systems.mtee",
+    "mmer_jax.systems.mtl",
     "mmer_jax.systems.mult",
     "mmer_jax.systems.multiplicative",
     "mmer_jax.systems.multiview",

@@ -41,6 +41,8 @@ MODULES = (
   "mtee.zero_shot_iemocap",
   "mtee.few_shot_mosei",
   "mtee.ablation_mosei",
+  "mtee.comparison_mosei",
+  "mtee.comparison_iemocap",
   "baselines.ef_lstm_mosei",
   "baselines.ef_lstm_iemocap",
   "baselines.lf_lstm_mosei",

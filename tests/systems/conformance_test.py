@@ -12,6 +12,7 @@ from configs.baselines import (
   ef_lstm_mosei,
   graph_mfn_mosei,
   lf_lstm_mosei,
+  mtl_mosei,
   mult_mosei,
 )
 from configs.dae_mmd import fully
@@ -31,6 +32,7 @@ CONFIGS = {
   "mtee": quickstart,
   "ef_lstm": ef_lstm_mosei,
   "lf_lstm": lf_lstm_mosei,
+  "mtl": mtl_mosei,
   "mult": mult_mosei,
   "multiview": multimodal,
 }

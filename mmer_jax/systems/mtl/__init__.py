@@ -1,0 +1,1 @@
+"""MTL, contextual inter-modal attention (Akhtar et al. 2019)."""
