@@ -88,6 +88,7 @@ def iemocap(path: pathlib.Path, rng: np.random.Generator) -> None:
     emotion=np.array([IEMOCAP_LABELS[row[3] % 8] for row in rows]),
     text=np.array([sentence(rng) for _ in rows]),
     audio_egemaps47=rng.normal(size=(len(rows), 47)).astype(np.float32),
+    vad=np.array([(turn % 5 + 1, 5 - turn % 5, 3) for *_, turn in rows]),
   )
 
 
