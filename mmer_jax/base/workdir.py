@@ -211,9 +211,15 @@ def drop_added(config: dict[str, Any], section: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
       inner = f"{section}.{key}" if section else key
       kept[key] = drop_added(value, inner)
-    elif key not in neutral or value != neutral[key]:
+    # A tuple of a config is a list in JSON.
+    elif key not in neutral or _json(value) != _json(neutral[key]):
       kept[key] = value
   return kept
+
+
+def _json(value: Any) -> Any:
+  """Writes a value as JSON does a tuple."""
+  return list(value) if isinstance(value, tuple) else value
 
 
 class _Saved(ml_collections.ConfigDict):
