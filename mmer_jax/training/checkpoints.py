@@ -1,6 +1,7 @@
 """Saves and restores the runs of a workdir (Orbax)."""
 
 import contextlib
+import dataclasses
 import errno
 import os
 import pathlib
@@ -33,6 +34,9 @@ class Position(NamedTuple):
   chunk: int
   done: bool
 
+
+# Fields of `RunSettings` that the first checkpoints do not have.
+_LATER_SETTINGS = ("rating_mean", "rating_scale")
 
 START = Position(0, 0, 0, False)
 
@@ -77,7 +81,10 @@ class Checkpoints:
       "progress": state.progress,
       "runs": jax.tree.map(_storable, runs),
     }
-    saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+    saved = {
+      name: ocp.args.StandardSave(_as_item(item))
+      for name, item in items.items()
+    }
     saved["position"] = ocp.args.JsonSave(position._asdict())
     if jax.process_count() == 1:
       digests = {name: _digest(item) for name, item in items.items()}
@@ -157,7 +164,8 @@ class Checkpoints:
     """Reads parts of the newest checkpoint and compares their checksums."""
     number = self._number()
     wanted = {
-      name: ocp.args.StandardRestore(target) for name, target in targets.items()
+      name: ocp.args.StandardRestore(_as_item(target))
+      for name, target in targets.items()
     }
     # Neither written nor compared by several processes: none has all arrays.
     file = self.folder / str(number) / "digests"
@@ -165,9 +173,11 @@ class Checkpoints:
     if summed:
       wanted["digests"] = ocp.args.JsonRestore()
     with self._naming(number):
-      restored = self._manager.restore(
-        number, args=ocp.args.Composite(**wanted)
+      restored = dict(
+        self._manager.restore(number, args=ocp.args.Composite(**wanted))
       )
+    if isinstance(targets.get("runs"), interface.RunSettings):
+      restored["runs"] = interface.RunSettings(**restored["runs"])
     for name in targets if summed else ():
       if restored["digests"].get(name) != _digest(restored[name]):
         raise errors.UserError(
@@ -210,6 +220,24 @@ class Checkpoints:
         " `python -m mmer_jax.train` first"
       )
     return number
+
+
+def _as_item(tree: Any) -> Any:
+  """Leaves out the settings that came later and that the runs do not have.
+
+  Orbax has an entry for each field, empty or not; older checkpoints have none
+  for those.
+  """
+  if not isinstance(tree, interface.RunSettings):
+    return tree
+  fields = {
+    field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)
+  }
+  return {
+    name: value
+    for name, value in fields.items()
+    if name not in _LATER_SETTINGS or value is not None
+  }
 
 
 def _stored_shape(leaf: Any) -> tuple[int, ...]:
