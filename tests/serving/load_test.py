@@ -29,7 +29,7 @@ def test_an_export_is_loaded_with_jax_and_numpy_alone(exported):
     "-c",
     "import sys, mmer_jax; mmer_jax.load(sys.argv[1]);"
     " print([m for m in sys.modules if m.partition('.')[0] in"
-    " ('flax', 'optax', 'orbax', 'ml_collections', 'tensorflow')"
+    " ('flax', 'optax', 'orbax', 'ml_collections', 'tensorflow', 'data_prep')"
     " or m in ('mmer_jax.data', 'mmer_jax.experiment', 'mmer_jax.evaluation',"
     " 'mmer_jax.systems', 'mmer_jax.training')])",
     exported,

@@ -16,7 +16,8 @@ import rich.console
 import soundfile
 
 from data_prep.corpus import columns as columns_lib
-from data_prep.features import text_features
+from data_prep.corpus import text as text_lib
+from data_prep.features import encoders, text_features
 from data_prep.sources import recordings, utterances
 from data_prep.writing import options, write
 from mmer_jax.base import errors
@@ -24,6 +25,7 @@ from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards as shards_lib
 from mmer_jax.data import word_vectors
 from mmer_jax.serving import files, model, origin, predictions, terminal, words
+from tests import stand_ins
 from tests.serving import fake
 
 RATE = 16000
@@ -473,3 +475,90 @@ def skip(spec):
   text = {**made["text"], "oov": "skip"}
   identity = {**spec["identity"], "oov": "skip"}
   return {**spec, "identity": identity, "features_from": {**made, "text": text}}
+
+
+class Letters:
+  """Encodes a word by its letters and by how many words stand beside it."""
+
+  dim, digest, version = 3, "0" * 64, "0"
+
+  def __init__(self, choice):
+    self.choice, self.layer = choice, choice.layer
+    self.max_length = choice.max_length
+
+  def identity(self):
+    return f"{self.choice.label} {self.layer} {self.choice.pooling}"
+
+  def pieces(self, texts):
+    for text in texts:
+      count = len(text_lib.tokenise(text))
+      places = [np.array([number]) for number in range(count)]
+      yield encoders.Pieces([[0] * count], places, 0)
+
+  def encode(self, texts):
+    return [self._rows(text_lib.tokenise(text)) for text in texts]
+
+  def _rows(self, words):
+    rows = [(len(w), ord(w[0]), self.layer + len(words)) for w in words]
+    return np.array(rows, np.float32).reshape(len(rows), self.dim) / 7
+
+
+def of_encoded(folder, out, encoder, pooling):
+  """Shards of encoded texts, their table, and the features that they hold."""
+  texts = ["so you know", " well   what we did today " * 3, "?", "right"]
+  table = out / "list.jsonl"
+  lines = [
+    {"wav": str(folder / name), "text": text, "label": ("x", "y")[number % 2]}
+    for number, (name, text) in enumerate(zip(NAMES, texts, strict=True))
+  ]
+  table.write_text("\n".join(map(json.dumps, lines)) + "\n")
+  chosen = encoders.EncoderChoice(str(encoder), 1, pooling, 9)
+  corpus = recordings.build_corpus(
+    table,
+    acoustic="egemaps_lld",
+    choice=text_features.Choice(None, "skip", chosen),
+  )
+  shards = converted(corpus, out / "shards")
+  by_id = read(shards)
+  return shards, table, texts, [by_id[line["wav"]] for line in lines]
+
+
+def test_the_encoder_is_that_of_the_training(folder, tmp_path, monkeypatch):
+  """Layer, pooling and windows of the shards, not the defaults."""
+  monkeypatch.setattr(encoders, "Encoder", Letters)
+  shards, table, texts, examples = of_encoded(
+    folder, tmp_path, "my/letters", "last"
+  )
+  assert [len(e["lexical"]) for e in examples] == [3, 15, 1, 1]
+  spec = spec_of(shards)
+  mine = served(spec)
+  assert_same(list(mine.maker.of_table(table).utterances), examples)
+  paths = [example["id"] for example in examples]
+  made = list(mine.maker.of_items(texts, paths).utterances)
+  assert [each.id for each in made] == NAMES
+  named = zip(made, paths, strict=True)
+  assert_same([each._replace(id=path) for each, path in named], examples)
+  check = functools.partial(refused, call=lambda m: m.predict(text="so"))
+  check("have text_encoder other 1 last", spec=spec, text_encoder="other")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pooling", ["first", "sentence"])
+def test_texts_are_encoded_as_those_of_the_shards(folder, tmp_path, pooling):
+  """With a random BERT, whose layers and windows matter."""
+  pytest.importorskip("torch").set_num_threads(1)
+  pytest.importorskip("transformers")
+  stand_ins.encoder(tmp_path / "bert")
+  shards, table, texts, examples = of_encoded(
+    folder, tmp_path, tmp_path / "bert", pooling
+  )
+  spec = spec_of(shards)
+  mine = served(spec, text_encoder=str(tmp_path / "bert"))
+  assert_same(list(mine.maker.of_table(table).utterances), examples)
+  made = list(mine.maker.of_items(texts, [None] * len(texts)).utterances)
+  for each, example in zip(made, examples, strict=True):
+    np.testing.assert_array_equal(each.features["lexical"], example["lexical"])
+  check = functools.partial(refused, call=lambda m: m.predict(text="so"))
+  check("no/bert cannot be loaded", spec=spec, text_encoder="no/such/no/bert")
+  stand_ins.encoder(tmp_path / "other", ("so", "you"))
+  check("text_encoder sha256=", spec=spec, text_encoder=str(tmp_path / "other"))

@@ -1,5 +1,6 @@
 """From recordings to predictions, with sounds that are made here."""
 
+import csv
 import json
 
 import numpy as np
@@ -17,7 +18,7 @@ from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards
 from mmer_jax.evaluation import train_and_evaluate
-from mmer_jax.serving import predictions
+from mmer_jax.serving import export, predictions
 
 RATE = 16000
 TEXTS = {"happy": "i am happy", "sad": "i do am sad"}
@@ -128,6 +129,48 @@ def test_recordings_become_predictions(listed, word_vectors, convert, tmp_path):
     np.testing.assert_allclose(sum(row["probs"].values()), 1, rtol=1e-5)
     name = names[int(row["id"].removesuffix(".wav"))]
     assert row["explain"]["words"] == TEXTS[name].split()
+  check_texts_and_recordings(tmp_path, path, examples)
+
+
+def check_texts_and_recordings(folder, path, examples):
+  """A workdir, and an export that holds vectors, predict from the list."""
+  ids = list(examples)
+  streams = {
+    modality: [examples[name][modality] for name in ids]
+    for modality in ("lexical", "acoustic")
+  }
+  trained = mmer_jax.load(folder / "run")
+  expected = trained.predict(streams)
+  number = ids.index("1.wav")
+  text, wav = TEXTS["sad"], path.parent / "1.wav"
+  found = trained.predict(text=text, audio=wav)
+  np.testing.assert_allclose(found.probs, expected.probs[number], atol=1e-6)
+  predictions.predict_file(trained, path, folder / "listed.csv")
+  with (folder / "listed.csv").open(newline="") as file:
+    rows = {row["id"]: row for row in csv.DictReader(file)}
+  for name, probs in zip(ids, expected.probs, strict=True):
+    given = [float(rows[name][f"prob:{each}"]) for each in trained.emotions]
+    np.testing.assert_allclose(given, probs, atol=1e-6)
+
+  spec = export.export(
+    folder / "run", folder / "model", platforms=["cpu"], ship_word_vectors=True
+  )
+  assert spec["features_from"]["sound"]["rate_hz"] == RATE
+  exported = mmer_jax.load(folder / "model")
+  alone = exported.predict(text=text, audio=wav)
+  np.testing.assert_allclose(alone.probs, found.probs, atol=1e-6)
+  page = (folder / "model" / "README.md").read_text()
+  assert "`word_vectors.txt` holds the vectors of the words" in page
+  assert "set `is10`, of recordings of 16000 Hz" in page
+  export.refresh(folder / "model")
+  again = mmer_jax.load(folder / "model").predict(text=text)
+  np.testing.assert_allclose(
+    again.probs, exported.predict(text=text).probs, atol=1e-6
+  )
+  shipped = folder / "model" / "word_vectors.txt"
+  shipped.write_text(shipped.read_text().replace("1", "2", 1))
+  with pytest.raises(errors.UserError, match="word_vectors.txt is not the fi"):
+    mmer_jax.load(folder / "model")
 
 
 def test_frames_and_their_deltas_stand_side_by_side(listed, word_vectors):
