@@ -5,9 +5,10 @@ independent draws. A resample draws folds with replacement, then runs inside of
 each drawn fold, and takes the mean of the folds' means. That is linear in the
 values: the draws for a table of some shape are made once, as weights.
 
-Source: Davison and Hinkley 1997, section 3.8 (resampling of nested data);
-Hesterberg 2015, section 4 (a Student interval of the bootstrap's error, since
-percentiles of few draws are too narrow).
+Source: Davison and Hinkley 1997, section 3.8 (nested data: drawn on both
+levels, with the higher one shrunk, or the lower one counts twice); Hesterberg
+2015 (a Student interval of the bootstrap's error, since percentiles of a
+handful of draws are too narrow).
 """
 
 import functools
@@ -96,36 +97,45 @@ def _resample(table: list[list[float]]) -> dict[str, Any]:
   """Resamples the runs of some folds, which are its entries."""
   counts = tuple(len(runs) for runs in table)
   over_folds = len(counts) >= LEAST_FOLDS
-  centres = [float(np.mean(runs)) for runs in table]
-  mean = float(np.mean(centres))
-  deviations = np.concatenate(
-    [
-      np.asarray(runs) - (mean if over_folds else centre)
-      for runs, centre in zip(table, centres, strict=True)
-    ]
-  )
+  degrees = len(counts) - 1 if over_folds else sum(counts) - len(counts)
+  centres = np.asarray([np.mean(runs) for runs in table])
   # n draws of n deviate less than what they are drawn from, by (n - 1) / n.
+  residuals = [
+    (np.asarray(runs) - centre) * (len(runs) / max(len(runs) - 1, 1)) ** 0.5
+    for runs, centre in zip(table, centres, strict=True)
+  ]
+  values = np.concatenate(residuals)
   if over_folds:
-    degrees = len(counts) - 1
-    deviations *= (len(counts) / degrees) ** 0.5
-  else:
-    degrees = sum(counts) - len(counts)
-    inflate = [(n / max(n - 1, 1)) ** 0.5 for n in counts]
-    deviations *= np.repeat(inflate, counts)
+    values = values + np.repeat(_effects(centres, residuals), counts)
   error = None
   if degrees >= 2:
-    error = float((weights(counts, over_folds) @ deviations).std())
+    error = float((weights(counts, over_folds) @ values).std())
     if len({value for runs in table for value in runs}) == 1:
       # Rounding is no spread.
       error = 0.0
   return {
     "over_folds": over_folds,
-    "mean": mean,
+    "mean": float(np.mean(centres)),
     "error": error,
     "degrees": degrees,
     "folds": len(counts),
     "runs": max(counts),
   }
+
+
+def _effects(
+  centres: np.ndarray, residuals: Sequence[np.ndarray]
+) -> np.ndarray:
+  """Computes how folds differ beside what their runs make them differ.
+
+  The means of folds differ by their runs too, which are drawn again inside of
+  each fold: without this they would count twice.
+  """
+  total = centres.var(ddof=1)
+  of_runs = np.mean([each.var() / len(each) for each in residuals])
+  share = max(total - of_runs, 0.0) / total if total else 0.0
+  folds = len(centres)
+  return (centres - centres.mean()) * (share * folds / (folds - 1)) ** 0.5
 
 
 def draw(

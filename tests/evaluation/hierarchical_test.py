@@ -36,26 +36,27 @@ def test_the_weights_are_those_of_a_loop_over_the_same_draws(over_folds):
     assert (drawn_folds == np.arange(4)).all()
 
 
-def test_the_error_is_that_of_two_stages_of_drawing():
-  """By hand: (F - 1) / F of the folds' variance / F, and that of the runs.
-
-  F / (F - 1) times both is what `error` squared comes near to.
-  """
+@pytest.mark.parametrize("between", [0.0, 0.03])
+@pytest.mark.parametrize("counts", [(10, 10, 10, 10, 10), (1, 4, 2, 6)])
+def test_the_error_is_that_of_the_folds_means(between, counts):
+  """By hand: what is drawn has their variance, or that of runs if larger."""
   rng = np.random.default_rng(0)
-  values, folds = table(rng, 5, 10, 0.03, 0.02)
-  by_fold = np.reshape(values, (5, 10))
-  between = by_fold.mean(axis=1).var() / 5
-  within = by_fold.var(axis=1).mean() / 10 / 5
-  made = hierarchical.summarise(values, folds)
+  runs = [between * rng.normal() + rng.normal(0, 0.02, n) for n in counts]
+  folds = np.repeat(np.arange(len(counts)), counts).tolist()
+  made = hierarchical.summarise(np.concatenate(runs).tolist(), folds)
+  centres = [each.mean() for each in runs]
+  of_runs = [
+    each.var(ddof=1) / len(each) if len(each) > 1 else 0.0 for each in runs
+  ]
+  error = np.sqrt(max(np.var(centres, ddof=1), np.mean(of_runs)) / len(counts))
   assert made["hierarchy"]["over"] == hierarchical.OVER_FOLDS
-  assert made["hierarchy"]["degrees"] == 4
-  error = made["hierarchy"]["error"]
+  assert made["hierarchy"]["degrees"] == len(counts) - 1
+  got = made["hierarchy"]["error"]
+  np.testing.assert_allclose(got, error, rtol=0.03)
+  half = stats.t.ppf(0.975, len(counts) - 1) * got
+  mean = np.mean(centres)
   np.testing.assert_allclose(
-    error, np.sqrt(5 / 4 * (between + within)), rtol=0.03
-  )
-  half = stats.t.ppf(0.975, 4) * error
-  np.testing.assert_allclose(
-    made["ci95_hierarchical"], [np.mean(values) - half, np.mean(values) + half]
+    made["ci95_hierarchical"], [mean - half, mean + half]
   )
 
 
