@@ -11,6 +11,7 @@ Completion of commands and configs in bash or zsh: eval "$(mmer completion)".
 
 import ast
 import importlib.util
+import os
 import pathlib
 import runpy
 import sys
@@ -89,6 +90,8 @@ def run(words: Sequence[str]) -> int:
     )
     return 2
   sys.argv = [f"mmer {name}", *rest]
+  # XLA logs to the terminal what its exceptions say as well.
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   console = rich.console.Console(stderr=True)
   # Until the command begins, which ends it: JAX takes seconds to be imported.
   with progress.shown(console), progress.doing(f"starting mmer {name}"):

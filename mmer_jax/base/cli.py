@@ -10,7 +10,9 @@ import logging
 import pathlib
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import rich.console
 from absl import app, flags
@@ -24,6 +26,7 @@ ALL_RUNS_FAILED = 3
 INTERRUPTED = 130
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+_OWN_NAMES = ("", "mmer_jax", "data_prep")
 _OURS = (_PACKAGE, _PACKAGE.parent / "data_prep")
 
 # What an operating system refuses, and what helps.
@@ -63,6 +66,7 @@ def run(
   handler.addFilter(_is_ours)
   handler.setFormatter(_Voice())
   handler.python_handler.stream = _Stderr()
+  warnings.showwarning = _show_warning
   app.run(functools.partial(_call, main, arguments), flags_parser=_parse)
 
 
@@ -167,6 +171,18 @@ def _end(text: str, status: int) -> int:
   """Writes one line to the terminal; returns the exit status."""
   sys.stderr.write(" ".join(text.split()) + "\n")
   return status
+
+
+def _show_warning(
+  message: Warning | str, category: type[Warning], filename: str, *rest: Any
+) -> None:
+  """Writes what Python warns of as one line, and whose it is."""
+  del category, rest
+  parts = pathlib.Path(filename).parts
+  libraries = [i for i, each in enumerate(parts) if each == "site-packages"]
+  name = parts[libraries[-1] + 1] if libraries else ""
+  whose = f"{pathlib.Path(name).stem}: " if name not in _OWN_NAMES else ""
+  sys.stderr.write(f"warning: {whose}{' '.join(str(message).split())}\n")
 
 
 class _Stderr:

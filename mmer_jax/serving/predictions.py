@@ -159,7 +159,7 @@ def predict_rows(
     UserError: Input or request do not fit the model.
   """
   written: list[rows.Row] = []
-  while chunk := list(itertools.islice(utterances, _CHUNK)):
+  for chunk in _chunks(utterances):
     features = {
       modality: [utterance.features.get(modality) for utterance in chunk]
       for modality in model.spec["modalities"]
@@ -180,6 +180,16 @@ def predict_rows(
       for index, utterance in enumerate(chunk)
     ]
   return written
+
+
+def _chunks(
+  utterances: Iterator[inputs.Utterance],
+) -> Iterator[list[inputs.Utterance]]:
+  """Gives some utterances at a time, and says how many are done."""
+  with progress.doing("predicting", unit="utterances") as task:
+    while chunk := list(itertools.islice(utterances, _CHUNK)):
+      yield chunk
+      task.advance(len(chunk))
 
 
 def _is_made(model: model_lib.Model, source: pathlib.Path) -> bool:

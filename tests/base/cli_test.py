@@ -112,6 +112,42 @@ def test_a_mistake_is_one_line_and_a_status(command, arguments, status, line):
   assert written.count("\n") == bool(line)
 
 
+@pytest.mark.parametrize(
+  ("level", "path", "line"),
+  [
+    (logging.INFO, mmer_jax.__file__, "3 utterances are cut"),
+    (logging.WARNING, mmer_jax.__file__, "warning: 3 utterances are cut"),
+    (logging.ERROR, data_prep.__file__, "warning: 3 utterances are cut"),
+    (logging.WARNING, os.__file__, "warning: jax: 3 utterances are cut"),
+  ],
+)
+def test_what_is_logged_reads_like_the_lines_beside_it(level, path, line):
+  record = logging.LogRecord(
+    "jax", level, path, 12, "%d utterances\n  are cut", (3,), None
+  )
+  assert cli._Voice().format(record) == line
+
+
+@pytest.mark.parametrize(
+  ("file", "line"),
+  [
+    ("/x/lib/python3/site-packages/jax/_src/a.py", "warning: jax: it is\n"),
+    ("/x/lib/python3/site-packages/six.py", "warning: six: it is\n"),
+    ("/x/lib/site-packages/mmer_jax/train.py", "warning: it is\n"),
+    (cli.__file__, "warning: it is\n"),
+  ],
+)
+def test_what_python_warns_of_is_one_line(capsys, file, line):
+  cli._show_warning(UserWarning("it\nis"), UserWarning, file, 12)
+  assert capsys.readouterr().err == line
+
+
+def test_what_is_logged_goes_where_standard_error_is_now(capsys):
+  cli._Stderr().write("above the bar\n")
+  cli._Stderr().flush()
+  assert capsys.readouterr().err == "above the bar\n"
+
+
 def test_a_fault_of_ours_keeps_its_traceback(command):
   status, _, written = call(command, "--number=5")
   assert status == 1
