@@ -143,9 +143,10 @@ def base() -> ml_collections.ConfigDict:
   # "balanced" by the training rows of a run, or "none". Ratings have none.
   config.loss.class_weight = "balanced"
   # Of ratings: "l1" (mean absolute error, as MMSA), "l2" (squared) or "ccc"
-  # (1 - CCC of a batch); in deviations of the training rows' ratings, so that
-  # targets weigh alike, or else in the ratings' own units. Ours.
+  # (1 - CCC of a batch).
   config.loss.ratings = "l1"
+  # In deviations of the training rows' ratings, so that targets weigh alike, or
+  # else in the ratings' own units. Ours.
   config.loss.standardise_ratings = True
 
   # Adam. The decay is added to the gradient, behind the clip of its norm.

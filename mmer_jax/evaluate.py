@@ -151,9 +151,10 @@ def main(argv: Sequence[str]) -> int | None:
   console.print(tables.to_rich(result))
   for line in tables.failures(result):
     console.print(line, markup=False)
+  guess = tables.baseline(result)
   console.print(
     f"{_MEANING[flags.FLAGS.split]} Where an interval reaches what stands under"
-    f" majority, it may be guessing. Every emotion and run: {folder}/results;"
+    f" {guess}, it may be guessing. Every emotion and run: {folder}/results;"
     f" as a page: mmer report --workdirs={folder} --out=report",
     markup=False,
     soft_wrap=True,

@@ -280,6 +280,21 @@ def check_sweeps(table: Table) -> None:
           )
 
 
+def check_decisions(table: Table) -> None:
+  """Refuses programs that learn ratings: columns are metrics of emotions.
+
+  Raises:
+    UserError: The first such program is named.
+  """
+  for name, config in table.programs.items():
+    if config.protocol.decision == "regression":
+      raise errors.UserError(
+        'config.protocol.decision is "regression", but the columns of the'
+        f" table are of emotions ({name}); train it by `python -m"
+        " mmer_jax.train` instead"
+      )
+
+
 def runs_of(row: Row, result: dict[str, Any]) -> list[dict[str, Any]]:
   """Picks the runs of a result that a row shows, as they were at its stage."""
   setting = row.setting

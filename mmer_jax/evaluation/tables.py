@@ -135,6 +135,12 @@ def _with_interval(entry: dict[str, Any], factor: int, digits: int) -> str:
   return f"{text} ± {factor * above:.{digits}f}"
 
 
+def baseline(result: dict[str, Any]) -> str:
+  """Names the answer that learns nothing, in the heading of a column."""
+  rated = result["protocol"]["decision"] == "regression"
+  return "mean rating" if rated else "majority"
+
+
 def units(result: dict[str, Any]) -> str:
   """Says what the numbers of a result are in."""
   if result["protocol"]["decision"] == "regression":
@@ -196,8 +202,7 @@ def summary(result: dict[str, Any]) -> Table:
     ]
     for name in metric_names.measured(result)
   ]
-  guess = "majority" if "accuracy" in result["summary"] else "mean rating"
-  return ["metric", "mean", "over folds", "runs", guess], rows
+  return ["metric", "mean", "over folds", "runs", baseline(result)], rows
 
 
 def per_emotion(result: dict[str, Any]) -> Table:

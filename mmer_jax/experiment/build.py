@@ -172,7 +172,6 @@ def build_experiment(
   noise_lib.check(noise, resident=config.data.resident)
   repair = settings_lib.RepairSettings.from_config(config)
   system = build_system(config)
-  _check_system(config, system)
   if not config.data.dir:
     raise errors.UserError(
       "config.data.dir is empty, expected a shard folder; convert a corpus"
@@ -197,15 +196,13 @@ def build_experiment(
   for sentence in warnings:
     logging.warning("%s", sentence)
   runs = runs_lib.make_runs(config, corpus, records)
-  if config.protocol.decision == "regression":
-    rules = validate.rate(rules, corpus.rating_ranges)
   if system.open_vocabulary:
     runs_lib.check_vectors(corpus.emotions, runs.vectors)
   return Experiment(
     config=config,
     corpus=corpus,
     system=system,
-    rules=rules,
+    rules=validate.rate(rules, corpus.rating_ranges),
     records=records,
     runs=runs,
     noise=noise,
@@ -265,8 +262,8 @@ def build_system(config: ml_collections.ConfigDict) -> interface.System:
   """Builds the system that the config names.
 
   Raises:
-    UserError: There is none of that name, or its section of the config does
-      not fit it.
+    UserError: There is none of that name, its section of the config does not
+      fit it, or it cannot learn ratings and is to.
   """
   if config.system in registry.FITTED:
     raise errors.UserError(
@@ -282,7 +279,9 @@ def build_system(config: ml_collections.ConfigDict) -> interface.System:
         f" {', '.join(schema.MODALITIES)}"
       )
   with _naming_keys(config, KeyError):
-    return registry.SYSTEMS[config.system](config)
+    system = registry.SYSTEMS[config.system](config)
+  _check_system(config, system)
+  return system
 
 
 def _check_system(

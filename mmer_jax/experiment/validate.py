@@ -32,11 +32,13 @@ def rate(
   rules: interface.TrainingRules,
   ranges: Sequence[regression_metrics.Range],
 ) -> interface.TrainingRules:
-  """Adds the ranges of the ratings that are learnt.
+  """Adds the ranges of the ratings, where they are what is learnt.
 
   Raises:
     UserError: They do not define the metric of selection.
   """
+  if rules.decision != "regression":
+    return rules
   defined = regression_metrics.names(ranges)
   if rules.select in regression_metrics.NAMES and rules.select not in defined:
     shown = ", ".join(f"{low:g} to {high:g}" for low, high in ranges)

@@ -34,8 +34,10 @@ def run_table(
     The content of `table.json`; None where training was asked to stop.
 
   Raises:
-    UserError: A program sweeps what its rows do not tell apart.
+    UserError: A program sweeps what its rows do not tell apart, or learns
+      ratings.
   """
+  published.check_decisions(table)
   published.check_sweeps(table)
   if not _train_programs(table, folder, console):
     return None

@@ -41,11 +41,6 @@ def word_maps(
       run failed.
   """
   experiment = build.build_experiment(workdir.read_config(folder))
-  if experiment.rules.decision == "regression":
-    raise errors.UserError(
-      f"{folder} has learnt ratings, and word maps show the emotion that is"
-      " chosen; `predict --explain` writes the attention to each word"
-    )
   record = _check_request(experiment, folder, run)
   rows = getattr(record.fold, split)[:count]
   maps, logits = _explain(experiment, folder, run, rows)
@@ -86,7 +81,12 @@ def word_maps(
 def _check_request(
   experiment: build.Experiment, folder: pathlib.Path, run: int
 ) -> records.RunRecord:
-  """Finds the run, of a system that weighs words."""
+  """Finds the run, of a system that weighs words for emotions."""
+  if experiment.rules.decision == "regression":
+    raise errors.UserError(
+      f"{folder} has learnt ratings, and word maps show the emotion that is"
+      " chosen; `predict --explain` writes the attention to each word"
+    )
   if experiment.system.words is None:
     raise errors.UserError(
       f"{folder} was trained with a model that does not weigh words; train one"

@@ -168,6 +168,15 @@ def test_a_sweep_that_rows_do_not_tell_apart_is_refused():
   published.check_sweeps(table)
 
 
+def test_a_table_of_emotions_is_not_filled_with_ratings():
+  config = semi_lib.get_config("smoke")
+  published.check_decisions(semi_lib.get_table(config))
+  with config.unlocked():
+    config.protocol.decision = "regression"
+  with pytest.raises(UserError, match="columns of the table are of emotions"):
+    published.check_decisions(semi_lib.get_table(config))
+
+
 def test_differences_are_between_runs_of_one_seed_and_emotion():
   ours = [run(0, "sad", 0.5, 0.9), run(1, "sad", 0.7, 0.8)]
   theirs = [run(1, "sad", 0.6, 0.8), run(0, "sad", 0.1, 0.9)]
