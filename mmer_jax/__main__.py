@@ -70,6 +70,8 @@ def run(words: Sequence[str]) -> int:
     words: What stands behind `mmer` on the command line.
   """
   name, *rest = words or ("--help",)
+  if name == "help" and rest:
+    name, rest = rest[0], ["--help"]
   if name in ("--help", "-h", "help"):
     sys.stdout.write(_help() + "\n")
     return 0

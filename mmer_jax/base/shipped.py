@@ -1,11 +1,16 @@
 """Finds the configs and specs that come with the package, by their names."""
 
+import difflib
 import os
 import pathlib
+from collections.abc import Sequence
 
 from mmer_jax.base import errors
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+
+# As many names are listed in a line.
+_FEW = 8
 
 # What a flag names, to the folder of what comes with the package.
 FOLDERS = {
@@ -52,14 +57,19 @@ def find(name: str, kind: str) -> pathlib.Path:
   if name not in known:
     if path.exists():
       return path
-    by_last = {each.rpartition("/")[2]: each for each in reversed(known)}
-    near = by_last.get(name)
-    hint = (
-      f"; did you mean {near!r}?" if near else errors.did_you_mean(name, known)
-    )
-    hint = hint or f"; expected FILE.py or one of {', '.join(known)}"
     raise errors.UserError(
       f"--{kind}={name} is no file, and no {kind} of this package has that"
-      f" name{hint}"
+      f" name{_hint(name, known)}"
     )
   return FOLDERS[kind] / f"{name}.py"
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+  """Names the nearest of some names, or where to look for them."""
+  by_last = {each.rpartition("/")[2]: each for each in reversed(known)}
+  last = difflib.get_close_matches(name.lower(), by_last, n=1)
+  near = errors.did_you_mean(name, known)
+  if near or not last:
+    listed = ", ".join(known) if len(known) <= _FEW else "those of mmer configs"
+    return near or f"; expected FILE.py or one of {listed}"
+  return f"; did you mean {by_last[last[0]]!r}?"

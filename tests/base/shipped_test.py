@@ -43,7 +43,9 @@ def test_a_path_is_a_path(tmp_path, monkeypatch):
   [
     ("config", "mosei", "did you mean 'mtee/mosei'"),
     ("config", "mtee/moseii", "did you mean 'mtee/mosei'"),
-    ("config", "zzz", "quickstart"),
+    ("config", "mose", "did you mean 'mtee/mosei'"),
+    ("config", "zzz", "mmer configs"),
+    ("spec", "zzz", "one of ami, iemocap, meld"),
     ("spec", "iemocapp", "did you mean 'iemocap'"),
   ],
 )
@@ -65,8 +67,20 @@ def test_every_command_is_listed_and_runs_by_its_name(capsys):
   for name in entry.COMMANDS:
     (line,) = [each for each in lines if each.startswith(f"  {name} ")]
     assert len(line.split()) > 4
+  assert entry.run(["help"]) == 0
+  assert capsys.readouterr().out.splitlines() == lines
   assert entry.run(["completion"]) == 0
   assert " train " in capsys.readouterr().out
+
+
+def test_help_of_a_command_is_its_own(monkeypatch):
+  called = []
+  monkeypatch.setattr(
+    "runpy.run_module", lambda module, **_: called.append((module, sys.argv))
+  )
+  monkeypatch.setattr(sys, "argv", ["mmer"])
+  assert entry.run(["help", "train"]) == 0
+  assert called == [("mmer_jax.train", ["mmer train", "--help"])]
 
 
 def test_an_unknown_command_is_one_line(capsys):
