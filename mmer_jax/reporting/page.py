@@ -144,7 +144,7 @@ def _read_system(
 def _figures(
   folder: pathlib.Path, result: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], str]:
-  """Computes the figures; also says which could not be, without the shards."""
+  """Computes the figures; also says why distances could not be, if so."""
   if result["system"] in registry.FITTED:
     return figures.of_result(result), ""
   # Of a sweep, the runs of the setting that the page is of: another setting may
@@ -155,8 +155,7 @@ def _figures(
   if build.build_system(config).spaces is None:
     return contents, ""
   try:
-    experiment = build.build_experiment(config)
+    distances = figures.distances(folder, build.build_experiment(config))
   except errors.UserError as error:
     return contents, str(error)
-  distances = figures.distances(folder, experiment)
   return contents + ([distances] if distances else []), ""

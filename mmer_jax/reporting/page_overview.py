@@ -194,7 +194,7 @@ def _section(section: dict[str, Any], with_paper: bool) -> dict[str, Any]:
     cells = [list(line) for line in zip(*cells, strict=True)]
   return {
     "title": section["title"],
-    "corner": "column" if turned else "row",
+    "corner": "score" if turned else "row",
     "columns": columns,
     "printed": [
       any(line[at]["paper"] for line in cells) for at in range(len(columns))
@@ -230,7 +230,7 @@ def _difference_table(
   heading[0] = "row"
   if turned:
     heading, *rows = [list(line) for line in zip(heading, *rows, strict=True)]
-    heading[0] = "column"
+    heading[0] = "score"
   return {
     "caption": f"Difference to {section['against']} in percentage points, run"
     " by run: same seed, fold and left-out emotions",

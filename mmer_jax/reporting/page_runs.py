@@ -8,6 +8,7 @@ from mmer_jax.base import workdir
 from mmer_jax.evaluation import metric_names, tables
 from mmer_jax.experiment import build, records
 from mmer_jax.reporting import page_tables, reading
+from mmer_jax.systems import registry
 
 
 def selected_epochs(folder: pathlib.Path) -> tuple[str, dict[int, int]]:

@@ -133,14 +133,14 @@ def test_a_section_that_is_wider_than_long_is_turned():
   assert long["corner"] == "row" and long["columns"] == ["a", "b"]
   assert [row["name"] for row in long["rows"]] == ["x", "y", "z"]
   assert long["printed"] == [False, True]
-  assert wide["corner"] == "column" and list(wide["columns"]) == ["x", "y"]
+  assert wide["corner"] == "score" and list(wide["columns"]) == ["x", "y"]
   assert [row["name"] for row in wide["rows"]] == ["a", "b", "c"]
   assert wide["printed"] == [True, True]
   # Row y, column c; the paper printed nothing of column a.
   assert wide["rows"][2]["cells"][1] == {"ours": "12.0", "paper": "51.0"}
   assert wide["rows"][0]["cells"][1] == {"ours": "10.0", "paper": ""}
   differences = wide["differences"]
-  assert [c["label"] for c in differences["columns"]] == ["column", "y"]
+  assert [c["label"] for c in differences["columns"]] == ["score", "y"]
   assert [row["name"] for row in differences["rows"]] == ["a", "b", "c"]
   assert differences["rows"][0]["cells"] == ["10.0"]
   for table in (long, wide):
