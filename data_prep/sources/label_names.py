@@ -1,7 +1,7 @@
 """Gives labels other names, and takes some for no label at all."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data_prep.sources import spoken
 from mmer_jax.base import errors
@@ -18,6 +18,13 @@ class Names(NamedTuple):
 
   mapped: Mapping[str, str]
   unlabelled: Sequence[str]
+
+  def options(self) -> dict[str, Any]:
+    """Returns what the manifest records of the names."""
+    return {
+      "label_map": dict(self.mapped),
+      "unlabelled": list(self.unlabelled),
+    }
 
 
 NONE = Names({}, ())

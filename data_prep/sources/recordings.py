@@ -169,9 +169,8 @@ def build_corpus(
       layout=reading.layout,
       options={
         "recipe": recipe,
-        "label_map": dict(names.mapped),
-        "unlabelled": list(names.unlabelled),
         "columns": dict(reading.columns),
+        **names.options(),
         **rated.options(),
       },
       tally={**reading.tally, **unlabelled},

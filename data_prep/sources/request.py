@@ -23,7 +23,7 @@ from data_prep.sources import (
   utterances,
 )
 from mmer_jax.base.errors import UserError
-from mmer_jax.data import table_files
+from mmer_jax.data import table_files, text_files
 
 # `origin["table"]` of a corpus that a spec describes, and of any other.
 SPEC, COLUMNS = "spec", "columns"
@@ -55,6 +55,7 @@ def of_items(
     if wav is not None and not wav.is_file():
       raise UserError(f"{wav} is not a file, expected a recording")
     where = f"utterance {number}"
+    text_files.check_surrogates(text or "", where)
     name = wav.name if wav is not None else str(number)
     items.append(spoken.Utterance(name, where, wav, (text or "").strip()))
   return _of_utterances(origin, choice, items, "what was given")

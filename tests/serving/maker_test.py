@@ -8,6 +8,8 @@ import csv
 import functools
 import io
 import json
+import sys
+import types
 
 import ml_collections
 import numpy as np
@@ -20,6 +22,7 @@ from data_prep.corpus import text as text_lib
 from data_prep.features import encoders, text_features
 from data_prep.sources import recordings, utterances
 from data_prep.writing import options, write
+from mmer_jax import predict
 from mmer_jax.base import errors
 from mmer_jax.data import manifest as manifest_lib
 from mmer_jax.data import shards as shards_lib
@@ -274,6 +277,10 @@ def test_the_terminal_shows_the_most_probable_first():
   row = {"predicted": ["a", "c"], "probs": {"a": 0.6, "b": 0.5, "c": 0.9}}
   decided = [line for line in shown(fake.spec("binary"), row) if "%" in line]
   assert ["above 0.5" in line for line in decided] == [True, True, False]
+  lines = shown(fake.spec(), {"values": {"valence": 2.5, "arousal": -1.0}})
+  assert [line.split("│")[2].strip() for line in lines if "ce" in line] == [
+    "2.500"
+  ]
 
 
 def test_vectors_come_from_a_file_an_export_or_the_shards(
@@ -438,6 +445,11 @@ def test_what_is_missing_is_named_in_one_line(folder, shards, tmp_path):
   check(
     "an empty text has no word", call=lambda m: m.predict(text=" "), **whole
   )
+  check(
+    r"utterance 1: .* lone surrogate \(\\ud83d\)",
+    call=lambda m: m.predict(text="so \ud83d"),
+    **whole,
+  )
 
   check = functools.partial(refused, spec=spec, call=sound)
   check("were not made of sound", spec=changed("sound", none=1))
@@ -475,6 +487,26 @@ def skip(spec):
   text = {**made["text"], "oov": "skip"}
   identity = {**spec["identity"], "oov": "skip"}
   return {**spec, "identity": identity, "features_from": {**made, "text": text}}
+
+
+@pytest.mark.parametrize(
+  "given, match",
+  [
+    ({}, "--input is missing, or --text or --wav"),
+    ({"input": "a.csv"}, "--out is missing"),
+    ({"input": "a.csv", "wav": ["b.wav"]}, "--input and --wav are both given"),
+  ],
+)
+def test_the_command_says_what_is_missing(given, match):
+  values = {"input": None, "out": None, "text": [], "wav": [], **given}
+  with pytest.raises(errors.UserError, match=match):
+    predict._check_flags(types.SimpleNamespace(**values))
+
+
+def test_a_package_that_is_missing_is_named(mine, folder, monkeypatch):
+  monkeypatch.setitem(sys.modules, "opensmile", None)
+  with pytest.raises(errors.UserError, match=r"opensmile, .*mmer_jax\[prep\]"):
+    mine.predict(audio=folder / NAMES[0])
 
 
 class Letters:
