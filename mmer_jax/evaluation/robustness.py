@@ -89,7 +89,7 @@ def _observe(
   # A batch at a time, so that splits of any length share one compilation.
   compiled = jax.jit(
     jax.vmap(observe, in_axes=(0, 0, None, 0), spmd_axis_name="runs"),
-    out_shardings=mesh.replicated(session.mesh),
+    out_shardings=mesh.fetched(session.mesh),
   )
   source = session.resident
   batches = (rows[:, at : at + 1] for at in range(rows.shape[1]))
@@ -133,12 +133,8 @@ def _observe_batch(
   )
   after = repaired(noisy)
   weights_after = weights_before = weights(after.batch)
-  fails = {name: jnp.zeros_like(here) for name, here in clean.present.items()}
+  fails = noise_lib.harmed(noise, run.seed, clean, noisy)
   if noise.kind != "none":
-    # A fault may leave a modality as it was.
-    different = noise_lib.changed(clean, noisy)
-    drawn = noise_lib.failing(noise, run.seed, clean)
-    fails = {name: drawn[name] & different[name] for name in drawn}
     weights_before = weights(repaired(clean).batch)
   observed = {
     "real": clean.example_mask,

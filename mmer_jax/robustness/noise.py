@@ -188,6 +188,26 @@ def changed(
   return different
 
 
+def harmed(
+  noise: Noise,
+  seed: Int[Array, ""],
+  before: schema.Batch,
+  after: schema.Batch,
+) -> dict[str, Bool[Array, " b"]]:
+  """Tells which modalities fail: a fault may leave one that it is on as it was.
+
+  Args:
+    noise: The noise.
+    seed: The seed of the run.
+    before: A normalised batch with row numbers.
+    after: The same after `corrupt`.
+  """
+  if noise.kind == "none":
+    return {name: jnp.zeros_like(each) for name, each in before.present.items()}
+  drawn, different = failing(noise, seed, before), changed(before, after)
+  return {name: drawn[name] & different[name] for name in drawn}
+
+
 def _break(
   noise: Noise,
   seed: Int[Array, ""],

@@ -116,10 +116,12 @@ def test_a_fault_is_on_what_fails_and_depends_on_seed_and_row(kind, batch):
   after = corrupted(kind, rows)
   fails = noise.failing(noise.Noise(kind, 0.01, 0.75), SEED, batch)
   different = noise.changed(batch, after)
+  harmed = noise.harmed(noise.Noise(kind, 0.01, 0.75), SEED, batch, after)
   changed = 0
   for name, failed in fails.items():
     failed, here = np.asarray(failed), np.asarray(different[name])
     assert not (here & ~failed).any()
+    np.testing.assert_array_equal(harmed[name], here)
     changed += here.sum()
     if kind == "stuck":
       # Of one frame nothing is repeated.
