@@ -53,8 +53,7 @@ def train_and_evaluate(
       console.print(note, markup=False)
   if config.system == linear.SYSTEM:
     return linear_workdir.train(config, folder, notes, console)
-  with progress.doing("preparing the runs"):
-    session = _begin(config, folder, first_stage, notes)
+  session = _begin(config, folder, first_stage, notes)
   finished = loop.train(
     session,
     folder,
@@ -81,6 +80,7 @@ def train_and_evaluate(
   return result
 
 
+@progress.doing("preparing the runs")
 def _begin(
   config: ml_collections.ConfigDict,
   folder: pathlib.Path,

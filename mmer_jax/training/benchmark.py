@@ -22,7 +22,6 @@ from mmer_jax.training import step as step_lib
 from mmer_jax.training import workload as workload_lib
 
 
-@progress.doing("preparing")
 def benchmark(
   config: ml_collections.ConfigDict,
   *,

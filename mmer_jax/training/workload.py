@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mmer_jax.base import errors
+from mmer_jax.base import errors, progress
 from mmer_jax.core import lstm
 from mmer_jax.data import schema, tables
 from mmer_jax.experiment import build, fit, provenance, ranges, validate
@@ -79,6 +79,7 @@ class Workload(NamedTuple):
     )
 
 
+@progress.doing("preparing")
 def prepare(
   config: ml_collections.ConfigDict,
   *,
@@ -144,6 +145,7 @@ def _find_stage(system: interface.System, number: int) -> interface.Stage:
   return system.stages[number]
 
 
+@progress.doing("counting FLOPs")
 def step_flops(workload: Workload) -> float:
   """Asks XLA for the FLOPs of one step of one run.
 
