@@ -24,9 +24,10 @@ def numbers(scores: scores_lib.RunScores, select: str) -> dict[str, Any]:
   truth = np.asarray(scores.labels, np.float64)
   mask = np.ones(len(truth), bool)
   each = regression_metrics.per_target(values, truth, mask, scores.ranges)
-  means = regression_metrics.score(values, truth, scores.ranges)
+  # A number where a metric is undefined, as training selects by.
+  chosen = regression_metrics.compute(values, truth, mask, scores.ranges)
   return {
-    "metrics": means,
+    "metrics": regression_metrics.score(values, truth, scores.ranges),
     "per_emotion": {
       name: {
         key: scores_lib.number(value[index]) for key, value in each.items()
@@ -36,7 +37,7 @@ def numbers(scores: scores_lib.RunScores, select: str) -> dict[str, Any]:
     "confusion": None,
     "decisions": None,
     "ratings": _ratings(scores.emotions, values, truth, scores.ranges),
-    "selection": means["mae" if select == "loss" else select],
+    "selection": float(chosen["mae" if select == "loss" else select]),
   }
 
 
