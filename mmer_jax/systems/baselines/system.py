@@ -1,9 +1,8 @@
 """EF-LSTM and LF-LSTM: the baselines of Dai et al. 2020, Tables 1 and 2."""
 
-import flax.linen as nn
 import ml_collections
 
-from mmer_jax.systems import continual, interface, network, supervised
+from mmer_jax.systems import interface, plain
 from mmer_jax.systems.baselines import model
 
 
@@ -14,7 +13,7 @@ def build_ef_lstm(config: ml_collections.ConfigDict) -> interface.System:
     modalities=tuple(config.data.modalities),
     dtype=config.compute_dtype,
   )
-  return _build(config, module, aligned=True)
+  return plain.build(config, module, aligned=True)
 
 
 def build_lf_lstm(config: ml_collections.ConfigDict) -> interface.System:
@@ -24,21 +23,4 @@ def build_lf_lstm(config: ml_collections.ConfigDict) -> interface.System:
     name: parts["hidden"][name] for name in config.data.modalities
   }
   module = model.LateFusion(**parts, dtype=config.compute_dtype)
-  return _build(config, module, aligned=False)
-
-
-def _build(
-  config: ml_collections.ConfigDict, module: nn.Module, *, aligned: bool
-) -> interface.System:
-  net = network.Network(module)
-  loss = supervised.make_loss(
-    supervised.Criterion.from_config(config), net.apply
-  )
-  return interface.System(
-    init=net.init,
-    stages=continual.stages(config, loss),
-    predict=net.predict,
-    open_vocabulary=False,
-    aligned=aligned,
-    regression=True,
-  )
+  return plain.build(config, module)
