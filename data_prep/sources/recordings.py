@@ -148,10 +148,7 @@ def build_corpus(
       fits.
   """
   if recipe is None:
-    needs = ("wav",) if choice.is_none else ("wav", "text")
-    reading = recording_list.read(
-      path, columns or {}, needs=needs, ratings=rated
-    )
+    reading = _read_list(path, columns or {}, rated, choice)
   else:
     reading = recipes.read(recipe, path, ratings)
   utterances, unlabelled = label_names.apply(names, reading.utterances)
@@ -168,10 +165,8 @@ def build_corpus(
       source="recordings",
       layout=reading.layout,
       options={
-        "recipe": recipe,
-        "columns": dict(reading.columns),
-        **names.options(),
-        **rated.options(),
+        **{"recipe": recipe, "columns": dict(reading.columns)},
+        **{**names.options(), **rated.options()},
       },
       tally={**reading.tally, **unlabelled},
       notes=(*reading.notes, *notes, *_text_notes(recipe, choice)),
@@ -181,6 +176,17 @@ def build_corpus(
     choice=choice,
     has_text=recipe is None or bool(recipes.RECIPES[recipe].texts),
   )
+
+
+def _read_list(
+  path: pathlib.Path,
+  columns: Mapping[str, str | None],
+  rated: scales.Wanted,
+  choice: text_features.Choice,
+) -> recipes.Reading:
+  """Reads a list, which needs texts where they become features."""
+  needs = ("wav",) if choice.is_none else ("wav", "text")
+  return recording_list.read(path, columns, needs=needs, ratings=rated)
 
 
 def _text_notes(
