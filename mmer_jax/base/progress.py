@@ -55,7 +55,8 @@ class Task:
     self._shown: tuple[str, ...] = ()
     self._rates = not at_most
     self._begun = time.monotonic()
-    self._marks = [(self._begun, done)]
+    # The rate is of what is done since, and beyond.
+    self._counted = self._begun, done
     self._over = False
     self._display: _Display | None = None
 
@@ -63,18 +64,24 @@ class Task:
     """Counts what is done; what was ready before does not count as fast."""
     self.done += count
     if ready:
-      self._marks = [(when, done + count) for when, done in self._marks]
+      when, done = self._counted
+      self._counted = when, done + count
     self._tell()
 
-  def update(self, done: float, *shown: str) -> None:
-    """Says how many are done by now, and what else there is to see of them."""
+  def update(self, done: float, *shown: str, unusual: bool = False) -> None:
+    """Says how many are done by now.
+
+    Args:
+      done: How many.
+      *shown: What else there is to see of them.
+      unusual: Whether they took longer than those to come: the time left is not
+        reckoned by them.
+    """
     self.done = done
     self._shown = shown or self._shown
+    if unusual:
+      self._counted = time.monotonic(), done
     self._tell()
-
-  def mark(self) -> None:
-    """Starts the clock anew: what was done until now took longer than usual."""
-    self._marks.append((time.monotonic(), self.done))
 
   def state(self) -> str:
     """Describes how far it is, and what is left."""
@@ -105,10 +112,8 @@ class Task:
 
   def _rate(self, now: float) -> float:
     """Counts what is done in a second; 0 where nothing is."""
-    for when, done in reversed(self._marks):
-      if self.done > done:
-        return (self.done - done) / max(now - when, 1e-9)
-    return 0.0
+    when, done = self._counted
+    return (self.done - done) / max(now - when, 1e-9)
 
   def _tell(self) -> None:
     if self._display is not None:

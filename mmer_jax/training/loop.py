@@ -239,11 +239,11 @@ def train_stage(
         return state, False
       state, log = _end_epoch(training, compiled, state)
       training.log.add(experiment, number, epoch, log)
-      seconds = time.perf_counter() - begun
+      # The first epoch waits for the compiler.
+      compiled_now = epoch == first
+      seconds = None if compiled_now else time.perf_counter() - begun
       shown = progress.summary(experiment, number, log, seconds)
-      task.update(epoch + 1, *shown)
-      if epoch == first:
-        task.mark()
+      task.update(epoch + 1, *shown, unusual=compiled_now)
       over = bool(log["stopped"].all()) or epoch + 1 == epochs
       done = over and last_stage
       asked = training.stopper.agreed() and not over
@@ -273,7 +273,6 @@ def _show(
     at_most=True,
     kept=True,
   ) as task:
-    # The first epoch takes longer than those after it.
     task.update(done, "compiling")
     yield task
 

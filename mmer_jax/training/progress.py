@@ -110,7 +110,10 @@ def _run_metrics(
 
 
 def summary(
-  experiment: build.Experiment, number: int, log: EpochLog, seconds: float
+  experiment: build.Experiment,
+  number: int,
+  log: EpochLog,
+  seconds: float | None,
 ) -> tuple[str, ...]:
   """Describes an epoch beside the progress bar: means over the live runs.
 
@@ -118,7 +121,7 @@ def summary(
     experiment: The runs.
     number: Number of the stage, from 0.
     log: What `end_epoch` returned, with the runs axis.
-    seconds: How long the epoch took.
+    seconds: How long the epoch took; None where that says nothing.
 
   Returns:
     Texts; none where no run is live.
@@ -132,11 +135,11 @@ def summary(
     for record in experiment.records
     if live[record.run]
   )
-  return (
+  shown = (
     f"loss {log['train_loss'][live].mean():.4f}",
     f"{select} {log[f'validation_{select}'][live].mean():.3f}",
-    f"{examples / seconds:,.0f} examples/s",
   )
+  return (*shown, f"{examples / seconds:,.0f} examples/s") if seconds else shown
 
 
 class Log(Protocol):

@@ -79,13 +79,12 @@ def test_what_took_longer_than_usual_does_not_count_for_the_rest(monkeypatch):
   monkeypatch.setattr(time, "monotonic", lambda: now[0])
   task = progress.Task("training", 11, "epochs", at_most=True)
   now[0] = 60.0
-  task.update(1, "loss 1")
-  task.mark()
-  # Of the compiler's minute, while nothing better is known: 10 x 60 s.
-  assert task.state() == "1 of 11 epochs, loss 1, at most 0:10:00 left"
+  task.update(1, "loss 1", unusual=True)
+  # The compiler's minute says nothing of the ten epochs to come.
+  assert task.state() == "1 of 11 epochs, loss 1, 0:01:00 so far"
   now[0] = 62.0
   task.update(2)
-  # 2 s an epoch since the mark, 9 epochs left; what is shown stays.
+  # 2 s an epoch since then, 9 epochs left; what is shown stays.
   assert task.state() == "2 of 11 epochs, loss 1, at most 0:00:18 left"
 
 
