@@ -34,7 +34,7 @@ _MEANING = {
   "train": "Each run was scored on the rows that it was trained on, so that the"
   " numbers say what it remembers.",
   "validation": "Each run was scored on the rows that chose its epoch, so that"
-  " the numbers are too good.",
+  " the numbers are a little too good.",
   "test": "Each run was scored on rows that neither its training nor the choice"
   " of its epoch saw.",
 }

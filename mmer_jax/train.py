@@ -83,8 +83,10 @@ def main(argv: Sequence[str]) -> int | None:
   if results.every_run_failed(result):
     return cli.ALL_RUNS_FAILED
   console.print(
-    "These rows chose the epochs. On rows that nothing has seen: mmer evaluate"
-    f" --workdir={flags.FLAGS.workdir} --split=test",
+    "These rows chose the epochs, so that the numbers are a little too good;"
+    f" every emotion and run is in {flags.FLAGS.workdir}/results. On rows that"
+    f" nothing has seen: mmer evaluate --workdir={flags.FLAGS.workdir}"
+    " --split=test",
     markup=False,
     highlight=False,
     soft_wrap=True,

@@ -50,7 +50,7 @@ def train_and_evaluate(
   notes = fit.fit_to_corpus(config)
   if jax.process_index() == 0:
     for note in notes:
-      console.print(note, markup=False)
+      console.print(note, markup=False, soft_wrap=True)
   if config.system == linear.SYSTEM:
     return linear_workdir.train(config, folder, notes, console)
   session = _begin(config, folder, first_stage, notes)
@@ -75,8 +75,7 @@ def train_and_evaluate(
     _describe(session, folder, result, notes, time.time() - started)
     console.print(tables.to_rich(result))
     for line in tables.failures(result):
-      console.print(line, markup=False)
-    console.print(f"validation results: {folder / 'results'}", markup=False)
+      console.print(line, markup=False, soft_wrap=True)
   return result
 
 
