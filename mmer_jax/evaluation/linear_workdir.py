@@ -55,7 +55,6 @@ def train(
   result = _score(experiment, description, logits, "validation", "fixed")
   _write(folder, "validation", result)
   console.print(tables.to_rich(result))
-  console.print(f"validation results: {folder / 'results'}", markup=False)
   return result
 
 

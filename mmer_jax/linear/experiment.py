@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from mmer_jax.base import errors
+from mmer_jax.base import errors, progress
 from mmer_jax.experiment import (
   build,
   ranges,
@@ -164,7 +164,8 @@ def fit_runs(
   select = config.training.select
   fitted: dict[bytes, tuple[float, np.ndarray]] = {}
   penalties, logits = {}, []
-  for record in experiment.records:
+  runs = experiment.records
+  for record in progress.each(runs, "fitting", len(runs), "runs"):
     fold = record.fold
     key = fold.train.tobytes() + b"|" + fold.validation.tobytes()
     if key not in fitted:
