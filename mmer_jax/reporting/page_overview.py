@@ -83,22 +83,27 @@ def _overview(
 
 def _same_baseline(one: dict[str, Any], other: dict[str, Any]) -> bool:
   """Tells whether one row of the majority class stands for two results."""
-  keys = ("dataset", "majority_baseline")
-  return all(one[key] == other[key] for key in keys)
+  return one["dataset"] == other["dataset"] and (
+    _baseline_cells(one) == _baseline_cells(other)
+  )
+
+
+def _baseline_cells(result: dict[str, Any]) -> list[str]:
+  """Formats what the majority class reaches, as it is printed."""
+  return [
+    page_tables.cell(name, result["majority_baseline"][name])
+    for name in metric_names.shown(result)
+  ]
 
 
 def _baseline_row(result: dict[str, Any], count: int) -> dict[str, Any]:
   """Makes the row of the majority class below the workdirs that it is of."""
-  cells = [
-    page_tables.cell(name, result["majority_baseline"][name])
-    for name in metric_names.shown(result)
-  ]
   rated = result["protocol"]["decision"] == "regression"
   return {
     "name": "mean rating" if rated else "majority class",
     "kind": "baseline",
     "note": f"of the {count} workdirs above" if count > 1 else "",
-    "cells": [*cells, ""],
+    "cells": [*_baseline_cells(result), ""],
   }
 
 

@@ -81,6 +81,7 @@ def test_losses_confusion_and_sweeps_are_drawn_of_what_is_there(tmp_path):
   }
   outcome = {
     "split": "test",
+    "protocol": {"decision": "softmax"},
     "runs": [
       {
         "setting": {"unlabelled": float(count)},
@@ -179,6 +180,17 @@ CONTENTS = {
     "settings": [
       {"setting": {}, "shares": [[[1, 0], [0.5, 0.5]]], "counts": [[3, 14]]}
     ],
+  },
+  "ratings": {
+    "split": "validation",
+    "targets": {
+      "valence": {
+        "places": [1.0, 2.0],
+        "settings": [
+          {"setting": {}, "shares": [[1, 0], [0.5, 0.5]], "counts": [3, 14]}
+        ],
+      }
+    },
   },
   "sweep": {
     "split": "validation",
