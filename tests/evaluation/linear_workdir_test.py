@@ -11,6 +11,7 @@ from data_prep.sources import synthetic
 from mmer_jax.base import errors, workdir
 from mmer_jax.evaluation import evaluate, load, published, train_and_evaluate
 from mmer_jax.experiment import build, records
+from mmer_jax.reporting import page, plots
 from tests import word_shards
 
 QUIET = rich.console.Console(quiet=True)
@@ -130,6 +131,15 @@ def test_what_it_cannot_be_asked_for_is_one_line(
 ):
   with pytest.raises(errors.UserError, match=f"--{flag} is given"):
     evaluate.evaluate_workdir(folder, request_, load.Inputs(**inputs))
+
+
+def test_a_report_shows_it_without_curves(
+  folder, result, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(plots, "save_all", lambda contents, out: [])
+  text = page.write([folder], tmp_path).read_text()
+  assert "stand word for word in the training rows" in text
+  assert "3 folds do not tell" in text or "folds and then their runs" in text
 
 
 def test_what_needs_a_network_says_that_there_is_none(folder):

@@ -32,6 +32,7 @@ def filled(mosei_shards, tmp_path_factory):
     done = toy_model.verb(
       "mmer_jax.table",
       "--config=configs/mtee/ablation_mosei.py:synthetic",
+      "--nobaselines",
       f"--config.data.dir={mosei_shards}",
       f"--workdir={folder}",
       # Seven runs split no four devices: each batch would be split, and XLA's
