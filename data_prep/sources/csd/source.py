@@ -70,19 +70,11 @@ def build(
   Raises:
     UserError: The files do not fit each other, or what is wanted is not there.
   """
-  sequences = selection.used(found.sequences, choice)
-  labelled = selection.labelled(
-    sequences[roles.LABELS], selection.kept(sequences, choice), choice
-  )
-  features = vectors.open_features(sequences, labelled, labels.names, choice)
-  rated = ratings.find(
-    labels.columns,
-    choice.ratings,
-    labelled.entries,
-    sequences[roles.LABELS].path.name,
-  )
-  parts = _Parts(
-    found.corpus, sequences, labelled, labels, features, choice, rated
+  parts = _parts(found, labels, choice)
+  sequences, labelled, features = (
+    parts.sequences,
+    parts.labelled,
+    parts.features,
   )
   tally: Counter[str] = Counter()
 
@@ -114,7 +106,7 @@ def build(
     tally=tally,
     notes=(
       *found.notes,
-      *rated.notes,
+      *parts.ratings.notes,
       *account.notes(
         found.sequences, sequences, choice, list(labelled.entries)
       ),
@@ -122,7 +114,27 @@ def build(
     files=(*(each.path for each in sequences.values()), *choice.files),
     has_words=_has_words(parts),
     has_acoustic_word=_has_acoustic_word(parts, modalities),
-    ratings=rated.ratings,
+    ratings=parts.ratings.ratings,
+  )
+
+
+def _parts(
+  found: roles.Found, labels: labels_lib.Labels, choice: selection.Choice
+) -> _Parts:
+  """Opens what is read of the files."""
+  sequences = selection.used(found.sequences, choice)
+  labelled = selection.labelled(
+    sequences[roles.LABELS], selection.kept(sequences, choice), choice
+  )
+  features = vectors.open_features(sequences, labelled, labels.names, choice)
+  rated = ratings.find(
+    labels.columns,
+    choice.ratings,
+    labelled.entries,
+    sequences[roles.LABELS].path.name,
+  )
+  return _Parts(
+    found.corpus, sequences, labelled, labels, features, choice, rated
   )
 
 

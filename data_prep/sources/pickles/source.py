@@ -108,7 +108,7 @@ def build(
     ):
       yield _example(utterance, name, family, features, with_words)
 
-  fields = features.corpus_fields()
+  fields = {**features.corpus_fields(), "ratings": family.ratings}
   if "lexical" in family.streams and not with_words:
     fields["has_words"] = family.has_words
   return corpus_lib.Corpus(
@@ -129,7 +129,6 @@ def build(
     },
     tally=tally,
     notes=(*family.notes, *names.notes),
-    ratings=family.ratings,
     **fields,
   )
 
