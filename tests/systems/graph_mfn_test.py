@@ -1,5 +1,6 @@
 """Graph-MFN against a loop over utterances, steps and vertices."""
 
+import functools
 import itertools
 
 import jax
@@ -46,6 +47,20 @@ def graph(params, before, now):
   return m3er_test.layers(params, "output", np.concatenate(every))
 
 
+def shapes(network, streams):
+  init = functools.partial(network.init, key=None)
+  return jax.eval_shape(init, jax.random.key(0), streams)["params"]
+
+
+def drawn(network, streams):
+  """Parameters of NumPy: nothing is compiled for them."""
+  rng = np.random.default_rng(5)
+  return jax.tree.map(
+    lambda leaf: rng.normal(size=leaf.shape).astype(network.dtype),
+    shapes(network, streams),
+  )
+
+
 @pytest.mark.parametrize(
   "names", [("acoustic", "lexical", "visual"), ("acoustic", "visual")]
 )
@@ -57,11 +72,7 @@ def test_the_network_equals_a_loop(names):
     )
     batch = batch.replace(streams={m: batch.streams[m] for m in names})
     network = model.GraphFusion(**SIZES, dtype="float64")
-    shapes = jax.eval_shape(
-      lambda key: network.init(key, batch.streams, key=None), jax.random.key(0)
-    )
-    rng = np.random.default_rng(5)
-    variables = jax.tree.map(lambda x: rng.normal(size=x.shape), shapes)
+    variables = {"params": drawn(network, batch.streams)}
     got = jax.jit(lambda v: network.apply(v, batch.streams, key=None))(
       variables
     )
@@ -90,11 +101,9 @@ def test_a_model_of_one_modality_has_one_edge():
   batch = conformance_test.example()
   network = model.GraphFusion(**SIZES, dtype="float32")
   streams = {"acoustic": batch.streams["acoustic"]}
-  shapes = jax.eval_shape(
-    lambda key: network.init(key, streams, key=None), jax.random.key(0)
-  )["params"]
-  assert shapes["efficacy_out"]["bias"].shape == (1,)
-  assert not [name for name in shapes if name.startswith("vertex")]
+  made = shapes(network, streams)
+  assert made["efficacy_out"]["bias"].shape == (1,)
+  assert not [name for name in made if name.startswith("vertex")]
 
 
 @pytest.mark.usefixtures("keys_are_used_once")
@@ -102,9 +111,10 @@ def test_dropout_is_in_every_network_of_the_graph():
   streams = conformance_test.example().streams
   network = model.GraphFusion(**{**SIZES, "dropout": 0.4}, dtype="float32")
 
+  params = {"params": drawn(network, streams)}
+
   @jax.jit
   def encode(key):
-    params = network.init(jax.random.key(0), streams, key=None)
     return network.apply(params, streams, key=key).memory
 
   first, second = encode(jax.random.key(1)), encode(jax.random.key(2))
