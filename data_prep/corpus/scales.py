@@ -58,7 +58,7 @@ class Wanted(NamedTuple):
     """Returns what the manifest records; nothing without columns."""
     if self.columns is None:
       return {}
-    named = [[c.column, *c.rating] for c in self.columns]
+    named = [[c.rating.name, c.column, *c.rating[1:]] for c in self.columns]
     return {"rating_columns": named, "off_scale": self.off_scale}
 
 

@@ -123,7 +123,7 @@ def read_facts(config: ml_collections.ConfigDict) -> Facts:
   if decision == AUTO:
     single = manifest["label_type"] == "single"
     decision = "softmax" if single else "binary"
-    if not manifest["emotions"] and manifest.get("ratings"):
+    if not manifest["counts"]["labelled"] and manifest.get("ratings"):
       decision = "regression"
   regression = decision == "regression"
   present = manifest["counts"]["present"]

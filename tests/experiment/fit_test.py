@@ -262,6 +262,22 @@ def test_several_emotions_a_row_are_several_decisions(folder):
   assert "no labelled utterance is c: not learnt" in notes
 
 
+@pytest.mark.parametrize(
+  ("labels", "expected"), [(None, "regression"), (("a",), "softmax")]
+)
+def test_ratings_without_a_label_are_learnt(folder, labels, expected):
+  shards = own_shards.convert(
+    folder / f"rated_{expected}",
+    frames={"acoustic": 2},
+    labels=[labels, labels and ("b",)] * 8,
+    scales=[("valence", 1.0, 5.0)],
+    ratings=[np.array([1.0 + number / 4]) for number in range(16)],
+  )
+  config = own(folder=shards)
+  fit.fit_to_corpus(config)
+  assert config.protocol.decision == expected
+
+
 def test_mtee_leaves_out_what_it_cannot_read(folder):
   labels = [("a",), ("b",), ("c",)] * 4
   both = {
