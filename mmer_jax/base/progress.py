@@ -93,7 +93,7 @@ class Task:
     elif self.done:
       parts = [f"{int(self.done):,}{self._unit}"]
     parts += self._shown
-    if rate and self._unit and self._rates:
+    if rate >= 1 and self._unit and self._rates:
       parts.append(f"{rate:,.{0 if rate >= 10 else 1}f} per second")
     if self._over:
       parts.append(f"in {duration(now - self._begun)}")
