@@ -45,3 +45,25 @@ def test_without_splits_other_sessions_are_looked_at():
   counts = duplicates.count_elsewhere(made, ["1", "2", "3", "3"])
   assert counts == {"text": [2, 4]}
   assert duplicates.count_elsewhere(made, ["1", "1", "2", "2"]) == {}
+
+
+def test_texts_that_the_training_knows_are_counted_by_hand():
+  made = keys(
+    example("yes"),
+    example("i do not know you"),
+    example("i do not know you"),
+    example("yes"),
+    example("and what do you know"),
+    example(""),
+  )
+  assert duplicates.count_texts(made, [2, 3, 4, 5], [0, 1]) == {
+    "all": {"shared": 2, "utterances": 3},
+    "five_words_or_more": {"shared": 1, "utterances": 2},
+  }
+  # Short texts alone, none at all, nothing trained on.
+  assert duplicates.count_texts(made, [3], [0])["five_words_or_more"] == {
+    "shared": 0,
+    "utterances": 0,
+  }
+  assert duplicates.count_texts(made, [5], [0, 1]) == {}
+  assert duplicates.count_texts(made, [2], [])["all"]["shared"] == 0
