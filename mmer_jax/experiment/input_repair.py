@@ -136,10 +136,10 @@ def remarks(
     )
   if len(modalities) == 2 and settings.score in settings_lib.SYMMETRIC:
     said.append(
-      f"the modality check has one pair, {' and '.join(sorted(modalities))}, and"
-      f" config.repair.score={settings.score!r} gives a pair one score: it can"
-      " tell that the two disagree, not which of them fails, and discards both"
-      " or neither"
+      f"the modality check has one pair, {' and '.join(sorted(modalities))},"
+      f" and config.repair.score={settings.score!r} gives a pair one score: it"
+      " can tell that the two disagree, not which of them fails, and discards"
+      " both or neither"
     )
   elif len(modalities) == 2:
     said.append(
