@@ -17,7 +17,6 @@ import pathlib
 from collections.abc import Sequence
 
 import rich.console
-import rich.table
 
 from mmer_jax.base import cli
 from mmer_jax.reporting import config_list
@@ -34,19 +33,22 @@ def main(argv: Sequence[str]) -> None:
     for name in argv[1:]:
       console.print(config_list.describe(name))
     return
-  table = rich.table.Table("config", "what, corpus")
-  for heading in ("cost", "measured"):
-    table.add_column(heading, no_wrap=True)
-  for entry in config_list.entries():
-    table.add_row(entry.name, entry.title, style="bold")
+  entries = list(config_list.entries())
+  variants = [variant for entry in entries for variant in entry.variants]
+  names = max(len(variant.name) for variant in variants)
+  corpora = max(len(variant.corpus) for variant in variants)
+  costs = max(len(_cost(variant)) for variant in variants)
+  for entry in entries:
+    console.print(f"{entry.name}: {entry.title}", style="bold")
     for variant in entry.variants:
-      name = f"  :{variant.name}" if variant.name else ""
-      table.add_row(name, variant.corpus, _cost(variant), variant.measured)
-  rich.console.Console(markup=False, highlight=False).print(table)
+      console.print(
+        f"  :{variant.name:{names}} {variant.corpus:{corpora}}"
+        f" {_cost(variant):{costs}} {variant.measured}".rstrip()
+      )
   console.print(
-    "cost: the runs of a program, all trained together, and the most epochs of"
-    " each; a table has several programs. measured: on two CPU cores, where"
-    " that was done.\n"
+    "Variant, corpus, cost: the runs of a program, all trained together, and"
+    " the most epochs of each; a table has several programs. Last, what it"
+    " took on two CPU cores, where that was measured.\n"
     "mmer configs NAME[:VARIANT] shows its size and every key; mmer train"
     " --config=NAME:VARIANT trains it, mmer table fills a table of several"
     f" programs. The files are in {pathlib.Path(__file__).parent / 'configs'}"
@@ -59,7 +61,9 @@ def _cost(variant: config_list.Variant) -> str:
   if variant.runs is not None:
     runs = f"{variant.runs} {'run' if variant.runs == 1 else 'runs'}"
   programs = f"{variant.programs} x " if variant.programs > 1 else ""
-  epochs = "1 epoch" if variant.epochs == 1 else f"{variant.epochs} epochs"
+  epochs = {0: "a fit each", 1: "1 epoch"}.get(
+    variant.epochs, f"{variant.epochs} epochs"
+  )
   return f"{programs}{runs}, {epochs}"
 
 

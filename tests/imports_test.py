@@ -53,12 +53,6 @@ LATE = {
   " converter",
   ("mmer_jax.serving.inputs", "mmer_jax.data.shards"): "predicting from"
   " arrays needs no reader of shards",
-  ("benchmarks.torch_mtee_step", "configs.mtee.mosei"): "one side of the"
-  " comparison runs in a process without jax",
-  ("benchmarks.torch_mtee_step", "mmer_jax.data.tables"): "as above",
-  ("benchmarks.torch_mtee_step", "mmer_jax.experiment.build"): "as above",
-  ("benchmarks.torch_mtee_step", "mmer_jax.training.random_inputs"): "as above",
-  ("benchmarks.torch_mtee_step", "mmer_jax.training.step"): "as above",
 }
 
 MAX_FILE = 400

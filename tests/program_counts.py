@@ -27,10 +27,13 @@ KEPT = pathlib.Path(__file__).parent / "training" / "program_counts.json"
 CONFIGS = {
   "dae_mmd": "dae_mmd/fully:smoke",
   "ef_lstm": "baselines/ef_lstm_mosei:smoke",
+  "graph_mfn": "baselines/graph_mfn_mosei:smoke",
   "lf_lstm": "baselines/lf_lstm_mosei:smoke",
   "m3er": "m3er/ablation:smoke",
   "mfn": "m3er/mfn:smoke",
   "mtee": "quickstart:smoke",
+  "mtl": "baselines/mtl_mosei:smoke",
+  "mult": "baselines/mult_mosei:smoke",
   "multiview": "multiview/multimodal:smoke",
 }
 

@@ -67,7 +67,8 @@ class Variant(NamedTuple):
     corpus: What it is trained on.
     runs: Number of runs of a program; None where the corpus says how many folds
       there are.
-    epochs: The most epochs of its first stage.
+    epochs: The most epochs of its first stage; 0 where nothing is trained in
+      epochs.
     programs: Number of programs of its table; 0 where it fills no table.
     measured: How long it took here; empty where that was not measured.
   """
@@ -132,7 +133,7 @@ def _variant(name: str, variant: str, file: _File) -> Variant:
     name=variant,
     corpus=_corpus(name, variant, file.text),
     runs=_runs(config),
-    epochs=config.training.epochs,
+    epochs=(0 if config.system in registry.FITTED else config.training.epochs),
     programs=file.programs,
     measured=_MEASURED.get(f"{name}:{variant}", ""),
   )
