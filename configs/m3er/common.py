@@ -236,8 +236,8 @@ def synthetic(config: ml_collections.ConfigDict) -> None:
 def quick(config: ml_collections.ConfigDict) -> None:
   """Sets a budget and a size for small corpora; ours.
 
-  The rate is the better one of 0.003 and 0.01 on validation rows of other draws
-  (IEMOCAP and `tiny_mosei`), for M3ER and for MFN alike.
+  The rate is the better one of 0.003 and 0.01 on validation rows of other
+  draws: for M3ER on IEMOCAP and `tiny_mosei`, for MFN on the latter.
   """
   config.model.update(memory=32, attention=64, proposal=32, gate=32)
   config.optimizer.learning_rate = 0.01

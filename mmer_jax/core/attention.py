@@ -3,6 +3,8 @@
 Wherever padding lies, nothing attends to it, and it comes out as zeros.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -44,11 +46,15 @@ def attend(
   return jnp.einsum("bhts,bshc->bthc", weights.astype(values.dtype), values)
 
 
-def positions(steps: int, width: int) -> Float[Array, "t e"]:
+def positions(steps: Any, width: int) -> Float[Array, "t e"]:
   """Encodes positions as sines and cosines, in turn.
 
   Source: Vaswani et al. 2017, section 3.5.
   Deviation: of an odd width the last column is a sine without its cosine.
+
+  Args:
+    steps: How many; an int, or a symbol where a system is exported.
+    width: Columns.
   """
   column = jnp.arange(width)
   frequency = 10000.0 ** (-(column - column % 2) / width)

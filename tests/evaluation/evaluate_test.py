@@ -76,7 +76,7 @@ def test_the_test_split_is_scored_and_written(folder):
   "key, match",
   [
     ("noise", "has no noise, which this version"),
-    ("repair.ridge", "has no repair.ridge, which this version"),
+    ("noise.snr", "has no noise.snr, which this version"),
     ("training.curve_thresholds", "has no training.curve_thresholds, which"),
     ("unlabelled", "has no unlabelled, which this version"),
     ("model.layers", "config.model has not the keys of this version's mtee"),

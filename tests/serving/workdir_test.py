@@ -58,7 +58,8 @@ def test_the_run_is_chosen_by_validation_and_can_be_named():
       ]
     )
   ]
-  result = {"runs": runs, "setting": {"learning_rate": 2.0}}
+  setting = {"learning_rate": 2.0}
+  result = {"runs": runs, "setting": setting, "select": "auc"}
   choose = workdir_lib.choose_runs
   assert choose(result, run=None, ensemble=False) == [2]
   assert choose(result, run=None, ensemble=True) == [1, 2]

@@ -111,7 +111,7 @@ def test_dropout_is_in_every_network_of_the_graph():
   streams = conformance_test.example().streams
   network = model.GraphFusion(**{**SIZES, "dropout": 0.4}, dtype="float32")
 
-  params = {"params": drawn(network, streams)}
+  params = jax.tree.map(jnp.asarray, {"params": drawn(network, streams)})
 
   @jax.jit
   def encode(key):

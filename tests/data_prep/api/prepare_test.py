@@ -64,8 +64,9 @@ def test_what_was_made_says_what_it_is_and_what_was_lost(made, folder):
 
 
 def test_a_description_is_tables_in_a_terminal_a_notebook_and_text(
-  made, folder
+  made, folder, monkeypatch
 ):
+  monkeypatch.setenv("COLUMNS", "100")
   shards = prepare.inspect(made.output)
   assert shards.content["kind"] == "shards" and shards.damaged == []
   assert made.fingerprint in repr(shards)

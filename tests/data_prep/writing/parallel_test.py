@@ -272,5 +272,7 @@ def test_a_format_without_its_package_is_refused_at_once(
 
 
 def test_a_row_keeps_what_json_does():
-  row = statistics.Row("é", "w", "", "", "", [True, False], {"visual": 3}, "0f")
+  row = statistics.Row(
+    *("é", "w", "", "", "", [True, False], {"visual": 3}, "0f"), ratings=[1.5]
+  )
   assert statistics.Row(**json.loads(json.dumps(row._asdict()))) == row
