@@ -10,6 +10,8 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
 CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+# With a bound JAX locks the cache: workers never read what another one writes.
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**31))
 # Small shapes: most of the time would go to making fast programs.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 XLA_FLAGS = [os.environ.get("XLA_FLAGS", ""), "--xla_disable_hlo_passes=inline"]
