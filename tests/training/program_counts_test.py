@@ -20,7 +20,17 @@ def test_every_system_is_counted():
   assert set(program_counts.CONFIGS) == set(registry.SYSTEMS)
 
 
-@pytest.mark.parametrize("system", sorted(program_counts.CONFIGS))
+# The papers' own; the others under `long`: each is traced twice.
+OFTEN = ("dae_mmd", "m3er", "mtee", "multiview")
+
+
+@pytest.mark.parametrize(
+  "system",
+  [
+    pytest.param(name, marks=() if name in OFTEN else pytest.mark.long)
+    for name in sorted(program_counts.CONFIGS)
+  ],
+)
 def test_a_step_has_the_flops_loops_and_matmuls_that_it_had(system):
   now = program_counts.before_compilation(program_counts.read(system))
   kept = KEPT["before_compilation"][system]
