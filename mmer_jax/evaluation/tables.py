@@ -43,7 +43,9 @@ def to_rich(result: dict[str, Any]) -> rich.table.Table:
     " half of the 95 % interval",
   )
   for index, title in enumerate(heading):
-    table.add_column(title, justify="left" if index == 0 else "right")
+    # A name that is too long goes on below: nobody can look up half of it.
+    left = {"justify": "left", "overflow": "fold"} if index == 0 else {}
+    table.add_column(title, **{"justify": "right"} | left)
   for row in rows:
     table.add_row(*row)
   return table
