@@ -67,7 +67,7 @@ def few_memory_maps():
   """
   yield
   maps = pathlib.Path("/proc/self/maps")
-  if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
+  if maps.exists() and maps.read_bytes().count(b"\n") > 50_000:
     jax.clear_caches()
     gc.collect()
 

@@ -393,7 +393,9 @@ def test_a_tau_within_the_bound_on_random_scores_is_the_best_such():
   assert outcome(free)[1] > 0.1
 
 
-@pytest.mark.parametrize("score", ["cosine", "likelihood"])
+@pytest.mark.parametrize(
+  "score", ["cosine", pytest.param("likelihood", marks=pytest.mark.long)]
+)
 def test_turning_a_canonical_pair_changes_nothing(score):
   """The signs of both maps of a pair of modalities, of every second one."""
   learnt = fitted(score)

@@ -134,7 +134,15 @@ def logits(name, batch):
   return np.asarray(system.predict(params, batch, vectors()).logits)
 
 
-every_system = pytest.mark.parametrize("name", sorted(registry.SYSTEMS))
+# Rivals whose parts other systems have too: under `long`.
+RIVALS = ("graph_mfn", "mtl")
+every_system = pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=pytest.mark.long if name in RIVALS else ())
+    for name in sorted(registry.SYSTEMS)
+  ],
+)
 both_decisions = pytest.mark.parametrize(
   "decision", [pytest.param("binary", marks=pytest.mark.long), "softmax"]
 )

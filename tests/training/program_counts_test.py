@@ -20,8 +20,8 @@ def test_every_system_is_counted():
   assert set(program_counts.CONFIGS) == set(registry.SYSTEMS)
 
 
-# The papers' own; the others under `long`: each is traced twice.
-OFTEN = ("dae_mmd", "m3er", "mtee", "multiview")
+# The others under `long`: each is traced twice.
+OFTEN = ("dae_mmd", "mtee")
 
 
 @pytest.mark.parametrize(

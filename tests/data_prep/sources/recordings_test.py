@@ -72,6 +72,7 @@ def build(path, word_vectors=None, **changes):
   )
 
 
+@pytest.mark.long
 def test_recordings_become_predictions(listed, word_vectors, convert, tmp_path):
   names = [("happy", "sad")[number % 2] for number in range(10)]
   path = listed(
