@@ -8,7 +8,7 @@ import pathlib
 # Before jax is imported: meshes of up to four devices on any machine.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
 # One compile cache for all workers and for the commands that tests start.
-CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "programs"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 # With a bound JAX locks the cache: workers never read what another one writes.

@@ -56,9 +56,22 @@ def enable(where: str) -> pathlib.Path | None:
       f"--{FLAG} is {where}: {error.strerror}; name a folder that can be"
       f" written, or {OFF}"
     ) from None
+  _drop_unfinished(folder)
   _set("jax_compilation_cache_dir", str(folder), value=str(folder))
   _set("jax_compilation_cache_max_size", str(_MOST_BYTES), value=_MOST_BYTES)
   return folder
+
+
+def _drop_unfinished(folder: pathlib.Path) -> None:
+  """Drops programs that a killed process has not finished writing.
+
+  JAX notes beside each when it was used, and writes nothing any more where one
+  has no such note.
+  """
+  for program in folder.glob("*-cache"):
+    name = program.name.removesuffix("-cache")
+    if not (folder / f"{name}-atime").exists():
+      program.unlink(missing_ok=True)
 
 
 def default_folder() -> pathlib.Path:

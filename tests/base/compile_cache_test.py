@@ -34,6 +34,14 @@ def test_programs_are_kept_in_the_users_cache_by_processor(tmp_path):
   assert jax.config.jax_compilation_cache_max_size == 2 * 2**30
 
 
+def test_a_program_that_was_not_written_to_its_end_is_dropped(tmp_path):
+  for name in ("a-cache", "b-cache", "b-atime"):
+    (tmp_path / name).write_bytes(b"x")
+  compile_cache.enable(str(tmp_path))
+  left = sorted(path.name for path in tmp_path.iterdir())
+  assert left == ["b-atime", "b-cache"]
+
+
 def test_a_folder_of_ones_own_jaxs_variable_and_off(tmp_path, monkeypatch):
   assert compile_cache.enable(str(tmp_path / "own")) == tmp_path / "own"
   monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "jax"))
